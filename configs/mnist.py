@@ -1,0 +1,22 @@
+"""MNIST: 60,000 train and 10,000 test images of digits, 28 x 28 pixels.
+
+  python -m rethinking.main --config=configs/mnist.py:random_labels
+
+`dataset=fashion_mnist` takes Fashion-MNIST with the same settings. There is no
+validation set: the test set is evaluated along the run and nothing is chosen
+by it.
+"""
+
+from ml_collections import ConfigDict
+
+from rethinking import config
+
+
+def get_config(variant: str = "true_labels") -> ConfigDict:
+  """Returns the config of "variant,key=value,..."."""
+  c = config.default()
+  c.dataset = "mnist"
+  c.arch = "mlp_1x512"
+  c.batch_size = 128  # 468.75 steps an epoch.
+  c.epochs = 30
+  return config.parse(c, variant)

@@ -1,0 +1,321 @@
+"""Checkpoints that can be trusted: Orbax's, each with SHA-256 sums.
+
+Orbax restores a file with flipped bits without a word, so process 0 writes
+the sums of a checkpoint's files into its folder once Orbax has committed it,
+and they are checked before a restore. A checkpoint without sums was not
+finished. One that fails the check is skipped for the one before it.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from etils import epath
+from jax.experimental import multihost_utils
+
+from rethinking import files
+from rethinking.errors import UserError
+
+PyTree = Any
+
+_SUMS = "sha256.json"
+
+
+class SaveError(OSError):
+  """A checkpoint could not be written; those before it are intact."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+  """What `Checkpointer.restore` found.
+
+  Attributes:
+    step: the step it was saved at.
+    state: as `like`, with NumPy arrays for arrays.
+    extra: the dict saved with it.
+    warnings: a sentence for each newer checkpoint that was skipped.
+  """
+
+  step: int
+  state: PyTree
+  extra: dict[str, Any]
+  warnings: tuple[str, ...]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+  """Keeps Orbax's log off the terminal: what matters is raised, in a line."""
+  logger = logging.getLogger("absl")
+  level = logger.level
+  logger.setLevel(logging.CRITICAL + 1)
+  try:
+    yield
+  finally:
+    logger.setLevel(level)
+
+
+def _to_host(leaf: Any) -> np.ndarray:
+  """The whole value of one leaf, whichever processes hold parts of it."""
+  if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+    if leaf.is_fully_replicated:
+      return np.asarray(leaf.addressable_data(0))
+    return multihost_utils.process_allgather(leaf, tiled=True)
+  return np.asarray(leaf)
+
+
+def _by_name(tree: PyTree) -> dict[str, Any]:
+  """The tree's leaves by their path, such as `.params['Dense_0']['bias']`."""
+  return {
+    jax.tree_util.keystr(path): leaf
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+  }
+
+
+def _spec(leaf: Any) -> list[Any]:
+  """Shape and dtype of a leaf, abstract ones included, as JSON has them."""
+  if not hasattr(leaf, "dtype"):
+    leaf = np.asarray(leaf)
+  return [list(leaf.shape), str(leaf.dtype)]
+
+
+def _files(folder: epath.Path) -> Iterator[epath.Path]:
+  for path in folder.iterdir():
+    if path.is_dir():
+      yield from _files(path)
+    else:
+      yield path
+
+
+def _sums(folder: epath.Path) -> dict[str, str]:
+  """SHA-256 of every file below `folder` but the sums, by relative path."""
+  sums = {}
+  for path in _files(folder):
+    name = os.path.relpath(path, folder)
+    if name != _SUMS:
+      with path.open("rb") as file:
+        sums[name] = hashlib.file_digest(file, "sha256").hexdigest()
+  return dict(sorted(sums.items()))
+
+
+def _damage(folder: epath.Path) -> str | None:
+  """What is wrong with a checkpoint's files, or None where they are intact."""
+  if not (folder / _SUMS).exists():
+    return "was not finished"
+  try:
+    expected = json.loads((folder / _SUMS).read_bytes())
+  except (ValueError, RecursionError):
+    expected = None
+  if not isinstance(expected, dict):
+    return f"has a damaged {_SUMS}"
+  found = _sums(folder)
+  for name, digest in expected.items():
+    if name not in found:
+      return f"lacks the file {name}"
+    if found[name] != digest:
+      return f"has a damaged file {name}"
+  return None
+
+
+class Checkpointer:
+  """Saves and restores a run's state; every process calls every method.
+
+  Args:
+    folder: where the checkpoints lie, one folder a step; made if missing.
+    keep: how many intact checkpoints stay, at least 2.
+
+  Raises:
+    ValueError: `keep` is below 2.
+  """
+
+  def __init__(self, folder: epath.PathLike, keep: int = 2):
+    if keep < 2:
+      raise ValueError(f"Cannot keep {keep} checkpoints; keep at least 2.")
+    self._folder = epath.Path(folder).expanduser().resolve()
+    self._keep = keep
+    self._damaged: set[int] = set()
+    with _quiet():
+      self._manager = ocp.CheckpointManager(
+        self._folder,
+        item_names=("state", "extra"),
+        options=ocp.CheckpointManagerOptions(
+          # What is kept depends on the sums, which Orbax doesn't know.
+          max_to_keep=None,
+          enable_async_checkpointing=False,
+          cleanup_tmp_directories=True,
+        ),
+      )
+
+  def _steps(self) -> list[int]:
+    """Steps that have a folder, newest first."""
+    steps = [int(p.name) for p in self._folder.iterdir() if p.name.isdecimal()]
+    return sorted(steps, reverse=True)
+
+  def _delete(self, steps: list[int]) -> None:
+    if jax.process_index() == 0:
+      for step in steps:
+        (self._folder / str(step)).rmtree()
+    self._damaged.difference_update(steps)
+
+  def _meet(self, name: str) -> None:
+    if jax.process_count() > 1:
+      multihost_utils.sync_global_devices(f"rethinking_checkpoint_{name}")
+
+  def save(self, step: int, state: PyTree, extra: dict[str, Any]) -> None:
+    """Writes a checkpoint; it is on disk, with its sums, on return.
+
+    A checkpoint of this step or a later one is removed first: it was left by
+    a run that went back to an earlier one. The oldest are removed last.
+
+    Args:
+      step: the training step, at least 0.
+      state: a tree of arrays and Python numbers, whole or sharded.
+      extra: a dict that JSON can hold, saved beside the state.
+
+    Raises:
+      SaveError: it could not be written (a full disk); the checkpoints of
+        earlier steps are intact.
+    """
+    leaves = {name: _to_host(leaf) for name, leaf in _by_name(state).items()}
+    about = {
+      "extra": extra,
+      "leaves": {name: _spec(leaf) for name, leaf in leaves.items()},
+    }
+    folder = self._folder / str(step)
+    try:
+      with _quiet():
+        self._delete([old for old in self._steps() if old >= step])
+        self._meet("deleted")
+        self._manager.reload()
+        self._manager.save(
+          step,
+          args=ocp.args.Composite(
+            # Orbax refuses arrays without elements; they need no bytes.
+            state=ocp.args.StandardSave(
+              {name: leaf for name, leaf in leaves.items() if leaf.size}
+            ),
+            extra=ocp.args.JsonSave(about),
+          ),
+          force=True,
+        )
+        if jax.process_index() == 0:
+          files.replace(folder / _SUMS, files.dumps(_sums(folder)).encode())
+    except (OSError, ValueError) as error:
+      # What was half written would go on filling a full disk.
+      if jax.process_index() == 0:
+        for path in self._folder.iterdir():
+          if path.name.partition(".")[0] == str(step):
+            path.rmtree(missing_ok=True)
+      reason = str(error).splitlines()[0]
+      raise SaveError(
+        f"Cannot save the checkpoint of step {step} in '{self._folder}':"
+        f" {reason}; the earlier ones are intact."
+      ) from error
+    self._meet("summed")
+    finished = [
+      old
+      for old in self._steps()
+      if old not in self._damaged and (self._folder / str(old) / _SUMS).exists()
+    ][: self._keep]
+    self._delete([old for old in self._steps() if old not in finished])
+    self._meet("pruned")
+
+  def restore(self, like: PyTree) -> Restored | None:
+    """Reads the newest intact checkpoint.
+
+    Args:
+      like: a tree with the structure, shapes and dtypes of the state; arrays
+        or `jax.ShapeDtypeStruct`s, Python numbers where the state has them.
+
+    Returns:
+      The checkpoint, or None where none was ever finished.
+
+    Raises:
+      UserError: finished checkpoints are there but none is intact, or it
+        holds other arrays than `like`.
+    """
+    step, warnings = None, []
+    if jax.process_index() == 0:
+      step, warnings = self._newest_intact()
+    if jax.process_count() > 1:
+      code = multihost_utils.broadcast_one_to_all(
+        np.int32(-1 if step is None else step)
+      )
+      step = None if code < 0 else int(code)
+    if step is None:
+      return None
+    with _quiet():
+      self._manager.reload()
+      about = self._manager.restore(
+        step, args=ocp.args.Composite(extra=ocp.args.JsonRestore())
+      ).extra
+      wanted = _by_name(like)
+      self._check(step, {k: _spec(v) for k, v in wanted.items()}, about)
+      target = {
+        name: np.empty(shape, dtype)
+        for name, (shape, dtype) in about["leaves"].items()
+      }
+      target |= self._manager.restore(
+        step,
+        args=ocp.args.Composite(
+          state=ocp.args.StandardRestore(
+            {name: leaf for name, leaf in target.items() if leaf.size}
+          )
+        ),
+      ).state
+    state = jax.tree.map(
+      lambda name, leaf: (
+        target[name] if hasattr(leaf, "dtype") else target[name].item()
+      ),
+      jax.tree_util.tree_map_with_path(
+        lambda path, _: jax.tree_util.keystr(path), like
+      ),
+      like,
+    )
+    return Restored(step, state, about["extra"], tuple(warnings))
+
+  def _newest_intact(self) -> tuple[int | None, list[str]]:
+    warnings = []
+    finished = False
+    for step in self._steps():
+      damage = _damage(self._folder / str(step))
+      if damage is None:
+        return step, warnings
+      self._damaged.add(step)
+      finished |= (self._folder / str(step) / _SUMS).exists()
+      warnings.append(
+        f"The checkpoint of step {step} in '{self._folder}' {damage};"
+        " the one before it is used."
+      )
+    if finished:
+      raise UserError(
+        f"No checkpoint in '{self._folder}' is intact (steps"
+        f" {sorted(self._damaged)}); restore the folder or remove it to begin"
+        " anew."
+      )
+    return None, []
+
+  def _check(
+    self, step: int, wanted: dict[str, list[Any]], about: dict[str, Any]
+  ) -> None:
+    saved = about["leaves"]
+    differ = [
+      name
+      for name in sorted(wanted.keys() | saved.keys())
+      if wanted.get(name) != saved.get(name)
+    ]
+    if differ:
+      name = differ[0]
+      raise UserError(
+        f"The checkpoint of step {step} in '{self._folder}' holds other arrays"
+        f" than this run: {len(differ)} differ, such as {name} (saved"
+        f" {saved.get(name)}, here {wanted.get(name)}); choose the config that"
+        " made it or another workdir."
+      )

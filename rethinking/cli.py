@@ -1,0 +1,95 @@
+"""Command lines: the config flag, and one line for each user's mistake."""
+
+from __future__ import annotations
+
+import importlib.util
+import pathlib
+import re
+import sys
+from collections.abc import Callable
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from rethinking.errors import UserError
+
+FINISHED, FAILED, REFUSED, STOPPED = 0, 1, 2, 75
+
+_CONFIG = config_flags.DEFINE_config_file(
+  "config",
+  None,
+  "Config file and variant, such as configs/digits.py:random_labels,seed=1. "
+  "It is Python code that will be run. Single fields: --config.FIELD=VALUE.",
+  lock_config=True,
+)
+
+
+def run(main: Callable[[ConfigDict], int], argv: list[str] | None = None):
+  """Parses the flags, calls `main(config)` and exits with its code.
+
+  Args:
+    main: takes the config (not yet resolved), returns an exit code: 0
+      finished, 1 failed, 2 refused input, 75 stopped and resumable.
+    argv: the command line; None: this process's.
+  """
+  argv = list(sys.argv if argv is None else argv)
+  module = sys.modules["__main__"]
+  try:
+    code = main(_parse(argv, module.__doc__ or ""))
+  except UserError as error:
+    print(f"error: {error}", file=sys.stderr)
+    code = REFUSED
+  sys.exit(code)
+
+
+def _parse(argv: list[str], usage: str) -> ConfigDict:
+  """The config of a command line, its mistakes told in one line."""
+  if {"--help", "-h", "--helpfull", "-help"} & set(argv[1:]):
+    print(usage.strip())
+    print("\nFlags:")
+    own = ["rethinking.cli", sys.argv[0], "__main__", "rethinking.main"]
+    by_module = flags.FLAGS.flags_by_module_dict()
+    for name in own:
+      for flag in by_module.get(name, []):
+        print(f"  --{flag.name}: {flag.help}")
+    sys.exit(FINISHED)
+  _check_config_file(argv)
+  try:
+    rest = flags.FLAGS(argv)
+  except (flags.Error, AttributeError, KeyError, TypeError) as error:
+    text = " ".join(str(error).split())
+    raise UserError(f"{text} See --help.") from error
+  if len(rest) > 1:
+    raise UserError(f"{rest[1]!r} is not a flag; see --help.")
+  if _CONFIG.value is None:
+    raise UserError(
+      "--config is missing; give one, such as "
+      "--config=configs/digits.py:random_labels."
+    )
+  return _CONFIG.value
+
+
+def _check_config_file(argv: list[str]) -> None:
+  """Loads the config once by hand.
+
+  The flag's own parser keeps a missing file silent until the first field is
+  read, and wraps what a config file raises in a traceback.
+  """
+  for flag, following in zip(argv, [*argv[1:], ""], strict=True):
+    match = re.fullmatch(r"--?config(?:=(.*))?", flag)
+    if match is None:
+      continue
+    path, _, variant = (match[1] or following).partition(":")
+    if not pathlib.Path(path).is_file():
+      raise UserError(
+        f"There is no config file {path!r}; give one, such as "
+        "--config=configs/digits.py:random_labels."
+      )
+    spec = importlib.util.spec_from_file_location("config", path)
+    if spec is None or spec.loader is None:
+      raise UserError(f"{path!r} is not a Python file; a config ends in .py.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "get_config"):
+      raise UserError(f"{path!r} has no get_config(); it is not a config.")
+    module.get_config(*([variant] if variant else []))

@@ -1,0 +1,253 @@
+"""Label noise that depends on the image (Xia et al. 2020), in integers.
+
+The definition's random projection is quantised to 8 bits and everything else
+to integers of the same scale. So the scores are exact sums, whatever the order
+of the additions, and the result is the same in any batch, jitted or not.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rethinking.corruptions.checks import check_num_classes
+from rethinking.corruptions.images import check_image
+from rethinking.corruptions.keys import below, named_key, ranks, words
+from rethinking.corruptions.quantiles import (
+  ImageStatistics,
+  gumbel_table,
+  normal_quantiles,
+  rate_table,
+)
+
+# The sum of 65,536 products of 255 and 127 still fits into 31 bits.
+_MOST_VALUES = 2**16
+# Four standard deviations of a weight are 127.
+_WIDTH = 4.0
+
+
+class Projection(NamedTuple):
+  """Everything of instance-dependent noise that the examples share.
+
+  Attributes:
+    weights: int8 [K, H * W * C, K], W[true] divided by each channel's
+      standard deviation, times `scale`.
+    offsets: int32 [K, K], the scores of the mean image.
+    gumbel: int32 [65536], quantiles of the Gumbel distribution, times `scale`.
+    scale: integer units of a score of 1.
+  """
+
+  weights: jax.Array
+  offsets: jax.Array
+  gumbel: jax.Array
+  scale: float
+
+
+def projection(
+  key: jax.Array,
+  statistics: ImageStatistics,
+  shape: tuple[int, int, int],
+  *,
+  num_classes: int,
+) -> Projection:
+  """Draws the random projection W ~ N(0, 1) of instance-dependent noise.
+
+  Args:
+    key: typed threefry2x32 key, [].
+    statistics: of the train images; an image is normalised by its channels'
+      means and standard deviations. A constant channel has no say.
+    shape: H, W, C of an image, H * W * C at most 65,536.
+    num_classes: K, at least 2.
+
+  Returns:
+    The projection.
+
+  Raises:
+    ValueError: for images that are too large.
+
+  >>> from rethinking import corruptions
+  >>> images = np.arange(32, dtype=np.uint8).reshape(2, 4, 4, 1)
+  >>> stats = corruptions.image_statistics(images)
+  >>> key = corruptions.root_key(0)
+  >>> projection(key, stats, (4, 4, 1), num_classes=3).weights.shape
+  (3, 16, 3)
+  """
+  check_num_classes(num_classes)
+  values = int(np.prod(shape))
+  if values > _MOST_VALUES:
+    raise ValueError(
+      f"Images of shape {list(shape)} have {values} values; instance-dependent "
+      f"noise takes at most {_MOST_VALUES}."
+    )
+  mean, std = statistics.moments(True)
+  inverse = np.divide(1, std, out=np.zeros_like(std), where=std > 0)
+  scale = 127 / _WIDTH / max(inverse.max(), 1e-9)
+  # One table a channel: the quotient is rounded once, in float64.
+  tables = np.round(inverse[:, None] * scale * normal_quantiles())
+  tables = np.clip(tables, -127, 127).astype(np.int8)
+  drawn = np.asarray(ranks(key, num_classes * values * num_classes))
+  drawn = drawn.reshape(num_classes, -1, shape[-1], num_classes)
+  channel = np.arange(shape[-1])[None, None, :, None]
+  weights = tables[channel, drawn]
+  by_channel = weights.sum(axis=1, dtype=np.int64)
+  offsets = np.round((by_channel * mean[None, :, None]).sum(axis=1))
+  return Projection(
+    jnp.asarray(weights.reshape(num_classes, values, num_classes)),
+    jnp.asarray(offsets.astype(np.int32)),
+    jnp.asarray(gumbel_table(scale)),
+    float(scale),
+  )
+
+
+def instance_drawn(key: jax.Array, p: float) -> jax.Array:
+  """Returns whether an example is flipped at a level.
+
+  Its own rate is q ~ N(p, 0.1**2), truncated to [0, 1]; it is flipped where
+  u < q. The truncated mean isn't p near 0 and 1: at p = 0 it is 0.08.
+
+  Args:
+    key: the example's key, [].
+    p: in [0, 1], a number, not traced.
+
+  Returns:
+    bool [].
+
+  Raises:
+    ValueError: for a level outside [0, 1].
+
+  >>> key = jax.random.key(0, impl="threefry2x32")
+  >>> instance_drawn(key, 0.5).shape
+  ()
+  """
+  return rate_drawn(key, jnp.asarray(rate_table(float(p))))
+
+
+def rate_drawn(key: jax.Array, rates: jax.Array) -> jax.Array:
+  """Returns whether an example is flipped, its rate drawn from a table.
+
+  Args:
+    key: the example's key, [].
+    rates: float32 [65536], from `rate_table`.
+
+  Returns:
+    bool [].
+
+  >>> key = jax.random.key(0, impl="threefry2x32")
+  >>> bool(rate_drawn(key, jnp.ones(65536)))
+  True
+  """
+  u, word = words(key, 2)
+  return below(u, rates[(word >> 16).astype(jnp.int32)])
+
+
+def pick_target(
+  key: jax.Array, label: jax.Array, scores: jax.Array, gumbel: jax.Array
+) -> jax.Array:
+  """Draws the wrong label with probability softmax(scores).
+
+  The largest score plus Gumbel noise is a draw from the softmax.
+
+  Args:
+    key: the example's key, [].
+    label: int32 [], never drawn.
+    scores: int32 [K], in the units of `gumbel`.
+    gumbel: int32 [65536].
+
+  Returns:
+    int32 [], in 0..K-1.
+
+  >>> key = jax.random.key(0, impl="threefry2x32")
+  >>> int(pick_target(key, 0, jnp.array([9, 0]), jnp.zeros(65536, jnp.int32)))
+  1
+  """
+  classes = jnp.arange(len(scores), dtype=jnp.int32)
+  noise = jnp.asarray(gumbel)[ranks(named_key(key, 1), len(scores))]
+  lowest = jnp.iinfo(jnp.int32).min
+  return jnp.argmax(jnp.where(classes == label, lowest, scores + noise)).astype(
+    jnp.int32
+  )
+
+
+def instance(
+  key: jax.Array,
+  label: jax.Array,
+  image: jax.Array,
+  p: float,
+  *,
+  projection: Projection,
+  num_classes: int,
+) -> jax.Array:
+  """With probability q_i, replaces the label by one that the image suggests.
+
+  q_i ~ N(p, 0.1**2) truncated to [0, 1]; P(given | true, x) = q_i softmax(s),
+  s = x W[true] over the wrong classes, x the normalised image. Levels nest,
+  with the same wrong label.
+
+  Args:
+    key: the example's key, [].
+    label: int32 [], in 0..K-1.
+    image: uint8 [H, W, C].
+    p: in [0, 1], a number, not traced.
+    projection: from `projection`.
+    num_classes: K, at least 2, static.
+
+  Returns:
+    int32 [], in 0..K-1.
+
+  Raises:
+    ValueError: for a level outside [0, 1] or another kind of image.
+
+  Reference: Xia, Liu, Han, Wang, Gong, Liu, Niu, Tao, Sugiyama (2020),
+    "Part-dependent label noise", algorithm 2.
+
+  >>> from rethinking import corruptions
+  >>> image = jnp.arange(16, dtype=jnp.uint8).reshape(4, 4, 1)
+  >>> stats = corruptions.image_statistics(np.asarray(image)[None])
+  >>> key = corruptions.root_key(0)
+  >>> shared = corruptions.projection(key, stats, (4, 4, 1), num_classes=3)
+  >>> given = instance(key, 1, image, 0.9, projection=shared, num_classes=3)
+  >>> int(given) in (0, 1, 2)
+  True
+  """
+  check_image(image)
+  check_num_classes(num_classes)
+  label = jnp.asarray(label).astype(jnp.int32)
+  weights = projection.weights[label].astype(jnp.int32)
+  # The sum of products, in integers: no order of addition to depend on.
+  scores = (image.reshape(-1, 1).astype(jnp.int32) * weights).sum(
+    axis=0, dtype=jnp.int32
+  ) - projection.offsets[label]
+  target = pick_target(key, label, scores, projection.gumbel)
+  return jnp.where(instance_drawn(key, p), target, label)
+
+
+def class_scores(images: jax.Array, weights: jax.Array, offsets: jax.Array):
+  """Returns the scores of images of one class, by exact matrix products.
+
+  float32 holds the sums of 4-bit by 8-bit products exactly, in any order, for
+  up to 8,192 values; the halves are put together as integers.
+
+  Args:
+    images: uint8 [N, H, W, C], of one true class.
+    weights: int8 [H * W * C, K], that class's.
+    offsets: int32 [K].
+
+  Returns:
+    int32 [N, K], the same numbers as in `instance`.
+
+  >>> images = jnp.full((1, 1, 1, 1), 200, jnp.uint8)
+  >>> class_scores(images, jnp.int8([[3, -2]]), jnp.array([1, 0])).tolist()
+  [[599, -400]]
+  """
+  flat = images.reshape(len(images), -1)
+  total = -offsets[None].astype(jnp.int32)
+  for start in range(0, flat.shape[1], 8192):
+    part = flat[:, start : start + 8192]
+    w = weights[start : start + 8192].astype(jnp.float32)
+    for half, unit in ((part >> 4, 16), (part & 15, 1)):
+      exact = jnp.matmul(half.astype(jnp.float32), w, precision="highest")
+      total = total + unit * exact.astype(jnp.int32)
+  return total

@@ -1,0 +1,157 @@
+"""Random words: one key an example, integers only.
+
+Everything random in this package is a 32-bit word of `jax.random.bits` under
+the threefry2x32 generator, compared or divided as an integer. Float samplers
+differ in their last bits between jit and eager and between versions; words
+don't.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+IMPLEMENTATION = "threefry2x32"
+
+
+def root_key(seed: int) -> jax.Array:
+  """Returns the root key of a corruption seed.
+
+  Args:
+    seed: in [0, 2**32).
+
+  Returns:
+    A typed threefry2x32 key, [].
+
+  Raises:
+    ValueError: for a seed outside the range.
+
+  >>> root_key(3).dtype
+  key<fry>
+  """
+  if not 0 <= seed < 2**32:
+    raise ValueError(f"Seed {seed} is outside [0, 2**32); give one inside.")
+  return jax.random.key(seed, impl=IMPLEMENTATION)
+
+
+def named_key(key: jax.Array, *names: str | int) -> jax.Array:
+  """Folds names into a key, so that each name has draws of its own.
+
+  Args:
+    key: typed key, [].
+    *names: strings (by their CRC-32) or integers in [0, 2**32).
+
+  Returns:
+    A typed key, [].
+
+  >>> a, b = (named_key(root_key(0), n) for n in ("train", "test"))
+  >>> bool((jax.random.key_data(a) == jax.random.key_data(b)).all())
+  False
+  """
+  for name in names:
+    data = zlib.crc32(name.encode()) if isinstance(name, str) else name
+    key = jax.random.fold_in(key, np.uint32(data))
+  return key
+
+
+def example_keys(key: jax.Array, ids: jax.Array) -> jax.Array:
+  """Returns one key an example, from its id and nothing else.
+
+  The batch form of every op is a `vmap` over these keys, so an example's
+  corruption doesn't depend on the batch, shard or order it comes in.
+
+  Args:
+    key: typed threefry2x32 key, [].
+    ids: [N], integers in [0, 2**32), the examples' stable ids.
+
+  Returns:
+    Typed keys, [N].
+
+  Raises:
+    ValueError: for a key that isn't a typed threefry2x32 key.
+
+  >>> example_keys(root_key(0), jnp.arange(5)).shape
+  (5,)
+  """
+  check_key(key)
+  ids = jnp.asarray(ids).astype(jnp.uint32)
+  return jax.vmap(jax.random.fold_in, (None, 0))(key, ids)
+
+
+def check_key(key: jax.Array) -> None:
+  """Refuses keys whose words other versions or platforms would not repeat."""
+  dtype = getattr(key, "dtype", None)
+  typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
+  kind = str(jax.random.key_impl(key)) if typed else f"{type(key).__name__}"
+  if kind != IMPLEMENTATION:
+    raise ValueError(
+      f"The key is a {kind}; give a typed threefry2x32 key, as root_key(seed) "
+      "and jax.random.key(seed, impl='threefry2x32') make it."
+    )
+  if not getattr(jax.config, "jax_threefry_partitionable", True):
+    raise ValueError(
+      "jax_threefry_partitionable is off, which changes every draw; switch it "
+      "on (JAX's default since 0.5)."
+    )
+
+
+def words(key: jax.Array, count: int) -> jax.Array:
+  """Returns random 32-bit words.
+
+  Args:
+    key: typed threefry2x32 key, [].
+    count: how many, static.
+
+  Returns:
+    uint32 [count].
+
+  >>> words(root_key(0), 3).dtype
+  dtype('uint32')
+  """
+  check_key(key)
+  return jax.random.bits(key, (count,), jnp.uint32)
+
+
+def ranks(key: jax.Array, count: int) -> jax.Array:
+  """Returns random 16-bit ranks, indices into a quantile table.
+
+  Args:
+    key: typed threefry2x32 key, [].
+    count: how many, static.
+
+  Returns:
+    int32 [count], in [0, 65536).
+
+  >>> ranks(root_key(0), 5).shape
+  (5,)
+  """
+  pairs = words(key, (count + 1) // 2)
+  halves = jnp.stack([pairs & 0xFFFF, pairs >> 16], axis=-1)
+  return halves.reshape(-1)[:count].astype(jnp.int32)
+
+
+def below(word: jax.Array, p: jax.Array | float) -> jax.Array:
+  """Returns whether a random word falls into the lowest share p of all words.
+
+  The level is rounded to float32 and compared as an integer,
+  word < round(p * 2**32), so 0 never hits, 1 always hits, and a Python number
+  and a traced array give the same answer. Its resolution is that of float32
+  (six parts in 10**8, far below the binomial error of any data set).
+
+  Args:
+    word: uint32 [].
+    p: [], in [0, 1]; a traced value outside saturates.
+
+  Returns:
+    bool [].
+
+  >>> bool(below(jnp.uint32(2**31 - 1), 0.5)), bool(below(jnp.uint32(0), 0.0))
+  (True, False)
+  """
+  p = jnp.asarray(p).astype(jnp.float32)
+  limit = jnp.round(jnp.clip(p, 0, 1) * jnp.float32(2**32))
+  inside = jnp.where(p < 1, limit, 0).astype(jnp.uint32)
+  return (p >= 1) | (word < inside)

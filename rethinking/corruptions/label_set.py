@@ -1,0 +1,216 @@
+"""Runs one label corruption over a whole set."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import zipfile
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rethinking.corruptions import instance as instance_lib
+from rethinking.corruptions import labels as ops
+from rethinking.corruptions import subsets
+from rethinking.corruptions.description import Corruption
+from rethinking.corruptions.keys import example_keys, named_key
+from rethinking.corruptions.quantiles import ImageStatistics, rate_table
+
+_OPS = {
+  "uniform": ops.uniform,
+  "symmetric": ops.symmetric,
+  "pair_flip": ops.pair_flip,
+  "asymmetric": ops.asymmetric,
+}
+
+# CIFAR-10N's six arrays are 0.3 MB; this leaves room for a hundred million.
+_MOST_BYTES = 2**28
+_CLEAN = "clean_label"
+
+
+def corrupt_labels(
+  corruption: Corruption,
+  key: jax.Array,
+  split: str,
+  labels: np.ndarray,
+  ids: np.ndarray,
+  *,
+  images: np.ndarray | None,
+  statistics: ImageStatistics | None,
+  num_classes: int,
+) -> tuple[np.ndarray, int | None, dict[str, Any]]:
+  """Returns the labels after one corruption; its input is checked already.
+
+  Args:
+    corruption: whose target is 'labels'.
+    key: typed threefry2x32 key, [], the corruption's own.
+    split: folded into the key.
+    labels: int32 [N].
+    ids: uint32 [N], distinct.
+    images: uint8 [N, H, W, C], for 'instance'.
+    statistics: of the train images, for 'instance'.
+    num_classes: K.
+
+  Returns:
+    int32 [N]; how many were drawn, None where nothing is drawn apart; further
+    facts for the report.
+  """
+  name, level = corruption.name, corruption.level
+  if name == "human":
+    return _human(corruption, labels, ids, num_classes)
+  own = named_key(key, split)
+  if name == "transition":
+    given = _transition_pass(
+      own,
+      labels,
+      ids,
+      matrix=corruption.option("matrix"),
+      num_classes=num_classes,
+    )
+    return np.asarray(given), None, {}
+  if name == "permutation":
+    given, drawn = subsets.permutation(own, labels, ids, level)
+  else:
+    exact = corruption.option("exact")
+    count = subsets.exact_count(level, len(ids)) if exact else None
+    if name == "instance":
+      shared = instance_lib.projection(
+        named_key(key, "projection"),
+        statistics,
+        images.shape[1:],
+        num_classes=num_classes,
+      )
+      given, drawn = _instance_pass(
+        own, labels, ids, images, shared, level, count
+      )
+    else:
+      options = tuple(o for o in corruption.options if o[0] != "exact")
+      given, drawn = _rate_pass(
+        own,
+        labels,
+        ids,
+        level,
+        count,
+        name=name,
+        options=options,
+        num_classes=num_classes,
+      )
+  return np.asarray(given), int(np.asarray(drawn).sum()), {}
+
+
+@functools.partial(jax.jit, static_argnames=("name", "options", "num_classes"))
+def _rate_pass(key, labels, ids, level, count, *, name, options, num_classes):
+  """An op at a level, or on an exact count of examples, and who was drawn."""
+  op = functools.partial(_OPS[name], num_classes=num_classes, **dict(options))
+  keys = example_keys(key, ids)
+  if count is None:
+    drawn = jax.vmap(ops.drawn, (0, None))(keys, level)
+  else:
+    drawn = subsets.drawn_exactly(key, ids, count)
+  replaced = jax.vmap(lambda k, y: op(k, y, 1.0))(keys, labels)
+  return jnp.where(drawn, replaced, labels), drawn
+
+
+@functools.partial(jax.jit, static_argnames=("matrix", "num_classes"))
+def _transition_pass(key, labels, ids, *, matrix, num_classes):
+  op = functools.partial(ops.transition, matrix=matrix, num_classes=num_classes)
+  return jax.vmap(op)(example_keys(key, ids), labels)
+
+
+def _instance_pass(key, labels, ids, images, shared, level, count):
+  """`instance` over a set, by one matrix product a class and a chunk."""
+  scores = np.empty((len(labels), len(shared.offsets)), np.int32)
+  order = np.argsort(labels, kind="stable")
+  size = 2 ** int(np.ceil(np.log2(max(1, len(labels) // len(shared.offsets)))))
+  size = min(size, max(1, 2**24 // max(1, images[0].size)), 2048)
+  sorted_labels = labels[order]
+  for label in np.unique(labels):
+    start, end = np.searchsorted(sorted_labels, [label, label + 1])
+    for first in range(start, end, size):
+      rows = order[first : min(first + size, end)]
+      # Whole chunks only, so that one program serves all.
+      part = images[np.resize(rows, size)]
+      scores[rows] = _class_scores(
+        part, shared.weights[label], shared.offsets[label]
+      )[: len(rows)]
+  return _instance_pick(
+    key, labels, ids, scores, shared.gumbel, rate_table(level), count
+  )
+
+
+_class_scores = jax.jit(instance_lib.class_scores)
+
+
+@jax.jit
+def _instance_pick(key, labels, ids, scores, gumbel, rates, count):
+  keys = example_keys(key, ids)
+  if count is None:
+    drawn = jax.vmap(instance_lib.rate_drawn, (0, None))(keys, rates)
+  else:
+    drawn = subsets.drawn_exactly(key, ids, count)
+  pick = jax.vmap(instance_lib.pick_target, (0, 0, 0, None))
+  return jnp.where(drawn, pick(keys, labels, scores, gumbel), labels), drawn
+
+
+def _human(
+  corruption: Corruption,
+  labels: np.ndarray,
+  ids: np.ndarray,
+  num_classes: int,
+) -> tuple[np.ndarray, None, dict[str, Any]]:
+  arrays, digest = load_human(
+    corruption.option("path"), corruption.option("array")
+  )
+  given = subsets.human(
+    labels,
+    ids,
+    arrays[corruption.option("array")],
+    num_classes=num_classes,
+    clean=arrays.get(_CLEAN),
+  )
+  return given, None, {"file_sha256": digest}
+
+
+def load_human(path: str, array: str) -> tuple[dict[str, np.ndarray], str]:
+  """Reads human labels from an .npz file.
+
+  Args:
+    path: of the file, such as CIFAR-10N's arrays.
+    array: the name of the array to read.
+
+  Returns:
+    That array and, where there is one, `clean_label`; the file's SHA-256.
+
+  Raises:
+    ValueError: for a file that is missing, damaged, too large or pickled, or
+      an array that isn't there.
+  """
+  if not os.path.isfile(path):
+    raise ValueError(f"There is no file of human labels at {path!r}.")
+  size = os.path.getsize(path)
+  try:
+    with zipfile.ZipFile(path) as archive:
+      # What it says it unpacks to; NumPy reads no more than that.
+      size = max(size, sum(i.file_size for i in archive.infolist()))
+      if size > _MOST_BYTES:
+        raise ValueError(
+          f"{path!r} unpacks to {size} bytes; human labels may have at most "
+          f"{_MOST_BYTES}."
+        )
+    with np.load(path, allow_pickle=False) as file:
+      if array not in file:
+        raise ValueError(
+          f"{path!r} has no array {array!r}; choose one of {sorted(file)}."
+        )
+      names = {array, _CLEAN} & set(file)
+      arrays = {name: file[name] for name in names}
+  except (zipfile.BadZipFile, EOFError, OSError) as error:
+    raise ValueError(
+      f"{path!r} can't be read as .npz: {error}; fetch it again."
+    ) from error
+  with open(path, "rb") as file:
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
+  return arrays, digest

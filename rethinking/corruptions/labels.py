@@ -1,0 +1,254 @@
+"""Label noise, one example at a time: op(key, label, ..., *, num_classes).
+
+Every op draws one word u and one replacement from the example's key, whatever
+the level, and replaces the label where u < p. So levels nest: an example that
+is corrupted at p is corrupted at every p' > p, with the same label. The batch
+form is `vmap` over `example_keys(key, ids)`; labels are int32 [].
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rethinking.corruptions.checks import (
+  check_matrix,
+  check_num_classes,
+  check_rate,
+)
+from rethinking.corruptions.keys import below, words
+from rethinking.corruptions.matrices import flip_map
+
+
+def drawn(key: jax.Array, p: jax.Array | float) -> jax.Array:
+  """Returns whether an example is among those drawn at a level.
+
+  A drawn label is replaced; it changes only if the replacement is another.
+
+  Args:
+    key: the example's key, [].
+    p: rate in [0, 1], [].
+
+  Returns:
+    bool [].
+
+  Raises:
+    ValueError: for a number outside [0, 1].
+
+  >>> key = jax.random.key(0, impl="threefry2x32")
+  >>> bool(drawn(key, 1.0)), bool(drawn(key, 0.0))
+  (True, False)
+  """
+  check_rate(p)
+  return below(words(key, 2)[0], p)
+
+
+def _replace(
+  key: jax.Array,
+  label: jax.Array,
+  replacement: jax.Array,
+  p: jax.Array | float,
+) -> jax.Array:
+  return jnp.where(drawn(key, p), replacement, label)
+
+
+def _as_label(label: jax.Array | int) -> jax.Array:
+  return jnp.asarray(label).astype(jnp.int32)
+
+
+def uniform(
+  key: jax.Array,
+  label: jax.Array,
+  p: jax.Array | float,
+  *,
+  num_classes: int,
+) -> jax.Array:
+  """With probability p, draws the label anew from all K classes.
+
+  P(given | true) = (1 - p) [given = true] + p / K. The true class may be
+  drawn, so only p (K - 1) / K of the labels change. Levels nest. A word
+  modulo K favours no class by more than 2**-32.
+
+  Args:
+    key: the example's key, [].
+    label: int32 [], in 0..K-1.
+    p: rate in [0, 1], [].
+    num_classes: K, at least 2, static.
+
+  Returns:
+    int32 [], in 0..K-1.
+
+  Raises:
+    ValueError: for a number p outside [0, 1].
+
+  Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), section 2.1,
+    "partially corrupted labels"; p = 1 is "random labels".
+
+  >>> from rethinking import corruptions
+  >>> keys = corruptions.example_keys(corruptions.root_key(0), jnp.arange(8))
+  >>> noisy = jax.vmap(lambda k, y: uniform(k, y, 0.5, num_classes=10))
+  >>> noisy(keys, jnp.zeros(8, jnp.int32)).tolist()
+  [0, 2, 0, 4, 5, 0, 0, 9]
+  """
+  check_num_classes(num_classes)
+  replacement = (words(key, 2)[1] % np.uint32(num_classes)).astype(jnp.int32)
+  return _replace(key, _as_label(label), replacement, p)
+
+
+def symmetric(
+  key: jax.Array,
+  label: jax.Array,
+  p: jax.Array | float,
+  *,
+  num_classes: int,
+) -> jax.Array:
+  """With probability p, replaces the label by another class, all alike.
+
+  P(given | true) = 1 - p if given = true, else p / (K - 1). Levels nest. A
+  word modulo K - 1 favours no class by more than 2**-32.
+
+  Args:
+    key: the example's key, [].
+    label: int32 [], in 0..K-1.
+    p: rate in [0, 1] of wrong labels, [].
+    num_classes: K, at least 2, static.
+
+  Returns:
+    int32 [], in 0..K-1.
+
+  Raises:
+    ValueError: for a number p outside [0, 1], or fewer than 2 classes.
+
+  Reference: Patrini, Rozza, Menon, Nock, Qu (2017), section 5; Han et al.
+    (2018), "Co-teaching", section 4, "symmetry flipping".
+
+  >>> key = jax.random.key(0, impl="threefry2x32")
+  >>> int(symmetric(key, 0, 1.0, num_classes=2))
+  1
+  """
+  check_num_classes(num_classes)
+  label = _as_label(label)
+  step = words(key, 2)[1] % np.uint32(num_classes - 1)
+  replacement = (label + 1 + step.astype(jnp.int32)) % num_classes
+  return _replace(key, label, replacement, p)
+
+
+def pair_flip(
+  key: jax.Array,
+  label: jax.Array,
+  p: jax.Array | float,
+  *,
+  num_classes: int,
+) -> jax.Array:
+  """With probability p, replaces the label by the next class.
+
+  P(given | true) = 1 - p if given = true, p if given = true + 1 mod K. Levels
+  nest.
+
+  Args:
+    key: the example's key, [].
+    label: int32 [], in 0..K-1.
+    p: rate in [0, 1], [].
+    num_classes: K, at least 2, static.
+
+  Returns:
+    int32 [], in 0..K-1.
+
+  Raises:
+    ValueError: for a number p outside [0, 1], or fewer than 2 classes.
+
+  Reference: Han et al. (2018), "Co-teaching", section 4, "pair flipping".
+
+  >>> key = jax.random.key(0, impl="threefry2x32")
+  >>> int(pair_flip(key, 9, 1.0, num_classes=10))
+  0
+  """
+  check_num_classes(num_classes)
+  label = _as_label(label)
+  return _replace(key, label, (label + 1) % num_classes, p)
+
+
+def asymmetric(
+  key: jax.Array,
+  label: jax.Array,
+  p: jax.Array | float,
+  *,
+  map: str | tuple[int, ...],
+  num_classes: int,
+) -> jax.Array:
+  """With probability p, replaces the label by the one it is mistaken for.
+
+  P(given | true) = 1 - p if given = true, p if given = map[true]; a class
+  that maps to itself stays clean. All flips look at the true label, so
+  cat -> dog is never flipped back. Levels nest.
+
+  Args:
+    key: the example's key, [].
+    label: int32 [], in 0..K-1.
+    p: rate in [0, 1] within each class that the map changes, [].
+    map: 'cifar10' (bird -> airplane, cat <-> dog, deer -> horse, truck ->
+      automobile), 'cifar100' (next fine class of the superclass), 'mnist'
+      (2 -> 7, 3 -> 8, 5 <-> 6, 7 -> 1), or K labels; static.
+    num_classes: K, static.
+
+  Returns:
+    int32 [], in 0..K-1.
+
+  Raises:
+    ValueError: for a number p outside [0, 1], or a map that isn't of K labels.
+
+  Reference: Patrini, Rozza, Menon, Nock, Qu (2017), section 5.
+
+  >>> key = jax.random.key(0, impl="threefry2x32")
+  >>> int(asymmetric(key, 9, 1.0, map="cifar10", num_classes=10))
+  1
+  """
+  targets = np.array(flip_map(map, num_classes), np.int32)
+  label = _as_label(label)
+  return _replace(key, label, jnp.asarray(targets)[label], p)
+
+
+def transition(
+  key: jax.Array,
+  label: jax.Array,
+  matrix: np.ndarray | tuple[tuple[float, ...], ...],
+  *,
+  num_classes: int,
+) -> jax.Array:
+  """Draws the label from the true class's row of a transition matrix.
+
+  P(given | true) = T[true, given], to within 2**-32; an entry 0 is never
+  drawn. Inverts the row's cumulative sum, so two matrices need not nest.
+
+  Args:
+    key: the example's key, [].
+    label: int32 [], in 0..K-1.
+    matrix: [K, K], T[true, given], rows in [0, 1] that sum to 1; numbers, not
+      traced.
+    num_classes: K, static.
+
+  Returns:
+    int32 [], in 0..K-1.
+
+  Raises:
+    ValueError: for a matrix that isn't K x K or not row-stochastic.
+
+  Reference: Patrini, Rozza, Menon, Nock, Qu (2017), section 2.
+
+  >>> key = jax.random.key(0, impl="threefry2x32")
+  >>> int(transition(key, 0, ((0.0, 1.0), (0.5, 0.5)), num_classes=2))
+  1
+  """
+  matrix = check_matrix(matrix, num_classes)
+  last = num_classes - 1 - np.argmax(matrix[:, ::-1] > 0, axis=1)
+  edges = np.round(np.cumsum(matrix, axis=1) * 2.0**32)
+  # Rounding must not leave the classes after the last possible one a gap.
+  edges[np.arange(num_classes) >= last[:, None]] = 2.0**32
+  full = edges >= 2.0**32
+  edges = np.minimum(edges, 2.0**32 - 1).astype(np.uint32)
+  label = _as_label(label)
+  passed = (words(key, 2)[0] >= jnp.asarray(edges)[label]) & ~jnp.asarray(full)[
+    label
+  ]
+  return passed.sum(dtype=jnp.int32)

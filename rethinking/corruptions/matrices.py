@@ -1,0 +1,211 @@
+"""What the label corruptions are on average: T[true, given], and rates."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rethinking.corruptions.checks import check_num_classes, check_rate
+
+# Krizhevsky (2009): the fine classes of each CIFAR-100 superclass. A fine
+# class's label is its position in the alphabet.
+_CIFAR100_SUPERCLASSES = (
+  "beaver dolphin otter seal whale",
+  "aquarium_fish flatfish ray shark trout",
+  "orchid poppy rose sunflower tulip",
+  "bottle bowl can cup plate",
+  "apple mushroom orange pear sweet_pepper",
+  "clock keyboard lamp telephone television",
+  "bed chair couch table wardrobe",
+  "bee beetle butterfly caterpillar cockroach",
+  "bear leopard lion tiger wolf",
+  "bridge castle house road skyscraper",
+  "cloud forest mountain plain sea",
+  "camel cattle chimpanzee elephant kangaroo",
+  "fox porcupine possum raccoon skunk",
+  "crab lobster snail spider worm",
+  "baby boy girl man woman",
+  "crocodile dinosaur lizard snake turtle",
+  "hamster mouse rabbit shrew squirrel",
+  "maple_tree oak_tree palm_tree pine_tree willow_tree",
+  "bicycle bus motorcycle pickup_truck train",
+  "lawn_mower rocket streetcar tank tractor",
+)
+
+
+def _next_in_superclass() -> tuple[int, ...]:
+  groups = [sorted(names.split()) for names in _CIFAR100_SUPERCLASSES]
+  label = {n: i for i, n in enumerate(sorted(sum(groups, [])))}
+  following = [0] * len(label)
+  for group in groups:
+    for name, after in zip(group, group[1:] + group[:1], strict=True):
+      following[label[name]] = label[after]
+  return tuple(following)
+
+
+# The label that each class is mistaken for; itself where it stays clean.
+MAPS: dict[str, tuple[int, ...]] = {
+  # bird -> airplane, cat <-> dog, deer -> horse, truck -> automobile.
+  "cifar10": (0, 1, 0, 5, 7, 3, 6, 7, 8, 1),
+  # The next fine class of the same superclass, in a circle.
+  "cifar100": _next_in_superclass(),
+  # 2 -> 7, 3 -> 8, 5 <-> 6, 7 -> 1.
+  "mnist": (0, 1, 7, 8, 4, 6, 5, 1, 8, 9),
+}
+
+
+def flip_map(map: str | tuple[int, ...], num_classes: int) -> tuple[int, ...]:
+  """Returns the label that each class is mistaken for.
+
+  Args:
+    map: 'cifar10', 'cifar100', 'mnist', or K labels in 0..K-1.
+    num_classes: K.
+
+  Returns:
+    K labels.
+
+  Raises:
+    ValueError: for an unknown name, or a map that isn't of K labels.
+
+  >>> flip_map("mnist", 10)
+  (0, 1, 7, 8, 4, 6, 5, 1, 8, 9)
+  """
+  if isinstance(map, str) and map not in MAPS:
+    raise ValueError(
+      f"Unknown map {map!r}; choose one of {sorted(MAPS)}, or give "
+      f"{num_classes} labels."
+    )
+  labels = MAPS[map] if isinstance(map, str) else tuple(map)
+  if len(labels) != num_classes:
+    raise ValueError(
+      f"The map {map!r} has {len(labels)} classes, but num_classes is "
+      f"{num_classes}; give one label a class."
+    )
+  for label in labels:
+    if isinstance(label, bool) or int(label) != label:
+      raise ValueError(f"The map holds {label!r}; give integer labels.")
+    if not 0 <= label < num_classes:
+      raise ValueError(f"The map holds {label}, outside 0..{num_classes - 1}.")
+  return tuple(int(label) for label in labels)
+
+
+def uniform_matrix(p: float, num_classes: int) -> np.ndarray:
+  """Returns T of the inclusive uniform noise, (1 - p) I + (p / K) 1 1^T.
+
+  Args:
+    p: rate in [0, 1] at which a label is drawn anew.
+    num_classes: K.
+
+  Returns:
+    float64 [K, K], T[true, given].
+
+  >>> uniform_matrix(0.5, 2)
+  array([[0.75, 0.25],
+         [0.25, 0.75]])
+  """
+  check_rate(p)
+  return (1 - p) * np.eye(num_classes) + p / num_classes
+
+
+def symmetric_matrix(p: float, num_classes: int) -> np.ndarray:
+  """Returns T of the exclusive noise: 1 - p, and p / (K - 1) elsewhere.
+
+  Args:
+    p: rate in [0, 1] of wrong labels.
+    num_classes: K, at least 2.
+
+  Returns:
+    float64 [K, K], T[true, given].
+
+  >>> symmetric_matrix(0.5, 3)[0]
+  array([0.5 , 0.25, 0.25])
+  """
+  check_rate(p)
+  check_num_classes(num_classes)
+  other = p / (num_classes - 1)
+  return np.where(np.eye(num_classes, dtype=bool), 1 - p, other)
+
+
+def asymmetric_matrix(
+  p: float, map: str | tuple[int, ...], num_classes: int
+) -> np.ndarray:
+  """Returns T of class-dependent noise: p at [true, map[true]].
+
+  Args:
+    p: rate in [0, 1] for each class that the map changes.
+    map: as in `flip_map`.
+    num_classes: K.
+
+  Returns:
+    float64 [K, K], T[true, given].
+
+  >>> asymmetric_matrix(0.4, (0, 0), 2)
+  array([[1. , 0. ],
+         [0.4, 0.6]])
+  """
+  check_rate(p)
+  target = np.eye(num_classes)[list(flip_map(map, num_classes))]
+  return (1 - p) * np.eye(num_classes) + p * target
+
+
+def pair_flip_matrix(p: float, num_classes: int) -> np.ndarray:
+  """Returns T of pair flips: 1 - p, and p for the next class.
+
+  Args:
+    p: rate in [0, 1] of labels moved to the next class, K - 1 to 0.
+    num_classes: K, at least 2.
+
+  Returns:
+    float64 [K, K], T[true, given].
+
+  >>> pair_flip_matrix(0.25, 3)[2]
+  array([0.25, 0.  , 0.75])
+  """
+  check_num_classes(num_classes)
+  following = tuple((i + 1) % num_classes for i in range(num_classes))
+  return asymmetric_matrix(p, following, num_classes)
+
+
+def exclusive_rate(inclusive: float, num_classes: int) -> float:
+  """Returns the share of wrong labels, p (K - 1) / K, of an inclusive rate p.
+
+  Args:
+    inclusive: rate in [0, 1] at which labels are drawn anew from all K
+      classes, the true one among them.
+    num_classes: K, at least 2.
+
+  Returns:
+    The rate of wrong labels, in [0, (K - 1) / K].
+
+  >>> exclusive_rate(1.0, 10)
+  0.9
+  """
+  check_rate(inclusive)
+  check_num_classes(num_classes)
+  return inclusive * (num_classes - 1) / num_classes
+
+
+def inclusive_rate(exclusive: float, num_classes: int) -> float:
+  """Returns the inclusive rate p K / (K - 1) with a share p of wrong labels.
+
+  Args:
+    exclusive: rate of wrong labels, in [0, (K - 1) / K].
+    num_classes: K, at least 2.
+
+  Returns:
+    The inclusive rate, in [0, 1].
+
+  Raises:
+    ValueError: for a rate that uniform draws from all K classes can't reach.
+
+  >>> inclusive_rate(0.9, 10)
+  1.0
+  """
+  check_rate(exclusive)
+  check_num_classes(num_classes)
+  most = (num_classes - 1) / num_classes
+  if exclusive > most:
+    raise ValueError(
+      f"A share {exclusive} of wrong labels is more than uniform draws from "
+      f"{num_classes} classes can reach; give at most {most:.6g}."
+    )
+  return exclusive * num_classes / (num_classes - 1)

@@ -1,0 +1,268 @@
+"""The honest account of a corrupted data set, as a JSON-able dict.
+
+Two conventions are in use for a noise rate: inclusive (labels drawn anew from
+all K classes, the true one among them) and exclusive (labels that are wrong).
+A report gives both, nominal (from the definition) and realised (counted).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rethinking.corruptions import matrices, subsets
+from rethinking.corruptions.checks import check_matrix
+from rethinking.corruptions.description import Corruption
+from rethinking.corruptions.quantiles import ImageStatistics, rate_table
+
+
+def transition_matrix(
+  corruption: Corruption, num_classes: int
+) -> np.ndarray | None:
+  """Returns the T[true, given] that a description defines.
+
+  Args:
+    corruption: any.
+    num_classes: K.
+
+  Returns:
+    float64 [K, K], the identity for image corruptions; None where there is no
+    such matrix before the data is seen (instance, permutation, human).
+
+  >>> transition_matrix(Corruption.create("pair_flip", level=0.5), 2)
+  array([[0.5, 0.5],
+         [0.5, 0.5]])
+  """
+  if corruption.target == "images":
+    return np.eye(num_classes)
+  if corruption.name == "transition":
+    return check_matrix(corruption.option("matrix"), num_classes)
+  if corruption.name == "asymmetric":
+    return matrices.asymmetric_matrix(
+      corruption.level, corruption.option("map"), num_classes
+    )
+  make = {
+    "uniform": matrices.uniform_matrix,
+    "symmetric": matrices.symmetric_matrix,
+    "pair_flip": matrices.pair_flip_matrix,
+  }.get(corruption.name)
+  return make and make(corruption.level, num_classes)
+
+
+def nominal_rate(
+  corruption: Corruption, labels: np.ndarray, num_classes: int
+) -> float | None:
+  """Returns the expected share of labels that one corruption changes.
+
+  Args:
+    corruption: any.
+    labels: int32 [N], before it.
+    num_classes: K.
+
+  Returns:
+    A share in [0, 1]; None for human labels.
+
+  >>> half = Corruption.create("uniform", level=0.5)
+  >>> nominal_rate(half, np.zeros(4, int), 10)
+  0.45
+  """
+  counts = np.bincount(labels, minlength=num_classes)
+  matrix = transition_matrix(corruption, num_classes)
+  if matrix is not None:
+    return _expected_rate(matrix, counts)
+  if corruption.name == "instance":
+    if corruption.option("exact"):
+      return subsets.exact_count(corruption.level, len(labels)) / len(labels)
+    return float(rate_table(corruption.level).mean(dtype=np.float64))
+  if corruption.name == "permutation":
+    total = len(labels)
+    part = subsets.exact_count(corruption.level, total)
+    if part < 2:
+      return 0.0
+    # A permuted label is its own once in `part`, else any other example's.
+    alike = (counts * (counts - 1)).sum() / (total * (total - 1))
+    return float(part / total * (1 - 1 / part) * (1 - alike))
+  return None
+
+
+def _expected_rate(matrix: np.ndarray, counts: np.ndarray) -> float:
+  # Rounded to what float64 can tell, so that 0.45 reads as 0.45.
+  kept = (counts * np.diag(matrix)).sum() / counts.sum()
+  return round(float(1 - kept), 12)
+
+
+def describe(corruption: Corruption) -> dict[str, Any]:
+  """Returns a description as a JSON-able dict.
+
+  >>> describe(Corruption.create("random_pixels"))["text"]
+  "Corruption.create('random_pixels')"
+  """
+  config = corruption.to_config()
+  return {
+    "name": config.pop("name"),
+    "level": config.pop("level", None),
+    "options": config,
+    "target": corruption.target,
+    "text": repr(corruption),
+    "sha256": corruption.sha256,
+  }
+
+
+def fingerprint(ids: np.ndarray, values: np.ndarray) -> str:
+  """Returns the SHA-256 of examples' ids and values, in the order of the ids.
+
+  Ids are hashed as little-endian uint32, then the shape of one value as text,
+  then labels as little-endian int32 or images as bytes.
+
+  Args:
+    ids: uint32 [N], distinct.
+    values: int32 [N] labels, or uint8 [N, H, W, C] images.
+
+  Returns:
+    64 hexadecimal digits; the same for any order of the rows.
+
+  >>> a = fingerprint(np.array([1, 0]), np.array([5, 6]))
+  >>> a == fingerprint(np.array([0, 1]), np.array([6, 5]))
+  True
+  """
+  kind = np.dtype(np.uint8 if values.dtype == np.uint8 else "<i4")
+  order = np.argsort(ids, kind="stable")
+  digest = hashlib.sha256(ids[order].astype("<u4").tobytes())
+  digest.update(repr(tuple(values.shape[1:])).encode())
+  rows = max(1, 2**22 // max(1, int(np.prod(values.shape[1:]))))
+  for start in range(0, len(ids), rows):
+    part = values[order[start : start + rows]].astype(kind, copy=False)
+    digest.update(np.ascontiguousarray(part).data)
+  return digest.hexdigest()
+
+
+def count_transitions(
+  true_labels: np.ndarray, labels: np.ndarray, num_classes: int
+) -> np.ndarray:
+  """Counts examples by true and given label.
+
+  Args:
+    true_labels: int32 [N], in 0..K-1.
+    labels: int32 [N], in 0..K-1.
+    num_classes: K.
+
+  Returns:
+    int64 [K, K], [true, given].
+
+  >>> count_transitions(np.array([0, 0, 1]), np.array([0, 1, 1]), 2)
+  array([[1, 1],
+         [0, 1]])
+  """
+  pairs = true_labels.astype(np.int64) * num_classes + labels
+  counts = np.bincount(pairs, minlength=num_classes**2)
+  return counts.reshape(num_classes, num_classes)
+
+
+def summary(
+  corruptions: Sequence[Corruption],
+  steps: list[dict[str, Any]],
+  *,
+  seed: int,
+  split: str,
+  ids: np.ndarray,
+  true_labels: np.ndarray,
+  labels: np.ndarray,
+  true_images: np.ndarray | None,
+  images: np.ndarray | None,
+  statistics: ImageStatistics | None,
+  num_classes: int,
+) -> dict[str, Any]:
+  """Returns the report on a corrupted set.
+
+  Args:
+    corruptions: what was done, in order.
+    steps: one dict each: its description, how many examples were drawn, how
+      many changed, the nominal rate.
+    seed: the corruption seed.
+    split: the split's name.
+    ids: uint32 [N].
+    true_labels: int32 [N].
+    labels: int32 [N], given.
+    true_images: uint8 [N, H, W, C] or None, before.
+    images: uint8 [N, H, W, C] or None, after.
+    statistics: of the train images, or None.
+    num_classes: K.
+
+  Returns:
+    A JSON-able dict. Rates are shares in [0, 1] or None where undefined.
+  """
+  total = len(labels)
+  counts = count_transitions(true_labels, labels, num_classes)
+  changed = int(total - np.trace(counts))
+  rate = changed / total
+  nominal = _nominal_flip_rate(corruptions, steps, true_labels, num_classes)
+  facts = {
+    "split": split,
+    "seed": int(seed),
+    "num_examples": total,
+    "num_classes": num_classes,
+    "corruptions": steps,
+    "nominal_flip_rate": nominal,
+    "nominal_inclusive_rate": _inclusive(nominal, num_classes),
+    "flip_rate": rate,
+    "inclusive_rate": _inclusive(rate, num_classes),
+    "agreement": 1 - rate,
+    "labels_changed": changed,
+    "class_counts_true": counts.sum(axis=1).tolist(),
+    "class_counts_given": counts.sum(axis=0).tolist(),
+    "transition_counts": counts.tolist(),
+    "labels_sha256": fingerprint(ids, labels),
+    "images_changed": None,
+    "images_sha256": None,
+    "statistics": None,
+  }
+  if statistics is not None:
+    mean, std = statistics.moments(True)
+    facts["statistics"] = {"mean": mean.tolist(), "std": std.tolist()}
+  if images is not None:
+    facts["images_changed"] = _count_changed(true_images, images)
+    facts["images_sha256"] = fingerprint(ids, images)
+  return facts
+
+
+def _nominal_flip_rate(corruptions, steps, true_labels, num_classes):
+  """The expected share of wrong labels after all steps, where it's defined."""
+  noisy = [
+    (c, s)
+    for c, s in zip(corruptions, steps, strict=True)
+    if c.target == "labels"
+  ]
+  if len(noisy) == 1:
+    return noisy[0][1]["nominal_rate"]
+  product = np.eye(num_classes)
+  for corruption, _ in noisy:
+    matrix = transition_matrix(corruption, num_classes)
+    if matrix is None:
+      return None
+    product = product @ matrix
+  counts = np.bincount(true_labels, minlength=num_classes)
+  return _expected_rate(product, counts)
+
+
+def _inclusive(rate: float | None, num_classes: int) -> float | None:
+  """The inclusive rate with this share of wrong labels; above 1 there's none.
+
+  Unlike the conversion function, a realised rate may pass 1 by chance.
+  """
+  if rate is None:
+    return None
+  inclusive = round(rate * num_classes / (num_classes - 1), 12)
+  return inclusive if inclusive <= 1 else None
+
+
+def _count_changed(before: np.ndarray, after: np.ndarray) -> int:
+  if before is after:
+    return 0
+  rows = max(1, 2**22 // max(1, before[0:1].size))
+  return sum(
+    int((before[i : i + rows] != after[i : i + rows]).any(axis=(1, 2, 3)).sum())
+    for i in range(0, len(before), rows)
+  )

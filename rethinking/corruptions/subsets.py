@@ -1,0 +1,228 @@
+"""Ops on a whole set: exact counts, permutations, human labels.
+
+Each takes all labels [N] and ids [N] at once. The result doesn't depend on
+the order of the rows, on batches or on shards, but it does depend on which
+examples are in the set: a subset's corruption isn't the set's, cut down.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rethinking.corruptions.checks import check_ids, check_labels, check_rate
+from rethinking.corruptions.keys import example_keys, words
+
+
+def exact_count(p: float, count: int) -> int:
+  """Returns how many of n examples an exact level draws, round(p n).
+
+  Args:
+    p: rate in [0, 1].
+    count: n.
+
+  Returns:
+    The nearest integer; a half goes to the even one, as Python's round does.
+
+  >>> exact_count(0.29, 100)
+  29
+  """
+  check_rate(p)
+  return round(p * count)
+
+
+def smallest(values: jax.Array, ids: jax.Array, count: jax.Array) -> jax.Array:
+  """Returns which are the k smallest values, ties to the lowest id.
+
+  Args:
+    values: uint32 [N].
+    ids: uint32 [N], distinct.
+    count: k, [], in 0..N.
+
+  Returns:
+    bool [N], k of them true.
+
+  >>> smallest(jnp.uint32([5, 1, 5]), jnp.uint32([9, 8, 7]), 2).tolist()
+  [False, True, True]
+  """
+  count = jnp.asarray(count).astype(jnp.int32)
+  # Two sorts of one array each are faster than one sort of pairs.
+  limit = jnp.sort(values)[jnp.maximum(count, 1) - 1]
+  less = values < limit
+  tied = values == limit
+  left = count - less.sum(dtype=jnp.int32)
+  tied_ids = jnp.sort(jnp.where(tied, ids, jnp.uint32(2**32 - 1)))
+  last = tied_ids[jnp.maximum(left, 1) - 1]
+  return (count > 0) & (less | (tied & (ids <= last)))
+
+
+def drawn_exactly(key: jax.Array, ids: jax.Array, count: jax.Array):
+  """Returns which examples an exact count draws: those with the k smallest u.
+
+  u is the word that the per-example ops compare with p, so exact draws nest
+  in each other, and differ from independent ones only near the threshold.
+
+  Args:
+    key: typed threefry2x32 key, [].
+    ids: uint32 [N], distinct.
+    count: k, [], in 0..N.
+
+  Returns:
+    bool [N], k of them true.
+
+  >>> from rethinking import corruptions
+  >>> key = corruptions.root_key(0)
+  >>> int(drawn_exactly(key, jnp.arange(100), 29).sum())
+  29
+  """
+  ids = jnp.asarray(ids).astype(jnp.uint32)
+  u = jax.vmap(lambda k: words(k, 2)[0])(example_keys(key, ids))
+  return smallest(u, ids, count)
+
+
+def exact(
+  key: jax.Array,
+  labels: jax.Array,
+  ids: jax.Array,
+  p: float,
+  *,
+  op,
+  num_classes: int,
+  **options,
+) -> jax.Array:
+  """Applies a label op to exactly round(p n) examples.
+
+  Drawn, not changed: with the inclusive `uniform`, a drawn label may come out
+  as it was. Invariant to order, batch and shard; levels nest.
+
+  Args:
+    key: typed threefry2x32 key, [].
+    labels: int32 [N], in 0..K-1.
+    ids: uint32 [N], distinct.
+    p: rate in [0, 1], a number.
+    op: `uniform`, `symmetric`, `pair_flip` or `asymmetric`.
+    num_classes: K, static.
+    **options: the op's own.
+
+  Returns:
+    int32 [N].
+
+  Raises:
+    ValueError: for a rate outside [0, 1].
+
+  >>> from rethinking import corruptions
+  >>> key, y = corruptions.root_key(0), jnp.zeros(100, jnp.int32)
+  >>> noisy = exact(
+  ...   key, y, jnp.arange(100), 0.29, op=corruptions.symmetric, num_classes=10
+  ... )
+  >>> int((noisy != y).sum())
+  29
+  """
+  chosen = drawn_exactly(key, ids, exact_count(p, len(ids)))
+  replaced = jax.vmap(
+    lambda k, y: op(k, y, 1.0, num_classes=num_classes, **options)
+  )(example_keys(key, ids), jnp.asarray(labels))
+  return jnp.where(chosen, replaced, jnp.asarray(labels).astype(jnp.int32))
+
+
+def permutation(
+  key: jax.Array, labels: jax.Array, ids: jax.Array, p: float
+) -> tuple[jax.Array, jax.Array]:
+  """Permutes the labels among round(p n) random examples.
+
+  Every class keeps its count exactly. The subsets nest, the labels in them
+  don't: a larger subset is permuted anew.
+
+  Args:
+    key: typed threefry2x32 key, [].
+    labels: int32 [N].
+    ids: uint32 [N], distinct.
+    p: rate in [0, 1], a number.
+
+  Returns:
+    int32 [N], the labels; bool [N], which took part.
+
+  Raises:
+    ValueError: for a rate outside [0, 1].
+
+  Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2021), section 2, on
+    randomisation tests, after Edgington, Onghena (2007).
+
+  >>> from rethinking import corruptions
+  >>> y = jnp.arange(6) % 3
+  >>> noisy, _ = permutation(corruptions.root_key(1), y, jnp.arange(6), 1.0)
+  >>> sorted(noisy.tolist())
+  [0, 0, 1, 1, 2, 2]
+  """
+  return _permute(
+    key,
+    jnp.asarray(labels).astype(jnp.int32),
+    jnp.asarray(ids).astype(jnp.uint32),
+    exact_count(p, len(ids)),
+  )
+
+
+@jax.jit
+def _permute(key, labels, ids, count):
+  keys = example_keys(key, ids)
+  u, order = jax.vmap(lambda k: words(k, 2))(keys).T
+  chosen = smallest(u, ids, count)
+  outside = (~chosen).astype(jnp.uint32)
+  rows = jnp.arange(len(ids), dtype=jnp.int32)
+  # The chosen rows come first in both: by id, and in random order.
+  by_id = jax.lax.sort((outside, ids, rows), num_keys=2)[2]
+  shuffled = jax.lax.sort((outside, order, ids, rows), num_keys=3)[3]
+  moved = jnp.zeros_like(labels).at[by_id].set(labels[shuffled])
+  return jnp.where(chosen, moved, labels), chosen
+
+
+def human(
+  labels: np.ndarray,
+  ids: np.ndarray,
+  given: np.ndarray,
+  *,
+  num_classes: int,
+  clean: np.ndarray | None = None,
+) -> np.ndarray:
+  """Replaces labels by those that people gave, matched by example id.
+
+  Args:
+    labels: int32 [N], the true labels, in 0..K-1.
+    ids: uint32 [N], distinct, positions in `given`.
+    given: integers [M], in 0..K-1.
+    num_classes: K.
+    clean: integers [M], the true labels where the source has them: they must
+      agree with `labels`, or the ids mean other examples.
+
+  Returns:
+    int32 [N].
+
+  Raises:
+    ValueError: for an id outside 0..M-1, a label outside 0..K-1, or a clean
+      label that disagrees.
+
+  Reference: Wei, Zhu, Cheng, Liu, Niu, Liu (2022), "Learning with noisy
+    labels revisited", section 3 (CIFAR-10N).
+
+  >>> human([3, 4], [1, 0], [4, 5, 6], num_classes=10).tolist()
+  [5, 4]
+  """
+  labels = check_labels(labels, num_classes)
+  ids = check_ids(ids, len(labels))
+  given = check_labels(given, num_classes)
+  if ids.size and ids.max() >= len(given):
+    raise ValueError(
+      f"Id {ids.max()} has no human label; there are {len(given)}, for the "
+      f"ids 0..{len(given) - 1}."
+    )
+  if clean is not None:
+    clean = check_labels(clean, num_classes)[ids]
+    wrong = np.flatnonzero(clean != labels)
+    if wrong.size:
+      row = wrong[0]
+      raise ValueError(
+        f"Example {ids[row]} has label {labels[row]}, but the human labels "
+        f"were given to one of class {clean[row]}; the ids don't match."
+      )
+  return given[ids]

@@ -1,0 +1,115 @@
+"""One call that returns a whole split as NumPy arrays with stable ids."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import numpy as np
+
+from rethinking.data import cache as cache_lib
+from rethinking.data import digits, prepared
+from rethinking.errors import UserError
+
+NAMES = ("digits", *prepared.SPECS)
+_SPLITS = ("train", "test")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+  """A whole split in memory, rows in ascending order of id.
+
+  Attributes:
+    name: one of `NAMES`.
+    split: "train" or "test".
+    images: uint8 `[N, H, W, C]`, RGB where C is 3, values 0 to 255.
+    labels: int32 `[N]`, values 0 to `num_classes - 1`.
+    ids: uint32 `[N]`, unique within the split, ascending. For CIFAR the number
+      in the TFDS id (the original order), for MNIST the record's position in
+      the prepared set, for digits the position in scikit-learn's order.
+    num_classes: number of classes.
+    class_names: one name per class.
+    identity: what was read: dataset, version, image encoding and the SHA-256
+      of its source, but not where it lies.
+  """
+
+  name: str
+  split: str
+  images: np.ndarray
+  labels: np.ndarray
+  ids: np.ndarray
+  num_classes: int
+  class_names: tuple[str, ...]
+  identity: str
+
+
+def load(
+  name: str,
+  split: str,
+  *,
+  data_dir: str | os.PathLike[str] | None = None,
+  cache: bool = True,
+) -> Dataset:
+  """Returns a split of a dataset; downloads and prepares it where needed.
+
+  Args:
+    name: one of `NAMES`.
+    split: "train" or "test".
+    data_dir: local folder of prepared TFDS datasets. None: `TFDS_DATA_DIR`,
+      else TFDS's default, `~/tensorflow_datasets`.
+    cache: whether to keep the decoded arrays in the user's cache folder
+      (`$XDG_CACHE_HOME/rethinking`, else `~/.cache/rethinking`) and to use
+      them when they belong to the same source.
+
+  Returns:
+    The split as a `Dataset`.
+
+  Raises:
+    UserError: if the name or split is unknown, the prepared data is damaged
+      or unreadable, or it is absent and cannot be downloaded.
+  """
+  if name not in NAMES:
+    raise UserError(f"Unknown dataset {name!r}; choose one of {list(NAMES)}.")
+  if split not in _SPLITS:
+    raise UserError(f"Unknown split {split!r}; choose one of {list(_SPLITS)}.")
+  if name == "digits":
+    images, labels, ids, identity = digits.read(split)
+    return Dataset(
+      name=name,
+      split=split,
+      images=images,
+      labels=labels,
+      ids=ids,
+      num_classes=10,
+      class_names=tuple("0123456789"),
+      identity=identity,
+    )
+
+  root = prepared.root(data_dir)
+  folder = prepared.find(name, root)
+  if folder is None:
+    # Imported late: a set that is already prepared needs none of this.
+    from rethinking.data import preparation
+
+    folder = preparation.prepare(name, root)
+  source = prepared.describe(name, split, folder)
+  fingerprint = prepared.fingerprint(source)
+  key = f"{name}-{source.version}-{split}-{fingerprint[:16]}"
+  arrays = cache_lib.load(key, fingerprint) if cache else None
+  if arrays is None:
+    arrays = prepared.read(source)
+    if cache:
+      cache_lib.store(key, fingerprint, arrays)
+  return Dataset(
+    name=name,
+    split=split,
+    images=arrays.images,
+    labels=arrays.labels,
+    ids=arrays.ids,
+    num_classes=source.spec.num_classes,
+    class_names=source.class_names,
+    identity=(
+      f"{name}/{source.version} {split} ({arrays.encoding} images)"
+      f" sha256:{fingerprint}"
+    ),
+  )

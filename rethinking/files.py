@@ -1,0 +1,120 @@
+"""Whole or not at all: writes that a crash or a full disk can't tear.
+
+Every path may be local or an object store's (`gs://...`, through etils'
+`epath`). Objects can't be appended to or renamed atomically, but a put
+replaces one whole, so there every write is a put of the whole file.
+"""
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from etils import epath
+
+
+def is_local(path: epath.PathLike) -> bool:
+  """Whether `path` lies in this machine's file system.
+
+  >>> is_local("runs/a"), is_local("gs://bucket/runs/a")
+  (True, False)
+  """
+  return "://" not in os.fspath(path)
+
+
+def replace(path: epath.PathLike, data: bytes) -> None:
+  """Makes `path` hold `data`: afterwards it is the old file or the new one.
+
+  Args:
+    path: the file; its folder exists.
+    data: the whole new content.
+
+  Raises:
+    OSError: it could not be written (a full disk); the old file is intact.
+  """
+  path = epath.Path(path)
+  if not is_local(path):
+    path.write_bytes(data)
+    return
+  # One writer a workdir (see `lock`), but processes of one run may share it.
+  temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
+  try:
+    with open(temporary, "wb") as file:
+      file.write(data)
+      file.flush()
+      os.fsync(file.fileno())
+    os.replace(temporary, path)
+  except OSError:
+    temporary.unlink(missing_ok=True)
+    raise
+
+
+def append(path: epath.PathLike, data: bytes) -> None:
+  """Adds `data` at the end of `path`, on disk when it returns.
+
+  Args:
+    path: the file, made if missing; its folder exists.
+    data: the bytes to add.
+
+  Raises:
+    OSError: it could not be written; the file is as it was.
+  """
+  path = epath.Path(path)
+  if not is_local(path):
+    path.write_bytes((path.read_bytes() if path.exists() else b"") + data)
+    return
+  # Unbuffered: the data reaches the kernel in one write.
+  with open(path, "ab", buffering=0) as file:
+    size = file.seek(0, os.SEEK_END)
+    try:
+      written = file.write(data)
+      if written != len(data):
+        # The kernel wrote what fitted; the next write names the reason.
+        file.write(data[written:])
+      os.fsync(file.fileno())
+    except OSError:
+      file.truncate(size)
+      raise
+
+
+def _plain(value: Any) -> Any:
+  """`value` in JSON's own types; what isn't finite becomes null."""
+  if hasattr(value, "tolist"):
+    value = value.tolist()
+  if isinstance(value, float):
+    return value if math.isfinite(value) else None
+  if isinstance(value, Mapping):
+    return {key: _plain(item) for key, item in value.items()}
+  if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+    return [_plain(item) for item in value]
+  return value
+
+
+def dumps(obj: Any, indent: int | None = None) -> str:
+  """JSON text of `obj`, strict: NaN and infinities become null.
+
+  Args:
+    obj: nested dicts and sequences of numbers, strings, None, NumPy or JAX
+      values.
+    indent: spaces a level; None for one line.
+
+  >>> dumps({"loss": float("nan"), "steps": (1, 2)})
+  '{"loss": null, "steps": [1, 2]}'
+  """
+  return json.dumps(
+    _plain(obj), indent=indent, allow_nan=False, ensure_ascii=False
+  )
+
+
+def write_json(path: epath.PathLike, obj: Any) -> None:
+  """Writes `obj` to `path` as JSON, whole or not at all.
+
+  Args:
+    path: the file; its folder exists.
+    obj: as `dumps` takes it; keys stay in their order.
+
+  Raises:
+    OSError: it could not be written; the old file is intact.
+  """
+  replace(path, (dumps(obj, indent=2) + "\n").encode())

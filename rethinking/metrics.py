@@ -1,0 +1,86 @@
+"""What one evaluation says, from one loss and one prediction an example."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def train_metrics(
+  loss: np.ndarray,
+  prediction: np.ndarray,
+  given: np.ndarray,
+  true: np.ndarray,
+) -> dict[str, float | None]:
+  """Returns loss and accuracy on the given labels, and where they come from.
+
+  Args:
+    loss: [N], nats, of the given labels.
+    prediction: [N], classes.
+    given: [N], the labels trained on.
+    true: [N], the labels before corruption.
+
+  Returns:
+    `train_loss` and `train_accuracy` over all; the same with the suffixes
+    `_unchanged` (the given label is the true one) and `_changed` (it is not);
+    `changed_predicted_true`, the share of the changed examples predicted as
+    their true class. None where there is no such example.
+  """
+  changed = given != true
+  fitted = prediction == given
+  return {
+    "train_loss": _mean(loss),
+    "train_accuracy": _mean(fitted),
+    "train_loss_unchanged": _mean(loss[~changed]),
+    "train_accuracy_unchanged": _mean(fitted[~changed]),
+    "train_loss_changed": _mean(loss[changed]),
+    "train_accuracy_changed": _mean(fitted[changed]),
+    "changed_predicted_true": _mean((prediction == true)[changed]),
+  }
+
+
+def test_metrics(
+  loss: np.ndarray, prediction: np.ndarray, true: np.ndarray
+) -> dict[str, float | None]:
+  """Returns `test_loss` (nats) and `test_accuracy` on the true labels.
+
+  Args:
+    loss: [N], nats.
+    prediction: [N], classes.
+    true: [N], classes.
+  """
+  return {
+    "test_loss": _mean(loss),
+    "test_accuracy": _mean(prediction == true),
+  }
+
+
+def time_to_fit(
+  rows: list[dict[str, Any]], fit_accuracy: float
+) -> dict[str, int | None]:
+  """Returns when the train set was first seen fitted.
+
+  Args:
+    rows: evaluations in order, with `step`, `epoch`, `train_accuracy`.
+    fit_accuracy: the train accuracy that counts as fitted, in (0, 1].
+
+  Returns:
+    `steps_to_fit` and `epochs_to_fit` of the first evaluation at or above it,
+    and `steps_not_fit`, the last evaluation before it: the true time lies
+    between. The first two are None where it never was (censored).
+  """
+  before = None
+  for row in rows:
+    if row["train_accuracy"] >= fit_accuracy:
+      return {
+        "steps_to_fit": row["step"],
+        "epochs_to_fit": row["epoch"],
+        "steps_not_fit": before,
+      }
+    before = row["step"]
+  return {"steps_to_fit": None, "epochs_to_fit": None, "steps_not_fit": before}
+
+
+def _mean(values: np.ndarray) -> float | None:
+  return float(np.mean(values, dtype=np.float64)) if len(values) else None

@@ -1,0 +1,302 @@
+"""Layers the models share: exact on any number of devices, quick on a CPU.
+
+Parameters and batch statistics are at least float32 whatever the compute type.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+DTypeLike = jax.typing.DTypeLike
+
+he_normal = nn.initializers.he_normal()
+
+
+def parameter_dtype(dtype: DTypeLike) -> jnp.dtype:
+  """The type parameters are kept in: float32, or wider if `dtype` is."""
+  return jnp.promote_types(dtype, jnp.float32)
+
+
+class Conv(nn.Module):
+  """2-D convolution, SAME padding.
+
+  Attributes:
+    features: number of output channels.
+    kernel_size: side of the square kernel, pixels.
+    stride: pixels between outputs, in both directions.
+    use_bias: whether a bias is added.
+    dtype: compute type.
+    kernel_init: initialiser of the kernel.
+  """
+
+  features: int
+  kernel_size: int
+  stride: int = 1
+  use_bias: bool = True
+  dtype: DTypeLike = jnp.float32
+  kernel_init: nn.initializers.Initializer = he_normal
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """Convolves `x`, [B, H, W, C], into [B, ceil(H/s), ceil(W/s), features]."""
+    kernel = self.param(
+      "kernel",
+      self.kernel_init,
+      (self.kernel_size, self.kernel_size, x.shape[-1], self.features),
+      parameter_dtype(self.dtype),
+    )
+    y = jax.lax.conv_general_dilated(
+      x.astype(self.dtype),
+      kernel.astype(self.dtype),
+      (self.stride, self.stride),
+      "SAME",
+      dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    if not self.use_bias:
+      return y
+    bias = self.param(
+      "bias",
+      nn.initializers.zeros_init(),
+      (self.features,),
+      parameter_dtype(self.dtype),
+    )
+    return y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
+
+
+class Dense(nn.Module):
+  """Fully connected layer with a bias.
+
+  Attributes:
+    features: number of outputs.
+    dtype: compute type.
+    kernel_init: initialiser of the kernel.
+  """
+
+  features: int
+  dtype: DTypeLike = jnp.float32
+  kernel_init: nn.initializers.Initializer = he_normal
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """Maps `x`, [B, D], to [B, features]."""
+    wide = parameter_dtype(self.dtype)
+    shape = (x.shape[-1], self.features)
+    kernel = self.param("kernel", self.kernel_init, shape, wide)
+    zeros = nn.initializers.zeros_init()
+    bias = self.param("bias", zeros, (self.features,), wide)
+    y = x.astype(self.dtype) @ kernel.astype(self.dtype)
+    return y + bias.astype(self.dtype).reshape(1, -1)
+
+
+class Logits(Dense):
+  """The last layer: logits in float32, or wider if the compute type is."""
+
+  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """Maps `x`, [B, D], to logits [B, features]."""
+    return super().__call__(x).astype(parameter_dtype(self.dtype))
+
+
+class BatchNorm(nn.Module):
+  """Batch normalisation over the batch of all devices.
+
+  Training normalises with the mean and the biased variance over every axis but
+  the last and over the devices on `axis_name`; so a batch gives the same
+  output however it is split. The running statistics follow with
+  r <- momentum * r + (1 - momentum) * batch statistic.
+
+  Attributes:
+    momentum: share of the old running statistic kept at a step, [0, 1).
+    epsilon: added to the variance.
+    use_affine: whether a learned scale and offset follow.
+    axis_name: name of the mapped device axis, or None for one device.
+    dtype: compute type of the output.
+
+  Reference: Ioffe and Szegedy, 2015, section 3.1.
+  """
+
+  momentum: float = 0.9
+  epsilon: float = 1e-5
+  use_affine: bool = True
+  axis_name: str | None = None
+  dtype: DTypeLike = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    """Normalises `x`, [..., C], per channel."""
+    wide = parameter_dtype(self.dtype)
+    shape = (x.shape[-1],)
+    running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape, wide)
+    running_var = self.variable("batch_stats", "var", jnp.ones, shape, wide)
+    x = x.astype(wide)
+    if train:
+      axes = tuple(range(x.ndim - 1))
+      mean = x.mean(axes)
+      square = jnp.square(x).mean(axes)
+      if self.axis_name is not None and not self.is_initializing():
+        mean, square = jax.lax.pmean((mean, square), self.axis_name)
+      var = jnp.maximum(square - jnp.square(mean), 0)
+      if not self.is_initializing():
+        keep = self.momentum
+        running_mean.value = keep * running_mean.value + (1 - keep) * mean
+        running_var.value = keep * running_var.value + (1 - keep) * var
+    else:
+      mean, var = running_mean.value, running_var.value
+    factor = jax.lax.rsqrt(var + self.epsilon)
+    if self.use_affine:
+      ones, zeros = nn.initializers.ones_init(), nn.initializers.zeros_init()
+      factor = factor * self.param("scale", ones, shape, wide)
+      offset = self.param("offset", zeros, shape, wide)
+    else:
+      offset = jnp.zeros(shape, wide)
+    lead = (1,) * (x.ndim - 1)
+    y = (x - mean.reshape(*lead, -1)) * factor.reshape(*lead, -1)
+    return (y + offset.reshape(*lead, -1)).astype(self.dtype)
+
+
+def dropout(
+  keys: jax.Array | None,
+  x: jax.Array,
+  rate: float,
+  *,
+  layer: int,
+  train: bool,
+) -> jax.Array:
+  """Zeroes each entry with probability `rate` and rescales the others.
+
+  An example's mask depends on its own key and the layer alone: not on its
+  place in the batch, nor on the number of devices. The probability is rounded
+  to a multiple of 2**-16 and the scale is its exact inverse, so the mean is
+  kept.
+
+  Args:
+    keys: one typed key for each example, [B]; unused when nothing is dropped.
+    x: activations, [B, ...].
+    rate: probability of zeroing, [0, 1).
+    layer: which dropout of the model this is; each has masks of its own.
+    train: whether to drop at all.
+
+  Returns:
+    Array like `x`.
+
+  Raises:
+    ValueError: `rate` is out of range, or keys are missing.
+
+  Reference: Srivastava et al., 2014, section 4.
+  """
+  if not 0 <= rate < 1:
+    raise ValueError(
+      f"Dropout rate {rate!r} is out of range; choose one in [0, 1)."
+    )
+  if not train or rate == 0:
+    return x
+  if keys is None:
+    raise ValueError(
+      "This model drops activations in training and got no keys; pass"
+      " dropout_keys, one typed key for each example."
+    )
+  kept = min(max(round((1 - rate) * 2**16), 1), 2**16)
+  if kept == 2**16:
+    return x
+  size = x[0].size
+  words = jax.vmap(
+    lambda key: jax.random.bits(
+      jax.random.fold_in(key, layer), (-(-size // 2),), jnp.uint32
+    )
+  )(keys)
+  # Two thresholds from each word: half the random words.
+  halves = jax.lax.bitcast_convert_type(words, jnp.uint16)
+  halves = halves.reshape(x.shape[0], -1)[:, :size].reshape(x.shape)
+  scale = jnp.asarray(2**16 / kept, x.dtype)
+  return jnp.where(halves < kept, x * scale, jnp.zeros((), x.dtype))
+
+
+def same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
+  """Zeros before and after an axis of `size` under SAME padding."""
+  total = max((-(-size // stride) - 1) * stride + window - size, 0)
+  return total // 2, total - total // 2
+
+
+def max_pool(x: jax.Array, window: int, stride: int) -> jax.Array:
+  """Largest value of each window, SAME padding.
+
+  Where entries of a window tie, the gradient goes to the first in row order,
+  as in XLA's own reduction.
+
+  Args:
+    x: activations, [B, H, W, C].
+    window: side of the square window, pixels.
+    stride: pixels between windows, in both directions.
+
+  Returns:
+    Array [B, ceil(H/stride), ceil(W/stride), C].
+  """
+  height, width = x.shape[1:3]
+  padding = (
+    (0, 0),
+    same_padding(height, window, stride),
+    same_padding(width, window, stride),
+    (0, 0),
+  )
+  x = jnp.pad(x, padding, constant_values=-jnp.inf)
+  rows = (-(-height // stride) - 1) * stride + 1
+  columns = (-(-width // stride) - 1) * stride + 1
+  best = None
+  for i in range(window):
+    for j in range(window):
+      part = x[:, i : i + rows : stride, j : j + columns : stride]
+      # The second test keeps a NaN once it is seen.
+      best = (
+        part
+        if best is None
+        else jnp.where((best >= part) | (best != best), best, part)
+      )
+  return best
+
+
+def local_response_norm(
+  x: jax.Array,
+  *,
+  radius: int = 4,
+  bias: float = 1.0,
+  alpha: float = 0.001 / 9,
+  beta: float = 0.75,
+) -> jax.Array:
+  """Divides by a power of the squares summed over neighbouring channels.
+
+  y_c = x_c / (bias + alpha * sum_{|k - c| <= radius} x_k^2)^beta
+
+  Args:
+    x: activations, [..., C].
+    radius: channels on each side.
+    bias: added to the sum.
+    alpha: factor of the sum.
+    beta: exponent.
+
+  Returns:
+    Array like `x`.
+
+  Reference: Krizhevsky et al., 2012, section 3.3.
+  """
+  channel = jnp.arange(x.shape[-1])
+  distance = jnp.abs(channel[:, None] - channel[None, :])
+  band = (distance <= radius).astype(x.dtype)
+  total = bias + alpha * (jnp.square(x) @ band)
+  return x * total**-beta
+
+
+def flatten(x: jax.Array) -> jax.Array:
+  """Flattens [B, ...] to [B, D]."""
+  return x.reshape(x.shape[0], -1)
+
+
+def rates(
+  dropout_rate: float | None, published: Sequence[float]
+) -> tuple[float, ...]:
+  """The architecture's own dropout rates, or `dropout_rate` for each."""
+  if dropout_rate is None:
+    return tuple(published)
+  return (dropout_rate,) * len(published)

@@ -1,0 +1,133 @@
+"""The step on many devices: the only file that says pmap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from rethinking import step as step_lib
+from rethinking.errors import UserError
+
+AXIS = "batch"
+
+
+def replicate(tree: Any, devices: Sequence[jax.Device]) -> Any:
+  """Puts whole arrays on every device, once.
+
+  pmap would copy an argument that lies anywhere else at each call.
+
+  Args:
+    tree: arrays.
+    devices: where to.
+  """
+  mesh = Mesh(np.array(devices), (AXIS,))
+  return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def check_batch(name: str, batch_size: int, devices: int) -> None:
+  """Refuses a batch that does not divide: pmap would leave devices idle.
+
+  Args:
+    name: the config's field, for the message.
+    batch_size: examples, over all devices.
+    devices: how many.
+
+  Raises:
+    UserError: if batch_size is not a multiple of devices.
+  """
+  if batch_size % devices:
+    lower = batch_size // devices * devices
+    raise UserError(
+      f"{name} is {batch_size}, which {devices} devices cannot share evenly; "
+      f"give a multiple of {devices}, such as {lower or devices}."
+    )
+
+
+def shard(array: np.ndarray, devices: int) -> np.ndarray:
+  """Splits the last axis: [..., B] -> [devices, ..., B / devices].
+
+  Args:
+    array: [..., B].
+    devices: a divisor of B.
+  """
+  parts = array.reshape(*array.shape[:-1], devices, -1)
+  return np.moveaxis(parts, -2, 0)
+
+
+def train_chunk(
+  step: Callable, devices: Sequence[jax.Device]
+) -> Callable[..., tuple[step_lib.TrainState, dict[str, jax.Array]]]:
+  """Returns `chunk(state, data, batches, key) -> (state, metrics)`, pmapped.
+
+  Args:
+    step: from step.make_train_step with axis_name=AXIS.
+    devices: the batch is split over these.
+
+  Returns:
+    A function of a replicated state (donated: do not use it again), replicated
+    data, `Batch` leaves [devices, steps, B / devices], and a key. It takes
+    all the steps in one dispatch; metrics are [steps].
+  """
+
+  def chunk(state, data, batches, key):
+    if batches.index.shape[0] == 1:
+      # XLA on the CPU runs a convolution inside a loop more than ten times
+      # slower (jax issue 12868), so a single step must not be in one.
+      state, metrics = step(
+        state, data, jax.tree.map(lambda x: x[0], batches), key
+      )
+      return state, jax.tree.map(lambda x: x[None], metrics)
+    return jax.lax.scan(
+      lambda s, batch: step(s, data, batch, key), state, batches
+    )
+
+  return jax.pmap(
+    chunk,
+    axis_name=AXIS,
+    in_axes=(None, None, 0, None),
+    out_axes=None,
+    donate_argnums=0,
+    devices=devices,
+  )
+
+
+def evaluate(
+  step: Callable, devices: Sequence[jax.Device]
+) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+  """Returns `evaluate(state, data, batch_size) -> (loss [N], prediction [N])`.
+
+  Args:
+    step: from step.make_eval_step.
+    devices: each batch is split over these.
+
+  Returns:
+    A function over the whole split, exact at any batch size: the last batch is
+    filled up with example 0, whose extra values are cut off again.
+  """
+  mapped = jax.pmap(
+    step, axis_name=AXIS, in_axes=(None, None, 0), devices=devices
+  )
+
+  def run(state, data, batch_size):
+    count = data.ids.shape[0]
+    # Whole multiples of the devices, no longer than the split needs.
+    size = min(batch_size, count) // len(devices) * len(devices)
+    size = max(size, len(devices))
+    batches = -(-count // size)
+    index = np.zeros((batches * size,), np.int32)
+    index[:count] = np.arange(count)
+    found = [
+      mapped(state, data, shard(rows, len(devices)))
+      for rows in index.reshape(batches, size)
+    ]
+    loss, prediction = (
+      np.concatenate([np.asarray(x).ravel() for x in column])[:count]
+      for column in zip(*found, strict=True)
+    )
+    return loss, prediction
+
+  return run

@@ -1,0 +1,272 @@
+"""The paper's Figure 1, and what became of the changed labels.
+
+Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), figure 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from etils import epath
+
+from rethinking import plots
+from rethinking.report import pictures
+from rethinking.report.rows import Group
+from rethinking.report.series import Series, relative_times, series
+
+# In the order of the paper's legend; a condition looks the same everywhere.
+CONDITIONS = (
+  "true_labels",
+  "random_labels",
+  "shuffled_pixels",
+  "random_pixels",
+  "gaussian_pixels",
+)
+
+
+def draw(
+  groups: Sequence[Group], folder: epath.Path, name: str, notes: Sequence[str]
+) -> list[str]:
+  """Draws all of it that the groups allow.
+
+  Args:
+    groups: of one figure.
+    folder: exists.
+    name: the figure's, such as "figure1".
+    notes: sentences for under each picture.
+
+  Returns:
+    The names of the files, without endings.
+  """
+  join = "" if name[-1].isdigit() else "_"
+  lines = [one for one in series(groups) if len(one.points) > 1]
+  drawn = [
+    loss(groups, folder, f"{name}{join}a", notes),
+    time_to_fit(lines, folder, f"{name}{join}b", notes),
+    test_error(lines, folder, f"{name}{join}c", notes),
+    changed(lines, folder, f"{name}_changed", notes),
+  ]
+  return [one for one in drawn if one is not None]
+
+
+def loss(
+  groups: Sequence[Group], folder: epath.Path, name: str, notes: Sequence[str]
+) -> str | None:
+  """Mean train loss against steps, for each condition (Figure 1a)."""
+  by_setting: dict[str, list[Group]] = {}
+  for one in groups:
+    curve = pictures.curve(one, "train_loss")
+    if one.condition in CONDITIONS and len(curve[0]) > 1:
+      by_setting.setdefault(one.arch, []).append(one)
+  if not by_setting:
+    return None
+  # The paper draws one architecture; here those with the most conditions.
+  counts = {k: len({g.condition for g in v}) for k, v in by_setting.items()}
+  most = {k: v for k, v in by_setting.items() if counts[k] == max(counts.values())}
+  fig, (axes,) = plots.figure(1, len(most), (5.2 * len(most), 3.9))
+  for axis, (arch, mine) in zip(axes, most.items(), strict=True):
+    mine = sorted(mine, key=lambda g: CONDITIONS.index(g.condition))
+    top = 0.0
+    last = max(pictures.curve(g, "train_loss")[0][-1] for g in mine)
+    unit, words = (1000, "thousand steps") if last > 5000 else (1, "steps")
+    for one in mine:
+      steps, stats = pictures.curve(one, "train_loss")
+      index = CONDITIONS.index(one.condition)
+      pictures.band(
+        axis,
+        [s / unit for s in steps],
+        stats,
+        label=one.condition.replace("_", " "),
+        markevery=(index * len(steps) // 40, max(1, len(steps) // 8)),
+        **pictures.style(index),
+      )
+      top = max(top, *(s.mean for s in stats))
+    # A first loss may lie far above that of a guess: the rest matters more.
+    axis.set_ylim(0, min(1.05 * top, -1.5 * math.log(mine[0].chance)))
+    axis.set_xlim(0, last / unit)
+    axis.set_xlabel(words)
+    axis.set_ylabel("train loss (nats)")
+    axis.set_title(arch, fontsize=10)
+    axis.legend(fontsize=8)
+  _title(fig, "Train loss", [g for mine in most.values() for g in mine])
+  return pictures.save(fig, folder, name, notes)
+
+
+def time_to_fit(
+  lines: Sequence[Series],
+  folder: epath.Path,
+  name: str,
+  notes: Sequence[str],
+) -> str | None:
+  """Time to fit relative to true labels against the level (Figure 1b)."""
+  found = [relative_times(line) for line in lines]
+  if not any(len(times) > 1 for times in found):
+    return None
+  notes = [*notes]
+  fig, ((axis,),) = plots.figure(1, 1, (5.2, 3.9))
+  axis.axhline(1, color="0.6", linewidth=0.8)
+  censored = False
+  groups = []
+  for k, (line, times) in enumerate(zip(lines, found, strict=True)):
+    if not times:
+      notes.append(
+        f"{line.label} is left out: true labels were not fitted by every seed."
+      )
+      continue
+    look = pictures.style(k)
+    p = [group.p for group, _ in times]
+    pictures.band(
+      axis, p, [t for _, t in times], label=line.label, **look
+    )
+    groups += line.points
+    for group, time in times:
+      _interval(axis, group, time.mean / group.time_to_fit().mean, look)
+      if time.censored:
+        censored = True
+        pictures.hollow(axis, group.p, time.mean, look)
+        axis.annotate(
+          "",
+          (group.p, time.mean),
+          (0, 18),
+          textcoords="offset points",
+          arrowprops={"arrowstyle": "<-", "color": look["color"]},
+        )
+  pictures.level_axis(axis, [g.p for g in groups])
+  axis.set_ylabel("time to fit / time to fit true labels")
+  axis.set_ylim(bottom=0)
+  axis.legend(fontsize=8, loc="upper left")
+  notes.insert(
+    0,
+    "Thin bars: from the last evaluation that did not fit to the first that "
+    "did."
+    + (
+      " Open with an arrow: not fitted by every run, so at least this long."
+      if censored
+      else ""
+    ),
+  )
+  _title(fig, "Steps to fit the train set", groups)
+  return pictures.save(fig, folder, name, notes)
+
+
+def _interval(axis, group: Group, scale: float, look) -> None:
+  """The bar in which the time to fit lies."""
+  time = group.time_to_fit()
+  before = group.stat("steps_not_fit").mean
+  if time.censored or before is None:
+    return
+  axis.plot(
+    [group.p] * 2,
+    [scale * before, scale * time.mean],
+    color=look["color"],
+    linewidth=0.8,
+  )
+
+
+def test_error(
+  lines: Sequence[Series],
+  folder: epath.Path,
+  name: str,
+  notes: Sequence[str],
+) -> str | None:
+  """Test error at the first fit against the level (Figure 1c)."""
+  if not lines:
+    return None
+  groups = [group for line in lines for group in line.points]
+  fig, ((axis,),) = plots.figure(1, 1, (5.2, 3.9))
+  chance = 100 * (1 - groups[0].chance)
+  axis.axhline(chance, color="0.4", linewidth=0.9, linestyle=(0, (6, 3)))
+  axis.annotate(
+    f"chance, {chance:g} %",
+    (0.98, chance),
+    (0, 3),
+    xycoords=("axes fraction", "data"),
+    textcoords="offset points",
+    ha="right",
+    fontsize=8,
+    color="0.3",
+  )
+  censored = False
+  for k, line in enumerate(lines):
+    look = pictures.style(k)
+    p = [group.p for group in line.points]
+    found = [group.test_error_at_fit() for group in line.points]
+    pictures.band(
+      axis, p, [s for s, _ in found], scale=100, label=line.label, **look
+    )
+    for group, (error, whole) in zip(line.points, found, strict=True):
+      if not whole and error.mean is not None:
+        censored = True
+        pictures.hollow(axis, group.p, 100 * error.mean, look)
+  pictures.level_axis(axis, [g.p for g in groups])
+  pictures.percent_axis(axis, "test error at the first fit")
+  axis.legend(fontsize=8, loc="lower right")
+  if censored:
+    notes = [
+      "Open: not fitted by every run; those count with their last test error.",
+      *notes,
+    ]
+  _title(fig, "Test error", groups)
+  return pictures.save(fig, folder, name, notes)
+
+
+def changed(
+  lines: Sequence[Series],
+  folder: epath.Path,
+  name: str,
+  notes: Sequence[str],
+) -> str | None:
+  """Final accuracy on changed and unchanged examples against the level."""
+  lines = [
+    line
+    for line in lines
+    if any(
+      g.stat("train_accuracy_changed").mean is not None for g in line.points
+    )
+  ]
+  if not lines:
+    return None
+  parts = {
+    "train_accuracy_unchanged": "label unchanged: predicted as given",
+    "train_accuracy_changed": "label changed: predicted as given",
+    "changed_predicted_true": "label changed: predicted as the true class",
+  }
+  columns = min(len(lines), 3)
+  rows = -(-len(lines) // columns)
+  fig, axes = plots.figure(rows, columns, (0.6 + 3.6 * columns, 0.9 + 3 * rows))
+  for axis in axes.flat[len(lines) :]:
+    axis.set_axis_off()
+  for axis, line in zip(axes.flat, lines, strict=False):
+    p = [group.p for group in line.points]
+    for k, (quantity, words) in enumerate(parts.items()):
+      pictures.band(
+        axis,
+        p,
+        [group.stat(quantity) for group in line.points],
+        scale=100,
+        label=words,
+        **pictures.style(k),
+      )
+    pictures.level_axis(axis, p)
+    pictures.percent_axis(axis, "of the examples")
+    axis.set_title(line.label, fontsize=10)
+  fig.legend(
+    *axes.flat[0].get_legend_handles_labels(),
+    fontsize=8,
+    loc="outside upper center",
+    ncols=1 if columns == 1 else 3,
+  )
+  _title(
+    fig,
+    "Train examples at the end",
+    [group for line in lines for group in line.points],
+  )
+  return pictures.save(fig, folder, name, notes)
+
+
+def _title(fig, words: str, groups: Sequence[Group]) -> None:
+  dataset = groups[0].settings.get("dataset")
+  fig.suptitle(
+    f"{words}, {dataset}: {pictures.seeds_text(groups)}", fontsize=10
+  )

@@ -1,0 +1,159 @@
+"""What all figures of a report share: lines with bands, notes, files."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from etils import epath
+
+from rethinking import plots
+from rethinking.report.rows import Group, Stat, stat
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+def style(index: int, *, marker: bool = True) -> dict[str, Any]:
+  """Colour, line style and marker of the line with this number."""
+  found = {
+    "color": plots.COLOURS[index % len(plots.COLOURS)],
+    "linestyle": plots.STYLES[index % len(plots.STYLES)],
+    "linewidth": 1.6,
+  }
+  if marker:
+    found |= {"marker": MARKERS[index % len(MARKERS)], "markersize": 4.5}
+  return found
+
+
+def band(
+  axis: Any,
+  x: Sequence[float],
+  stats: Sequence[Stat],
+  *,
+  scale: float = 1,
+  **look: Any,
+) -> None:
+  """Draws means as a line, and one standard deviation as a band.
+
+  Args:
+    axis: Matplotlib's.
+    x: ascending.
+    stats: one for each x; those without a mean are left out.
+    scale: what the values are multiplied with.
+    **look: as `Axes.plot` takes it.
+  """
+  kept = [(a, s) for a, s in zip(x, stats, strict=True) if s.mean is not None]
+  if not kept:
+    return
+  place = np.array([a for a, _ in kept])
+  mean = scale * np.array([s.mean for _, s in kept])
+  sd = abs(scale) * np.array([s.sd or 0 for _, s in kept])
+  axis.plot(place, mean, **look)
+  if sd.any():
+    axis.fill_between(
+      place,
+      mean - sd,
+      mean + sd,
+      color=look["color"],
+      alpha=0.18,
+      linewidth=0,
+    )
+
+
+def hollow(axis: Any, x: float, y: float, look: dict[str, Any]) -> None:
+  """Draws an open marker over a point, with an arrow that says "or later"."""
+  axis.plot(
+    [x],
+    [y],
+    color=look["color"],
+    linestyle="none",
+    marker=look["marker"],
+    markersize=look["markersize"] + 1,
+    markerfacecolor="white",
+    markeredgewidth=1.4,
+    zorder=4,
+  )
+
+
+def curve(group: Group, name: str) -> tuple[list[float], list[Stat]]:
+  """A quantity along the runs of a group.
+
+  Args:
+    group: rows with curves.
+    name: such as "train_loss".
+
+  Returns:
+    The steps at which every run was evaluated, and the values there.
+  """
+  found = [
+    dict(zip(c["step"], c[name], strict=True))
+    for c in (row.get("curve") for row in group.rows)
+    if c and name in c
+  ]
+  if not found:
+    return [], []
+  steps = sorted(set.intersection(*(set(one) for one in found)))
+  return steps, [stat(one[s] for one in found) for s in steps]
+
+
+def epochs(group: Group, steps: Sequence[float]) -> list[float]:
+  """The epochs of steps that `curve` returned."""
+  by_step: dict[float, float] = {}
+  for row in group.rows:
+    by_step |= zip(row["curve"]["step"], row["curve"]["epoch"], strict=True)
+  return [by_step[s] for s in steps]
+
+
+def seeds_text(groups: Sequence[Group]) -> str:
+  """How many repetitions the means are of."""
+  counts = sorted({len(group.rows) for group in groups})
+  if counts == [1]:
+    return "one seed"
+  if len(counts) == 1:
+    return f"mean and standard deviation of {counts[0]} seeds"
+  return f"means and standard deviations of {counts[0]} to {counts[-1]} seeds"
+
+
+def percent_axis(axis: Any, words: str) -> None:
+  """Labels an axis of accuracies or errors, from 0 to 100."""
+  axis.set_ylabel(f"{words} (%)")
+  axis.set_ylim(-3, 103)
+  axis.set_yticks(range(0, 101, 20))
+
+
+def level_axis(axis: Any, levels: Sequence[float]) -> None:
+  """Labels the axis of label-noise levels."""
+  axis.set_xlabel("label-noise level p")
+  if len(set(levels)) < 12:
+    axis.set_xticks(sorted(set(levels)))
+  low, high = min(levels), max(levels)
+  margin = 0.04 * (high - low or 1)
+  axis.set_xlim(low - margin, high + margin)
+
+
+def save(fig: Any, folder: epath.Path, name: str, notes: Sequence[str]) -> str:
+  """Writes a figure as PNG and SVG, its notes under it.
+
+  Args:
+    fig: from `plots.figure`.
+    folder: exists.
+    name: of the files, without an ending.
+    notes: sentences.
+
+  Returns:
+    The name.
+  """
+  import matplotlib
+
+  width = int(15.5 * fig.get_figwidth())
+  lines = [line for note in notes for line in textwrap.wrap(note, width)]
+  if lines:
+    # The labels along the bottom belong to the layout, so nothing overlaps.
+    fig.supxlabel("\n".join(lines), fontsize=6.5, x=0.01, ha="left")
+  # With a salt of its own an SVG's ids are the same each time.
+  with matplotlib.rc_context({"svg.hashsalt": name}):
+    for ending in ("png", "svg"):
+      plots.save(fig, folder / f"{name}.{ending}")
+  return name

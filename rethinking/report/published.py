@@ -1,0 +1,205 @@
+"""Published numbers beside measured ones."""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from rethinking.report.rows import Group, Stat
+from rethinking.report.series import relative_times, series
+from rethinking.report.settings import augmentation
+
+# The rule of a verdict: within the larger of this and twice the standard
+# deviation over seeds.
+POINTS = 2.0
+DEVIATIONS = 2.0
+# Train accuracy, percent, from which on a train set counts as fitted where no
+# claim says another.
+FITTED = 99.0
+
+RULE = (
+  f"agrees: the difference is within the larger of {POINTS:g} points and "
+  f"{DEVIATIONS:g} standard deviations over seeds (one seed: {POINTS:g} "
+  "points); for a range, within it or as close to it; for 'failed to "
+  f"converge', a train accuracy below {FITTED:g} %."
+)
+
+
+class Comparison(NamedTuple):
+  """One published number, and the measured one if there is any.
+
+  Attributes:
+    entry: of published.json.
+    quantity: such as "test_accuracy".
+    published: percent, a range, or words.
+    group: the matching runs, or None.
+    measured: in the unit of `published`.
+    difference: measured less published (the nearer end of a range).
+    verdict: agrees, differs, not comparable or not run here.
+    remarks: where the settings deviate, and what else to know.
+  """
+
+  entry: Mapping[str, Any]
+  quantity: str
+  published: float | list[float] | str
+  group: Group | None
+  measured: Stat
+  difference: float | None
+  verdict: str
+  remarks: tuple[str, ...]
+
+
+@functools.cache
+def load() -> Mapping[str, Any]:
+  """Returns what published.json holds."""
+  file = importlib.resources.files(__package__) / "published.json"
+  return json.loads(file.read_text(encoding="utf-8"))
+
+
+def command(entry: Mapping[str, Any]) -> str:
+  """The command that measures an entry."""
+  return load()["commands"][entry["figure"]][entry["match"]["dataset"]]
+
+
+def matches(wanted: Mapping[str, Any], group: Group) -> bool:
+  """Whether a group measures an entry.
+
+  Args:
+    wanted: an entry's `match`: settings, `condition`, the `augmentation`'s
+      name, and `weight_decay` as yes or no, in either of its forms.
+    group: finished runs.
+  """
+  found = {
+    **group.settings,
+    "condition": group.condition,
+    "augmentation": augmentation(group.settings),
+    "weight_decay": bool(
+      group.settings.get("weight_decay") or group.settings.get("l2")
+    ),
+  }
+  return all(found.get(name) == value for name, value in wanted.items())
+
+
+def compare(groups: Sequence[Group]) -> list[Comparison]:
+  """Puts every published number that these runs are about beside them.
+
+  Args:
+    groups: of any figures.
+
+  Returns:
+    One for each number and matching group. Of the numbers without one, those
+    that belong to the figures at hand.
+  """
+  figures = {group.figure for group in groups}
+  found = []
+  for entry in load()["rows"]:
+    mine = [group for group in groups if matches(entry["match"], group)]
+    if not mine and entry["figure"] not in figures:
+      continue
+    for quantity, value in entry["values"].items():
+      found += [
+        _beside(entry, quantity, value, group, groups)
+        for group in mine or [None]
+      ]
+  return found
+
+
+def _beside(
+  entry: Mapping[str, Any],
+  quantity: str,
+  value: Any,
+  group: Group | None,
+  groups: Sequence[Group],
+) -> Comparison:
+  remarks = [entry["note"]] if "note" in entry else []
+  if "not_comparable" in entry:
+    remarks.append(f"published: {entry['not_comparable']}")
+  if group is None:
+    return Comparison(
+      entry,
+      quantity,
+      value,
+      None,
+      Stat(None, None, 0),
+      None,
+      "not run here",
+      (*remarks, f"run `{command(entry)}`"),
+    )
+  measured, whole = _measure(quantity, group, groups)
+  if quantity == "validation_accuracy":
+    remarks.append("measured: test accuracy")
+  if not whole:
+    remarks.append("measured: not fitted by every run, so at least this")
+  remarks += [
+    f"{name} {_short(group.settings.get(name))}, published {_short(wanted)}"
+    for name, wanted in entry["expected"].items()
+    if group.settings.get(name) != wanted
+  ]
+  difference = None
+  if "not_comparable" in entry or measured.mean is None or not whole:
+    verdict = "not comparable"
+  else:
+    difference, agrees = judge(value, measured)
+    verdict = "agrees" if agrees else "differs"
+  return Comparison(
+    entry,
+    quantity,
+    value,
+    group,
+    measured,
+    difference,
+    verdict,
+    tuple(remarks),
+  )
+
+
+def judge(published: Any, measured: Stat) -> tuple[float | None, bool]:
+  """Applies `RULE`.
+
+  Args:
+    published: a number, a range [low, high], or "failed to converge".
+    measured: in the same unit, with a mean.
+
+  Returns:
+    The difference (None for words), and whether the two agree.
+  """
+  if isinstance(published, str):
+    return None, measured.mean < FITTED
+  spread = DEVIATIONS * (measured.sd or 0)
+  if isinstance(published, list):
+    low, high = published
+    difference = measured.mean - min(max(measured.mean, low), high)
+    return difference, abs(difference) <= spread
+  difference = measured.mean - published
+  return difference, abs(difference) <= max(POINTS, spread)
+
+
+def _measure(
+  quantity: str, group: Group, groups: Sequence[Group]
+) -> tuple[Stat, bool]:
+  """A quantity in the published unit, and whether it is more than a bound."""
+  if quantity == "relative_time":
+    mine = [one for one in groups if one.figure == group.figure]
+    for line in series(mine):
+      for other, time in relative_times(line):
+        if other is group:
+          return Stat(time.mean, time.sd, time.total), not time.censored
+    return Stat(None, None, 0), True
+  if quantity == "validation_accuracy":
+    quantity = "test_accuracy"
+  return percent(group.stat(quantity)), True
+
+
+def percent(stat: Stat) -> Stat:
+  """The same in percent."""
+  mean, sd, n = stat
+  return Stat(
+    None if mean is None else 100 * mean, None if sd is None else 100 * sd, n
+  )
+
+
+def _short(value: Any) -> str:
+  return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,229 @@
+"""The rows of a sweep, gathered over seeds."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from etils import epath
+
+from rethinking.errors import UserError
+from rethinking.report.settings import SEEDS, condition, regularisers, settings
+
+Row = Mapping[str, Any]
+
+_NEEDED = {"cell": str, "figure": str, "status": str, "config": dict}
+
+
+class Stat(NamedTuple):
+  """Mean and sample standard deviation of the `n` values that there are."""
+
+  mean: float | None
+  sd: float | None
+  n: int
+
+
+def stat(values: Iterable[float | None]) -> Stat:
+  """Returns mean, sample standard deviation and count; None is left out.
+
+  Args:
+    values: numbers, or None where there is none.
+
+  Returns:
+    The mean is None without values, the deviation with fewer than two.
+
+  >>> stat([1.0, 3.0, None])
+  Stat(mean=2.0, sd=1.4142135623730951, n=2)
+  """
+  kept = [float(v) for v in values if v is not None]
+  n = len(kept)
+  if not n:
+    return Stat(None, None, 0)
+  mean = math.fsum(kept) / n
+  if n == 1:
+    return Stat(mean, None, 1)
+  squares = math.fsum((v - mean) ** 2 for v in kept)
+  return Stat(mean, math.sqrt(squares / (n - 1)), n)
+
+
+class Times(NamedTuple):
+  """Steps or epochs to fit; `total - fitted` runs are censored.
+
+  A run that never fitted counts with its last step, so where there is one,
+  `mean` is a lower bound and `sd` is None.
+  """
+
+  mean: float | None
+  sd: float | None
+  fitted: int
+  total: int
+
+  @property
+  def censored(self) -> bool:
+    return self.fitted < self.total
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+  """Finished runs that differ in their seeds alone.
+
+  Attributes:
+    figure: the sweep's variant.
+    settings: the config without seeds and without what changes no number.
+    rows: one for each repetition, in the order of their seeds.
+  """
+
+  figure: str
+  settings: Mapping[str, Any]
+  rows: tuple[Row, ...]
+
+  @property
+  def arch(self) -> str:
+    return self.settings["arch"]
+
+  @property
+  def p(self) -> float:
+    return self.settings["p"]
+
+  @property
+  def condition(self) -> str:
+    return condition(self.settings)
+
+  @property
+  def chance(self) -> float:
+    """Test accuracy of a guess."""
+    return 0.01 if self.settings.get("dataset") == "cifar100" else 0.1
+
+  @property
+  def regularisers(self) -> tuple[str, ...]:
+    return regularisers(self.settings)
+
+  def stat(self, name: str) -> Stat:
+    return stat(row.get(name) for row in self.rows)
+
+  def time_to_fit(self, unit: str = "steps") -> Times:
+    """Returns the time to fit, in "steps" or "epochs"."""
+    last = {"steps": "steps", "epochs": "epoch"}[unit]
+    fitted = [row.get(f"{unit}_to_fit") for row in self.rows]
+    bounds = stat(
+      row.get(last) if time is None else time
+      for time, row in zip(fitted, self.rows, strict=True)
+    )
+    count = sum(time is not None for time in fitted)
+    whole = count == len(self.rows)
+    return Times(
+      bounds.mean, bounds.sd if whole else None, count, len(self.rows)
+    )
+
+  def test_error_at_fit(self) -> tuple[Stat, bool]:
+    """Test error at the first fit, and whether every run fitted.
+
+    A run that never fitted counts with its final test error.
+    """
+    found = [
+      row.get("test_accuracy")
+      if row.get("test_accuracy_at_fit") is None
+      else row["test_accuracy_at_fit"]
+      for row in self.rows
+    ]
+    whole = all(row.get("test_accuracy_at_fit") is not None for row in self.rows)
+    return stat(None if a is None else 1 - a for a in found), whole
+
+
+class Rows(NamedTuple):
+  """What a results.jsonl says.
+
+  Attributes:
+    groups: of the finished rows, in the order in which they first appear.
+    left_out: the rows of runs that did not finish, such as diverged ones.
+    warnings: sentences about what could not be read.
+  """
+
+  groups: tuple[Group, ...]
+  left_out: tuple[Row, ...]
+  warnings: tuple[str, ...] = ()
+
+
+def load(path: epath.PathLike) -> Rows:
+  """Reads a results.jsonl, which a sweep may be writing at the same time.
+
+  Args:
+    path: the file, local or gs://.
+
+  Returns:
+    Its rows. A torn last line is left out and left alone.
+
+  Raises:
+    UserError: if there is no such file, or a line of it is not a row.
+  """
+  path = epath.Path(path)
+  try:
+    *lines, torn = path.read_bytes().split(b"\n")
+  except (FileNotFoundError, NotADirectoryError):
+    raise UserError(
+      f"There is no {path.name} in {path.parent}; give the --workdir of a "
+      "sweep, such as one of configs/digits.py:figure1."
+    ) from None
+  except OSError as error:
+    raise UserError(
+      f"Cannot read {path}: {error.strerror or error}; give a folder that you "
+      "may read."
+    ) from error
+  rows = [_parse(path, n, line) for n, line in enumerate(lines, 1)]
+  warnings = (f"The torn last line of {path.name} is left out.",) if torn else ()
+  found = gather(rows)
+  return found._replace(warnings=warnings)
+
+
+def _parse(path: epath.Path, number: int, line: bytes) -> Row:
+  try:
+    row = json.loads(line)
+  except (ValueError, RecursionError):
+    row = None
+  if not isinstance(row, dict):
+    raise UserError(
+      f"{path} is damaged in line {number}: a JSON object is expected; restore "
+      "the file or delete that line."
+    )
+  for name, kind in _NEEDED.items():
+    if not isinstance(row.get(name), kind):
+      raise UserError(
+        f"{path}, line {number}, is not a row of a sweep: it has no {name!r}; "
+        "restore the file or delete that line."
+      )
+  if not isinstance(row["config"].get("arch"), str):
+    raise UserError(
+      f"{path}, line {number}, is not a row of a sweep: its config has no "
+      "'arch'; restore the file or delete that line."
+    )
+  return row
+
+
+def gather(rows: Sequence[Row]) -> Rows:
+  """Groups rows by everything but their seeds.
+
+  Args:
+    rows: as in results.jsonl; of two for the same cell the last counts.
+
+  Returns:
+    The groups of the finished ones, and the others.
+  """
+  latest = {(row["figure"], row["cell"]): row for row in rows}
+  members: dict[str, list[Row]] = {}
+  left_out = []
+  for row in latest.values():
+    if row["status"] != "finished":
+      left_out.append(row)
+      continue
+    key = json.dumps([row["figure"], settings(row["config"])], sort_keys=True)
+    members.setdefault(key, []).append(row)
+  groups = []
+  for mine in members.values():
+    mine.sort(key=lambda row: [row["config"].get(s) or 0 for s in SEEDS])
+    groups.append(
+      Group(mine[0]["figure"], settings(mine[0]["config"]), tuple(mine))
+    )
+  return Rows(tuple(groups), tuple(left_out))

@@ -1,0 +1,120 @@
+"""Groups of runs as lines along the level of label noise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from rethinking.report.rows import Group, Times
+from rethinking.report.settings import LABEL_FIELDS, value_text
+
+
+def varying(
+  groups: Sequence[Group], but: Sequence[str] = ()
+) -> tuple[str, ...]:
+  """Names the settings in which groups differ.
+
+  Args:
+    groups: any number.
+    but: fields that are left out.
+  """
+  names: dict[str, None] = {}
+  for group in groups:
+    names |= dict.fromkeys(group.settings)
+  return tuple(
+    name
+    for name in names
+    if name not in but
+    and len({json.dumps(g.settings.get(name)) for g in groups}) > 1
+  )
+
+
+class Series(NamedTuple):
+  """The same settings at several levels of label noise.
+
+  Attributes:
+    label: what tells it from the other series of a figure.
+    points: groups in ascending order of p, at most one for each.
+  """
+
+  label: str
+  points: tuple[Group, ...]
+
+  @property
+  def arch(self) -> str:
+    return self.points[0].arch
+
+  def clean(self) -> Group | None:
+    """The group with true labels."""
+    return self.points[0] if self.points[0].p == 0 else None
+
+
+def series(
+  groups: Sequence[Group], keep: Callable[[Group], bool] = lambda group: True
+) -> list[Series]:
+  """Sorts groups on true images into lines along the level.
+
+  Args:
+    groups: of one figure.
+    keep: which of them to take.
+
+  Returns:
+    One line for each setting and kind of label noise; true labels belong to
+    every kind.
+  """
+  groups = [g for g in groups if not g.settings.get("pixel_noise") and keep(g)]
+  ignored = LABEL_FIELDS
+  different = varying(groups, (*ignored, "arch"))
+  kinds = list(dict.fromkeys(_kind(g) for g in groups if g.p > 0))
+  lines: dict[str, list[Group]] = {}
+  for group in groups:
+    rest = {k: v for k, v in group.settings.items() if k not in ignored}
+    lines.setdefault(json.dumps(rest, sort_keys=True), []).append(group)
+  found = []
+  for mine in lines.values():
+    parts = [mine[0].arch]
+    parts += [f"{n} {value_text(mine[0].settings, n)}" for n in different]
+    own = [k for k in kinds if any(_kind(g) == k for g in mine if g.p > 0)]
+    for kind in own or [None]:
+      points = [g for g in mine if g.p == 0 or _kind(g) == kind]
+      points.sort(key=lambda g: g.p)
+      name = [json.loads(kind)[0]] if kind and len(kinds) > 1 else []
+      found.append(Series(", ".join(parts + name), tuple(points)))
+  return found
+
+
+def _kind(group: Group) -> str:
+  names = (n for n in LABEL_FIELDS if n != "p")
+  return json.dumps([group.settings.get(n) for n in names], sort_keys=True)
+
+
+def relative_times(line: Series) -> list[tuple[Group, Times]]:
+  """Steps to fit, divided by the mean steps to fit true labels.
+
+  Args:
+    line: from `series`.
+
+  Returns:
+    A time for each group; none where true labels were not run or not fitted
+    by every seed, since there is nothing to divide by.
+  """
+  clean = line.clean()
+  if clean is None:
+    return []
+  unit = clean.time_to_fit()
+  if unit.censored or not unit.mean:
+    return []
+  found = []
+  for group in line.points:
+    time = group.time_to_fit()
+    found.append(
+      (
+        group,
+        time._replace(
+          mean=None if time.mean is None else time.mean / unit.mean,
+          sd=None if time.sd is None else time.sd / unit.mean,
+        ),
+      )
+    )
+  return found

@@ -1,0 +1,109 @@
+"""What a run was, read off its config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+# Repetitions differ in these.
+SEEDS = ("seed", "corruption_seed", "init_seed", "order_seed", "noise_seed")
+# These change no number, or repeat what the condition says.
+_UNSEEN = (
+  "experiment",
+  "variant",
+  "data_dir",
+  "data_cache",
+  "compilation_cache",
+  "eval_batch_size",
+  "checkpoint_epochs",
+  "chunk_steps",
+  "per_example",
+  "tensorboard",
+  "plots",
+)
+# What a label corruption is described by.
+LABEL_FIELDS = ("label_noise", "label_options", "p", "exact")
+
+def settings(config: Mapping[str, Any]) -> dict[str, Any]:
+  """What repetitions share: a config without seeds and idle fields.
+
+  Args:
+    config: resolved.
+
+  Returns:
+    A copy in which every way to say "no label noise" is the same.
+  """
+  kept = {k: v for k, v in config.items() if k not in (*SEEDS, *_UNSEEN)}
+  # 0.1 * 3 and 0.3 are the same level.
+  kept["p"] = round(float(kept.get("p") or 0), 9)
+  if not kept["p"] or kept.get("label_noise") is None:
+    kept |= {"label_noise": None, "label_options": {}, "p": 0.0, "exact": False}
+  return kept
+
+
+def condition(settings: Mapping[str, Any]) -> str:
+  """Names what was corrupted.
+
+  Args:
+    settings: from `settings`.
+
+  Returns:
+    One of the paper's conditions, else the corruptions' own names.
+  """
+  noise = settings.get("label_noise")
+  if noise is None:
+    labels = "true_labels"
+  elif noise == "uniform":
+    labels = "random_labels" if settings["p"] == 1 else "partial_labels"
+  else:
+    labels = noise
+  pixels = settings.get("pixel_noise")
+  if pixels is None:
+    return labels
+  return pixels if noise is None else f"{pixels}+{labels}"
+
+
+def augmentation(settings: Mapping[str, Any]) -> str:
+  """Names the augmentation; "none" where there is none.
+
+  Args:
+    settings: a config, whose `augment` is None, a preset or its ranges.
+  """
+  given = settings.get("augment")
+  if isinstance(given, Mapping):
+    given = {k: v for k, v in given.items() if v and v != "none"}
+    if set(given) == {"preset"}:
+      return given["preset"]
+    return ", ".join(f"{k} {v}" for k, v in given.items()) or "none"
+  return given or "none"
+
+
+def regularisers(settings: Mapping[str, Any]) -> tuple[str, ...]:
+  """Names the explicit regularisers of a run, with their coefficients.
+
+  Args:
+    settings: a config.
+  """
+  found = []
+  for name, words in (("weight_decay", "weight decay"), ("l2", "L2")):
+    if settings.get(name):
+      found.append(f"{words} {settings[name]:g}")
+  if augmentation(settings) != "none":
+    found.append(f"augmentation {augmentation(settings)}")
+  rate = settings.get("dropout")
+  if rate:
+    found.append(f"dropout {rate:g}")
+  # These two have rates of their own, which None leaves on.
+  elif rate is None and settings["arch"].startswith("seed_"):
+    found.append("its own dropout")
+  return tuple(found)
+
+
+def value_text(settings: Mapping[str, Any], name: str) -> str:
+  """One setting as text; an augmentation by its name."""
+  if name == "augment":
+    return augmentation(settings)
+  value = settings.get(name)
+  if isinstance(value, float):
+    return f"{value:g}"
+  return str(value)

@@ -1,0 +1,121 @@
+"""Starts JAX on this machine: flags, compiled-program cache, description."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import platform
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jaxlib
+import numpy as np
+
+# jaxlib versions that the flags below were tried on: an unknown flag in
+# XLA_FLAGS aborts the process.
+_TRIED_JAXLIB = ("0.10.",)
+
+# Convolutions fused by XLA's CPU library calls take twice the time: forward
+# and backward of the seed's CNN's layers at batch 128 on two cores went from
+# 431 to 205 ms with this fusion off (an empty value).
+_CPU_FLAGS = ("--xla_cpu_experimental_ynn_fusion_type=",)
+
+
+def cache_folder() -> pathlib.Path:
+  """Returns this user's cache folder for the project; it may not exist."""
+  base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+  return pathlib.Path(base) / "rethinking"
+
+
+def configure(
+  *, compilation_cache: bool = True, deterministic: bool = False
+) -> None:
+  """Sets what helps on this platform; best before JAX's first computation.
+
+  XLA reads its flags when JAX starts its devices; called later, as in a
+  notebook, the flags change nothing. A flag that XLA_FLAGS names already is
+  left as the user set it.
+
+  Args:
+    compilation_cache: keep compiled programs in the user's cache folder.
+    deterministic: the same bits in every run on a GPU too.
+  """
+  given = os.environ.get("XLA_FLAGS", "")
+  wanted = []
+  if _cpu_only() and jaxlib.__version__.startswith(_TRIED_JAXLIB):
+    wanted += _CPU_FLAGS
+  if deterministic and not _cpu_only():
+    wanted.append("--xla_gpu_deterministic_ops=true")
+  new = [flag for flag in wanted if flag.partition("=")[0] not in given]
+  if new:
+    os.environ["XLA_FLAGS"] = " ".join([*given.split(), *new])
+  if compilation_cache:
+    _use_compilation_cache()
+
+
+def _cpu_only() -> bool:
+  """Whether JAX will find nothing but the CPU, told without starting it."""
+  platforms = jax.config.jax_platforms or os.environ.get("JAX_PLATFORMS", "")
+  if platforms:
+    return platforms == "cpu"
+  nvidia = pathlib.Path("/dev/nvidiactl").exists()
+  tpu = pathlib.Path("/dev/accel0").exists() or pathlib.Path(
+    "/dev/vfio/0"
+  ).exists()
+  return not nvidia and not tpu
+
+
+def _use_compilation_cache() -> None:
+  if jax.config.jax_compilation_cache_dir is not None:
+    return
+  folder = cache_folder() / "xla"
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    warnings.warn(
+      f"No cache of compiled programs: cannot make {folder} "
+      f"({error.strerror}).",
+      stacklevel=3,
+    )
+    return
+  jax.config.update("jax_compilation_cache_dir", str(folder))
+  # Small programs too: a run compiles a dozen of them.
+  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def chunk_steps() -> int:
+  """Returns how many steps a dispatch takes on this platform by default.
+
+  One on the CPU, where a convolution inside a loop is more than ten times
+  slower (jax issue 12868) and a dispatch costs little; many on accelerators,
+  where the host would be waited for.
+  """
+  return 1 if jax.default_backend() == "cpu" else 100
+
+
+def describe(devices: Sequence[jax.Device]) -> dict[str, Any]:
+  """Returns what a run ran on, for its summary.
+
+  Args:
+    devices: those used.
+
+  Returns:
+    `device`, `device_count`, `platform`, `cpu_count`, `python`, `versions`
+    and `xla_flags`, JSON-able.
+  """
+  import flax
+  import optax
+
+  return {
+    "device": devices[0].device_kind,
+    "device_count": len(devices),
+    "platform": devices[0].platform,
+    "cpu_count": os.cpu_count(),
+    "python": platform.python_version(),
+    "versions": {
+      m.__name__: m.__version__ for m in (jax, jaxlib, flax, optax, np)
+    },
+    "xla_flags": os.environ.get("XLA_FLAGS", ""),
+  }

@@ -1,0 +1,264 @@
+"""Configs of the three theory experiments, every field with its meaning."""
+
+from __future__ import annotations
+
+from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
+
+from rethinking import config as config_lib
+from rethinking.errors import UserError
+from rethinking.theory import kernels
+
+FEATURES = ("raw", "gabor", "random_conv")
+SOLVERS = ("auto", "tiles", "device")
+PRECISIONS = ("float32", "float64")
+
+
+def _common(experiment: str, dataset: str) -> ConfigDict:
+  c = ConfigDict()
+  c.experiment = experiment  # What main runs.
+  c.variant = experiment  # The condition's name, for titles and folders.
+
+  # Data.
+  c.dataset = dataset  # A name of rethinking.data.NAMES.
+  c.data_dir = placeholder(str)  # Prepared TFDS data; None: TFDS_DATA_DIR.
+  c.data_cache = True  # Keep decoded arrays in the user's cache folder.
+  c.subset = placeholder(int)  # Fit the n lowest ids; None: all.
+
+  # Corruption, as in a training run: never on test labels.
+  c.label_noise = placeholder(str)  # A label corruption's name; None: none.
+  c.p = 0.0  # The label corruption's level, in [0, 1].
+  c.exact = False  # Corrupt exactly round(p n) labels, not n coins.
+  c.label_options = ConfigDict()  # Its other options, such as map="cifar10".
+  c.pixel_noise = placeholder(str)  # An image corruption's name; None: none.
+  c.pixel_options = ConfigDict()  # Its options, such as fraction=0.5.
+
+  c.seed = 0  # The one to change for another repetition.
+  c.corruption_seed = placeholder(int)  # None: the same as seed.
+
+  c.plots = True  # Draw the experiment's figures.
+  c.compilation_cache = True  # Keep compiled programs in the user's cache.
+  return c
+
+
+def kernel(dataset: str) -> ConfigDict:
+  """Returns the config of a minimum-norm kernel fit.
+
+  Args:
+    dataset: a name of rethinking.data.NAMES.
+  """
+  c = _common("kernel", dataset)
+  # The kernel.
+  c.kernel = "gaussian"  # A name of rethinking.theory.kernels.KERNELS.
+  # Of the Gaussian (1 / squared pixel units) and Laplace kernels; None: from
+  # the mean distance between two examples.
+  c.gamma = placeholder(float)
+
+  # What it is applied to.
+  c.features = "raw"  # raw, gabor or random_conv.
+  c.scales = 2  # gabor: octaves.
+  c.orientations = 8  # gabor: angles in [0, pi).
+  c.wavelength = 4.0  # gabor: the shortest, pixels, > 2.
+  c.pool = 4  # gabor: pixels between averaging windows.
+  c.filters = 2048  # random_conv: number of filters; each gives 2 grid^2.
+  c.patch = 6  # random_conv: side of a filter, pixels.
+  c.stride = 1  # random_conv: pixels between patches.
+  c.grid = 2  # random_conv: pooling cells along each axis.
+  c.threshold = 0.25  # random_conv: what a response must exceed.
+
+  # The fit. Each ridge is fitted to the labels of each level.
+  c.ridges = (0.0,)  # Penalties: sum of squared errors + ridge |f|^2.
+  c.levels = ()  # Label-noise levels; empty: p alone.
+
+  # How it is solved.
+  c.precision = "float32"  # Of the kernel matrix: float32 or float64.
+  c.solver = "auto"  # tiles (CPU), device (its own), auto: what fits.
+  c.tile = 4000  # Rows per tile; n^2 / 2 entries are held in all.
+  c.max_refinements = 2  # Steps of iterative refinement, if needed.
+  c.memory_gb = placeholder(float)  # What may be used; None: what is free.
+
+  if dataset == "digits":
+    c.precision = "float64"  # 1,437 examples: the accuracy costs nothing.
+  elif dataset == "mnist":
+    c.gamma = 0.02
+  return c
+
+
+def expressivity(dataset: str) -> ConfigDict:
+  """Returns the config of Theorem 1's network, beside a trained MLP.
+
+  Args:
+    dataset: a name of rethinking.data.NAMES.
+  """
+  c = _common("expressivity", dataset)
+  _training(c)
+  c.arch = "mlp_1x512"  # The trained model to stand beside.
+  c.epochs = 60 if dataset == "digits" else 30  # Of its training, at most.
+  c.eval_size = 1000  # Examples a dispatch of the 2n + d network.
+  c.curve_points = 2000  # Points of the figure along the projection.
+  return c
+
+
+def rademacher(dataset: str) -> ConfigDict:
+  """Returns the config of a lower bound of the Rademacher complexity.
+
+  Args:
+    dataset: a name of rethinking.data.NAMES.
+  """
+  c = _common("rademacher", dataset)
+  _training(c)
+  c.arch = "mlp_1x512"  # The learner, of rethinking.models.ARCHITECTURES.
+  c.sizes = (100, 300, 1000)  # n: the lowest ids of the (sub)set.
+  c.draws = 8  # Independent draws of the signs for each n, >= 2.
+  c.steps = 2000  # Training steps of each learner.
+  c.eval_steps = (50, 100, 200, 500, 1000, 2000)  # Where h is read.
+  c.confidence = 0.95  # Of the interval for the mean over draws, in (0, 1).
+  c.vectorise = placeholder(bool)  # Train draws at once; None: MLPs only.
+  return c
+
+
+def _training(c: ConfigDict) -> None:
+  """Fields that rethinking.optim and the step read."""
+  c.dropout = placeholder(float)  # Every rate, in [0, 1); None: the model's.
+  c.dtype = "float32"  # Of activations: float32 or bfloat16.
+  c.crop = 0  # Centre crop, pixels a side; 0: whole image.
+  c.batch_size = 128  # Examples a step.
+  c.optimizer = "adam"  # adam or sgd (momentum 0.9).
+  c.learning_rate = 1e-3  # At the start of the schedule.
+  c.schedule = "cosine"  # cosine (to 0), exponential or constant.
+  c.decay = 0.95  # The exponential schedule's factor an epoch, in (0, 1].
+  c.weight_decay = 0.0  # Decoupled (AdamW): w -= learning_rate * this * w.
+  c.l2 = 0.0  # L2 in the loss: l2/2 * the kernels' sum of squares.
+
+
+def resolve(config: ConfigDict) -> ConfigDict:
+  """Fills what is left None and checks every field, before any work.
+
+  Args:
+    config: from `kernel`, `expressivity` or `rademacher`, with overrides.
+
+  Returns:
+    A locked copy.
+
+  Raises:
+    UserError: for a value outside its range, naming the field, what was given
+      and what is allowed.
+  """
+  from rethinking import data
+
+  c = ConfigDict(config.to_dict())
+  if c.corruption_seed is None:
+    c.corruption_seed = c.seed
+  _choose("dataset", c.dataset, data.NAMES)
+  _within(c, "p", 0 <= c.p <= 1, "a rate in [0, 1]")
+  _within(c, "subset", c.subset is None or c.subset >= 2, "at least 2, or None")
+  for name in ("seed", "corruption_seed"):
+    _within(c, name, 0 <= c[name] < 2**32, "in [0, 2**32)")
+  levels = c.get("levels", ())
+  if c.label_noise is None and (c.p > 0 or any(levels)):
+    raise UserError(
+      f"p is {c.p}, levels {tuple(levels)}, but label_noise is None; set"
+      " label_noise, such as uniform."
+    )
+  checks = {
+    "kernel": _check_kernel,
+    "expressivity": _check_expressivity,
+    "rademacher": _check_rademacher,
+  }
+  _choose("experiment", c.experiment, checks)
+  checks[c.experiment](c)
+  config_lib.corruptions(c)
+  return c.lock()
+
+
+def _choose(name: str, given: str, allowed: object) -> None:
+  if given not in allowed:
+    raise UserError(
+      f"Unknown {name} {given!r}; choose one of {sorted(allowed)}."
+    )
+
+
+def _within(c: ConfigDict, name: str, ok: bool, allowed: str) -> None:
+  if not ok:
+    raise UserError(f"{name} is {c[name]}; it must be {allowed}.")
+
+
+def _check_kernel(c: ConfigDict) -> None:
+  _choose("kernel", c.kernel, kernels.KERNELS)
+  _choose("features", c.features, FEATURES)
+  _choose("solver", c.solver, SOLVERS)
+  _choose("precision", c.precision, PRECISIONS)
+  for name in (
+    "scales",
+    "orientations",
+    "pool",
+    "filters",
+    "patch",
+    "stride",
+    "grid",
+    "tile",
+  ):
+    _within(c, name, c[name] >= 1, "at least 1")
+  _within(c, "tile", c.tile**2 < 2**31, "below 46,341: LAPACK is 32-bit")
+  _within(c, "wavelength", c.wavelength > 2, "above 2 pixels")
+  _within(c, "threshold", c.threshold >= 0, "at least 0")
+  _within(c, "gamma", c.gamma is None or c.gamma > 0, "above 0, or None")
+  _within(c, "max_refinements", c.max_refinements >= 0, "at least 0")
+  _within(
+    c, "memory_gb", c.memory_gb is None or c.memory_gb > 0, "above 0, or None"
+  )
+  _within(
+    c,
+    "ridges",
+    len(c.ridges) > 0 and min(c.ridges) >= 0,
+    "one or more penalties of at least 0",
+  )
+  _within(
+    c, "levels", all(0 <= level <= 1 for level in c.levels), "rates in [0, 1]"
+  )
+
+
+def _check_training(c: ConfigDict) -> None:
+  from rethinking import models
+
+  _choose("arch", c.arch, models.ARCHITECTURES)
+  _choose("optimizer", c.optimizer, config_lib.OPTIMIZERS)
+  _choose("schedule", c.schedule, config_lib.SCHEDULES)
+  _choose("dtype", c.dtype, config_lib.DTYPES)
+  _within(c, "batch_size", c.batch_size >= 1, "at least 1")
+  _within(c, "learning_rate", c.learning_rate > 0, "above 0")
+  _within(c, "decay", 0 < c.decay <= 1, "in (0, 1]")
+  for name in ("crop", "weight_decay", "l2"):
+    _within(c, name, c[name] >= 0, "at least 0")
+  _within(
+    c,
+    "dropout",
+    c.dropout is None or 0 <= c.dropout < 1,
+    "a rate in [0, 1), or None for the model's own",
+  )
+
+
+def _check_expressivity(c: ConfigDict) -> None:
+  _check_training(c)
+  _within(c, "epochs", c.epochs >= 1, "at least 1")
+  _within(c, "eval_size", c.eval_size >= 1, "at least 1")
+  _within(c, "curve_points", c.curve_points >= 2, "at least 2")
+
+
+def _check_rademacher(c: ConfigDict) -> None:
+  _check_training(c)
+  _within(c, "draws", c.draws >= 2, "at least 2: one has no interval")
+  _within(c, "steps", c.steps >= 1, "at least 1")
+  _within(c, "confidence", 0 < c.confidence < 1, "in (0, 1)")
+  _within(
+    c,
+    "sizes",
+    len(c.sizes) > 0 and min(c.sizes) >= 2,
+    "one or more numbers of examples, each at least 2",
+  )
+  _within(
+    c,
+    "eval_steps",
+    all(1 <= s <= c.steps for s in c.eval_steps),
+    f"in [1, steps = {c.steps}]",
+  )

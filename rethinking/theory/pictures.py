@@ -1,0 +1,169 @@
+"""Figures of the theory experiments, PNG and SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from etils import epath
+
+from rethinking import plots
+
+
+def _save(figure: Any, folder: epath.Path, name: str) -> None:
+  for ending in ("png", "svg"):
+    plots.save(figure, folder / f"{name}.{ending}")
+
+
+def kernel(
+  rows: Sequence[Mapping[str, Any]], folder: epath.Path, title: str
+) -> None:
+  """Test error and norm, against ridge and against label noise.
+
+  Draws ridge.png where several ridges were fitted and noise.png where several
+  levels were, each with .svg beside it.
+
+  Args:
+    rows: one for each ridge and level, with their errors and norm.
+    folder: exists.
+    title: of the figures.
+  """
+  for name, along, by, label in (
+    ("ridge", "ridge", "level", "ridge"),
+    ("noise", "level", "ridge", "label-noise level p"),
+  ):
+    if len({row[along] for row in rows}) < 2:
+      continue
+    figure, ((left, right),) = plots.figure(1, 2, (9, 3.6))
+    for k, value in enumerate(sorted({row[by] for row in rows})):
+      mine = sorted(
+        (row for row in rows if row[by] == value), key=lambda row: row[along]
+      )
+      x = [row[along] for row in mine]
+      style = {
+        "color": plots.COLOURS[k % len(plots.COLOURS)],
+        "marker": "o",
+        "markersize": 3.5,
+      }
+      text = f"p = {value:g}" if by == "level" else f"ridge {value:g}"
+      left.plot(
+        x, [100 * row["test_error"] for row in mine], label=text, **style
+      )
+      left.plot(
+        x,
+        [100 * row["train_error"] for row in mine],
+        **style | {"linestyle": ":", "markersize": 2},
+      )
+      right.plot(x, [row["norm"] for row in mine], label=text, **style)
+    for axis in (left, right):
+      axis.set_xlabel(label)
+      if along == "ridge":
+        positive = [row["ridge"] for row in rows if row["ridge"] > 0]
+        axis.set_xscale("symlog", linthresh=min(positive))
+        axis.set_xlim(left=-0.1 * min(positive))
+    left.set_ylabel("error (%): test solid, train dotted")
+    left.set_ylim(bottom=-1)
+    right.set_ylabel("norm of the solution, all classes")
+    right.set_ylim(bottom=0)
+    right.legend(fontsize=8)
+    figure.suptitle(title, fontsize=10)
+    _save(figure, folder, name)
+
+
+def theorem(
+  projection: np.ndarray,
+  outputs: np.ndarray,
+  samples: np.ndarray,
+  labels: np.ndarray,
+  folder: epath.Path,
+  title: str,
+) -> None:
+  """The network of Theorem 1 along its projection: whole, and a close-up.
+
+  Args:
+    projection: z of the curve, ascending `[points]`.
+    outputs: c(z) `[points]`.
+    samples: z of the train examples, ascending `[n]`.
+    labels: their classes `[n]`.
+    folder: exists; theorem.png and .svg go there.
+    title: of the figure.
+  """
+  figure, (top, bottom) = plots.figure(2, 1, (9, 5.4))
+  top, bottom = top[0], bottom[0]
+  middle = len(samples) // 2
+  close = slice(max(middle - 12, 0), middle + 13)
+  top.plot(projection, outputs, color=plots.COLOURS[0], linewidth=0.4)
+  low, high = samples[close][0], samples[close][-1]
+  top.axvspan(low, high, color=plots.COLOURS[1], alpha=0.6)
+  top.set_ylabel("c(z), all samples")
+  inside = (projection >= low) & (projection <= high)
+  bottom.plot(
+    projection[inside],
+    outputs[inside],
+    color=plots.COLOURS[0],
+    label="network",
+    linewidth=1.2,
+  )
+  bottom.plot(
+    samples[close],
+    labels[close],
+    "o",
+    color=plots.COLOURS[1],
+    markersize=4,
+    label="train examples",
+  )
+  bottom.legend(fontsize=8, loc="upper right")
+  bottom.set_ylabel("c(z), 25 samples")
+  for axis in (top, bottom):
+    axis.set_ylim(-0.6, labels.max() + 0.6)
+  bottom.set_xlabel("projection z = <a, x>")
+  bottom.ticklabel_format(useOffset=False)
+  figure.suptitle(title, fontsize=10)
+  _save(figure, folder, "theorem")
+
+
+def rademacher(
+  rows: Sequence[Mapping[str, Any]], folder: epath.Path, title: str
+) -> None:
+  """Correlation with random signs against n and against steps, with bands.
+
+  Args:
+    rows: one for each n and step: n, step, correlation, low, high.
+    folder: exists; rademacher.png and .svg go there.
+    title: of the figure.
+  """
+  figure, ((left, right),) = plots.figure(1, 2, (9, 3.6))
+  panels = ((left, "n", "step"), (right, "step", "n"))
+  for axis, along, by in panels:
+    for k, value in enumerate(sorted({row[by] for row in rows})):
+      mine = sorted(
+        (row for row in rows if row[by] == value), key=lambda row: row[along]
+      )
+      x = [row[along] for row in mine]
+      colour = plots.COLOURS[k % len(plots.COLOURS)]
+      axis.plot(
+        x,
+        [row["correlation"] for row in mine],
+        color=colour,
+        linestyle=plots.STYLES[k % len(plots.STYLES)],
+        marker="o",
+        markersize=3,
+        label=f"{value:,} steps" if by == "step" else f"n = {value:,}",
+      )
+      axis.fill_between(
+        x,
+        [row["low"] for row in mine],
+        [row["high"] for row in mine],
+        color=colour,
+        alpha=0.2,
+        linewidth=0,
+      )
+    axis.set_xscale("log")
+    axis.set_ylim(-0.05, 1.05)
+    axis.legend(fontsize=8)
+  left.set_xlabel("examples n")
+  right.set_xlabel("training steps")
+  left.set_ylabel("correlation with random signs")
+  figure.suptitle(title, fontsize=10)
+  _save(figure, folder, "rademacher")

@@ -1,0 +1,378 @@
+"""Minimum-norm and ridge fits, each by the factorisation that suits it.
+
+All of them find the f of smallest norm in the kernel's space that minimises
+`sum_i (f(x_i) - y_i)^2 + ridge |f|^2`; with ridge 0 and a positive definite
+kernel it passes through every target.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.linalg
+
+from rethinking.theory import cholesky, gram
+
+# Above this an eigendecomposition, about 25 Cholesky factorisations, no longer
+# pays for a path over a handful of ridges.
+EIGEN_LIMIT = 3_000
+_TOLERANCE = 1e-2
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+  """A fitted function for each column of the targets.
+
+  Attributes:
+    ridge: the penalty.
+    train: outputs at the train examples, float64 `[n, c]`.
+    test: outputs at the test examples, float64 `[m, c]`.
+    inner: inner products of the functions in the kernel's space, float64
+      `[c, c]`; the diagonal holds the squared norms.
+    residual: the largest |entry| of `y - (K + ridge) alpha`.
+    relative_residual: the same in Frobenius norms, over that of y.
+    condition: estimate for `K + ridge`, a lower bound.
+    refinements: steps of iterative refinement taken.
+    rank: of the linear map; None for other kernels.
+    solver: 'tiles', 'device', 'eigen' or 'primal'.
+  """
+
+  ridge: float
+  train: np.ndarray
+  test: np.ndarray
+  inner: np.ndarray
+  residual: float
+  relative_residual: float
+  condition: float
+  refinements: int
+  rank: int | None
+  solver: str
+
+
+def _apply_tiles(source: gram.Gram, tile: int, alpha: np.ndarray) -> np.ndarray:
+  """K alpha in float64 from freshly computed tiles."""
+  spans = cholesky.spans(source.n, tile)
+  out = np.zeros_like(alpha)
+  for i, rows in enumerate(spans):
+    for j in range(i + 1):
+      block = source.tile(i, j).astype(np.float64, copy=False)
+      out[rows] += block @ alpha[spans[j]]
+      if i != j:
+        out[spans[j]] += block.T @ alpha[rows]
+  return out
+
+
+def _apply_cross(source: gram.Gram, tile: int, alpha: np.ndarray) -> np.ndarray:
+  spans = cholesky.spans(source.n, tile)
+  return sum(
+    source.cross(j).astype(np.float64, copy=False) @ alpha[columns]
+    for j, columns in enumerate(spans)
+  )
+
+
+def _finish(
+  alpha: np.ndarray,
+  train: np.ndarray,
+  test: np.ndarray,
+  targets: np.ndarray,
+  ridge: float,
+  condition: float,
+  refinements: int,
+  solver: str,
+) -> Fit:
+  residual = targets - train - ridge * alpha
+  inner = alpha.T @ train
+  return Fit(
+    ridge=ridge,
+    train=train,
+    test=test,
+    inner=(inner + inner.T) / 2,
+    residual=float(np.abs(residual).max()),
+    relative_residual=float(np.linalg.norm(residual) / np.linalg.norm(targets)),
+    condition=condition,
+    refinements=refinements,
+    rank=None,
+    solver=solver,
+  )
+
+
+def _refine(
+  source: gram.Gram,
+  targets: np.ndarray,
+  ridge: float,
+  tile: int,
+  max_refinements: int,
+  solve: Callable[[np.ndarray], np.ndarray],
+) -> tuple[np.ndarray, np.ndarray, int]:
+  """Solves, then adds corrections until the residual is small.
+
+  The residual `y - (K + ridge) alpha` is computed in float64 from tiles that
+  are evaluated again; an entry below 1/2 already means that the class is
+  right, and 1e-2 is asked for.
+  """
+  alpha = np.asarray(solve(targets), np.float64)
+  train = _apply_tiles(source, tile, alpha)
+  taken = 0
+  while taken < max_refinements:
+    residual = targets - train - ridge * alpha
+    if np.abs(residual).max() <= _TOLERANCE:
+      break
+    alpha = alpha + np.asarray(solve(residual), np.float64)
+    train = _apply_tiles(source, tile, alpha)
+    taken += 1
+  return alpha, train, taken
+
+
+def by_tiles(
+  source: gram.Gram,
+  targets: np.ndarray,
+  ridge: float,
+  tile: int,
+  max_refinements: int,
+) -> Fit:
+  """Cholesky by tiles on the CPU: `alpha = (K + ridge I)^-1 y`.
+
+  While the largest entry of the residual, taken in float64, exceeds 1e-2, the
+  correction `(L L^T)^-1 residual` is added.
+
+  Args:
+    source: the kernel matrix.
+    targets: float64 `[n, c]`.
+    ridge: >= 0.
+    tile: rows per tile; n^2 / 2 entries are held in all.
+    max_refinements: >= 0; each evaluates the matrix once more.
+
+  Returns:
+    The fit.
+
+  Raises:
+    NotPositiveDefiniteError: the matrix is singular in its precision.
+
+  Reference:
+    Higham (2002), "Accuracy and stability of numerical algorithms", chapter 12.
+  """
+  tiles = cholesky.build(source.n, tile, source.tile, ridge)
+  cholesky.factor(tiles)
+  condition = cholesky.condition(
+    source.n,
+    lambda x: cholesky.multiply(tiles, x),
+    lambda x: cholesky.solve(tiles, x),
+  )
+  alpha, train, taken = _refine(
+    source,
+    targets,
+    ridge,
+    tile,
+    max_refinements,
+    lambda rhs: cholesky.solve(tiles, rhs),
+  )
+  test = _apply_cross(source, tile, alpha)
+  return _finish(alpha, train, test, targets, ridge, condition, taken, "tiles")
+
+
+def by_eigen(
+  source: gram.Gram, targets: np.ndarray, ridges: Sequence[float], tile: int
+) -> Iterator[Fit]:
+  """A whole path of ridges from one eigendecomposition in float64.
+
+  `alpha = Q (D + ridge)^-1 Q^T y` with `K = Q D Q^T`; 9 n^3 operations once,
+  then n^2 for each ridge.
+
+  Args:
+    source: the kernel matrix.
+    targets: float64 `[n, c]`.
+    ridges: each >= 0.
+    tile: rows per tile of the source.
+
+  Yields:
+    One fit for each ridge, in order.
+
+  Raises:
+    NotPositiveDefiniteError: an eigenvalue plus the ridge is not above
+      rounding.
+
+  Reference:
+    Golub, Van Loan (2013), "Matrix computations", section 6.1.4.
+  """
+  spans = cholesky.spans(source.n, tile)
+  matrix = np.empty((source.n, source.n))
+  cross = np.concatenate(
+    [source.cross(j) for j in range(len(spans))], 1
+  ).astype(np.float64)
+  dtype = None
+  for i, rows in enumerate(spans):
+    for j in range(i + 1):
+      block = source.tile(i, j)
+      dtype = block.dtype
+      matrix[rows, spans[j]] = block
+      matrix[spans[j], rows] = block.T
+  values, vectors = scipy.linalg.eigh(matrix)
+  floor = source.n * np.finfo(np.float64).eps * values[-1]
+  rotated = vectors.T @ targets
+  for ridge in ridges:
+    shifted = values + ridge
+    if shifted[0] <= floor:
+      raise cholesky.NotPositiveDefiniteError(
+        f"The kernel matrix is singular in {dtype} (smallest eigenvalue"
+        f" {values[0]:.1e}, largest {values[-1]:.1e}); set a ridge > 0 or a"
+        " larger gamma."
+      )
+    alpha = vectors @ (rotated / shifted[:, None])
+    yield _finish(
+      alpha,
+      matrix @ alpha,
+      cross @ alpha,
+      targets,
+      ridge,
+      float(shifted[-1] / shifted[0]),
+      0,
+      "eigen",
+    )
+
+
+def by_primal(
+  train: np.ndarray,
+  test: np.ndarray,
+  targets: np.ndarray,
+  ridges: Sequence[float],
+) -> Iterator[Fit]:
+  """The linear kernel through its D weights: a path from one decomposition.
+
+  `w = Q (D + ridge)^-1 Q^T X^T y` with `X^T X = Q D Q^T` in float64. With ridge
+  0, directions of eigenvalue below `n eps` of the largest are left out: the
+  minimum-norm least-squares fit, which interpolates only if the rank is n.
+
+  Args:
+    train: features `[n, D]`.
+    test: features `[m, D]`.
+    targets: float64 `[n, c]`.
+    ridges: each >= 0.
+
+  Yields:
+    One fit for each ridge, in order. Its condition is over the directions
+    kept, its residual is that of the fit itself.
+
+  Reference:
+    Zhang, Bengio, Hardt, Recht, Vinyals (2017), section 5.
+  """
+  x = train.astype(np.float64)
+  z = test.astype(np.float64)
+  values, vectors = scipy.linalg.eigh(x.T @ x)
+  floor = max(x.shape) * np.finfo(np.float64).eps * values[-1]
+  kept = values > floor
+  rotated = vectors[:, kept].T @ (x.T @ targets)
+  for ridge in ridges:
+    shifted = values[kept] + ridge
+    weights = vectors[:, kept] @ (rotated / shifted[:, None])
+    outputs = x @ weights
+    residual = targets - outputs
+    yield Fit(
+      ridge=ridge,
+      train=outputs,
+      test=z @ weights,
+      inner=weights.T @ weights,
+      residual=float(np.abs(residual).max()),
+      relative_residual=float(
+        np.linalg.norm(residual) / np.linalg.norm(targets)
+      ),
+      condition=float(shifted.max() / shifted.min()),
+      refinements=0,
+      rank=int(kept.sum()),
+      solver="primal",
+    )
+
+
+def by_device(
+  source: gram.Gram,
+  targets: np.ndarray,
+  ridge: float,
+  tile: int,
+  max_refinements: int,
+) -> Fit:
+  """JAX's own Cholesky of the whole matrix, on its default device.
+
+  The factorisation is the device's; residuals are taken in float64 on the
+  host, as in `by_tiles`.
+
+  Args:
+    source: the kernel matrix.
+    targets: float64 `[n, c]`.
+    ridge: >= 0.
+    tile: rows per tile while the matrix is built.
+    max_refinements: >= 0.
+
+  Returns:
+    The fit.
+
+  Raises:
+    NotPositiveDefiniteError: the matrix is singular in its precision.
+  """
+  spans = cholesky.spans(source.n, tile)
+  first = source.tile(0, 0)
+  with jax.enable_x64(first.dtype == np.float64):
+    dtype = first.dtype
+    matrix = jnp.zeros((source.n, source.n), dtype)
+    for i, rows in enumerate(spans):
+      for j in range(i + 1):
+        block = source.tile(i, j)
+        if i == j:
+          block[np.diag_indices(len(block))] += dtype.type(ridge)
+        matrix = _put(matrix, block, rows.start, spans[j].start)
+    # Only the lower triangle was filled.
+    factor = jax.lax.linalg.cholesky(matrix, symmetrize_input=False)
+    del matrix
+    if not bool(jnp.isfinite(factor[-1, -1])):
+      raise cholesky.NotPositiveDefiniteError(
+        f"The kernel matrix is not positive definite in {dtype}; set a ridge >"
+        " 0, a larger gamma, or precision=float64."
+      )
+
+    def solve(rhs: np.ndarray) -> np.ndarray:
+      x = jnp.asarray(rhs, dtype)
+      for transpose in (False, True):
+        x = jax.lax.linalg.triangular_solve(
+          factor, x, left_side=True, lower=True, transpose_a=transpose
+        )
+      return np.asarray(x, np.float64)
+
+    def multiply(rhs: np.ndarray) -> np.ndarray:
+      x = jnp.asarray(rhs, dtype)
+      exact = jax.lax.Precision.HIGHEST
+      half = jnp.matmul(factor.T, x, precision=exact)
+      return np.asarray(jnp.matmul(factor, half, precision=exact), np.float64)
+
+    condition = cholesky.condition(source.n, multiply, solve)
+    alpha, train, taken = _refine(
+      source, targets, ridge, tile, max_refinements, solve
+    )
+  test = _apply_cross(source, tile, alpha)
+  return _finish(alpha, train, test, targets, ridge, condition, taken, "device")
+
+
+def _write(matrix, block, row, column):
+  return jax.lax.dynamic_update_slice(matrix, block, (row, column))
+
+
+_put = jax.jit(_write, donate_argnums=0)
+
+
+def check_device(n: int, itemsize: int) -> bool:
+  """Whether an accelerator is there and holds the matrix and its factor.
+
+  Args:
+    n: train examples.
+    itemsize: bytes an entry.
+
+  Returns:
+    False on the CPU, or where the memory does not suffice or is not told.
+  """
+  if jax.default_backend() == "cpu":
+    return False
+  stats = jax.local_devices()[0].memory_stats() or {}
+  limit = stats.get("bytes_limit", 0)
+  # The matrix, its factor and the solver's workspace.
+  return 2.5 * itemsize * n * n <= limit

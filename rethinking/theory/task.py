@@ -1,0 +1,104 @@
+"""What a theory experiment fits: data, labels at several noise levels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from rethinking import config as config_lib
+from rethinking import corruptions, problem
+from rethinking.errors import UserError
+
+
+class ContradictionError(UserError):
+  """The same image has two labels: no function of the image fits both."""
+
+
+def load(config: ConfigDict) -> problem.Problem:
+  """Loads and corrupts what a resolved theory config asks for.
+
+  Args:
+    config: from `rethinking.theory.config.resolve`.
+
+  Returns:
+    The problem.
+
+  Raises:
+    UserError: for a subset larger than the data, and where the data cannot be
+      had.
+  """
+  fields = config.to_dict()
+  # What only a training run has, at values that change nothing.
+  fields |= {"crop": 0, "batch_size": 1, "epochs": 1}
+  return problem.load(ConfigDict(fields))
+
+
+def labels_at(
+  config: ConfigDict, task: problem.Problem, level: float
+) -> tuple[np.ndarray, float]:
+  """The given labels at another noise level.
+
+  Args:
+    config: resolved.
+    task: what `load` returned for it.
+    level: the label corruption's level, in [0, 1].
+
+  Returns:
+    Labels int32 `[n]` and the share of them that differ from the true ones.
+  """
+  if level == config.p:
+    return np.asarray(task.train.labels), float(task.report["flip_rate"])
+  fields = config.to_dict() | {"p": level}
+  noise = [
+    c
+    for c in config_lib.corruptions(ConfigDict(fields))
+    if c.target == "labels"
+  ]
+  given = corruptions.apply(
+    noise,
+    seed=config.corruption_seed,
+    images=task.train.images,
+    labels=task.true_labels,
+    ids=task.train.ids,
+    split="train",
+    num_classes=task.num_classes,
+  )
+  return given.labels, float(given.report["flip_rate"])
+
+
+def distinct(
+  images: np.ndarray, labels: Sequence[np.ndarray], ids: np.ndarray
+) -> np.ndarray:
+  """Rows of the first copies of each image; repeats must agree in all labels.
+
+  Args:
+    images: uint8 `[n, H, W, C]`.
+    labels: int `[n]` each.
+    ids: `[n]`, to name examples in the message.
+
+  Returns:
+    Rows `[k]`, ascending; k = n where no image repeats.
+
+  Raises:
+    ContradictionError: a repeated image has different labels.
+  """
+  flat = np.ascontiguousarray(images.reshape(len(images), -1))
+  # As one opaque value per image, compared byte by byte.
+  keys = flat.view(np.dtype((np.void, flat.shape[1])))[:, 0]
+  _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+  source = first[group]
+  wrong = np.zeros(len(flat), bool)
+  for given in labels:
+    wrong |= given != given[source]
+  if wrong.any():
+    row = int(np.argmax(wrong))
+    given = next(g for g in labels if g[row] != g[source[row]])
+    raise ContradictionError(
+      f"Examples {ids[source[row]]} and {ids[row]} are the same image with"
+      f" labels {given[source[row]]} and {given[row]}, one of"
+      f" {int(wrong.sum())} such repeats: no function of the image fits both;"
+      " set a ridge > 0 for kernels, or choose a subset or labels without them."
+    )
+  return np.sort(first)

@@ -1,0 +1,559 @@
+"""One run: from a config to a workdir with everything that was seen."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import json
+import pathlib
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+from ml_collections import ConfigDict
+
+from rethinking import (
+  __version__,
+  checkpoint,
+  files,
+  metrics,
+  models,
+  optim,
+  parallel,
+  plots,
+  problem,
+  runtime,
+  writers,
+)
+from rethinking import config as config_lib
+from rethinking import step as step_lib
+from rethinking.console import Console
+from rethinking.errors import UserError
+
+
+class Diverged(RuntimeError):
+  """The loss is no longer finite.
+
+  Attributes:
+    step: the first step whose loss was not.
+  """
+
+  def __init__(self, step: int, last_good: int | None):
+    kept = (
+      "no checkpoint was saved before"
+      if last_good is None
+      else f"the last good checkpoint is that of step {last_good}"
+    )
+    super().__init__(
+      f"The loss at step {step} is not finite; {kept}. Try a smaller "
+      "learning_rate."
+    )
+    self.step = step
+
+
+class Stopped(RuntimeError):
+  """A signal ended the run after its state was saved.
+
+  Attributes:
+    step: where the same command continues.
+  """
+
+  def __init__(self, step: int):
+    super().__init__(
+      f"Stopped and saved at step {step}; the same command with this workdir "
+      "continues there."
+    )
+    self.step = step
+
+
+class Programs(NamedTuple):
+  """The compiled functions of a run."""
+
+  init: Callable[..., step_lib.TrainState]
+  train: Callable[..., tuple[step_lib.TrainState, dict[str, jax.Array]]]
+  evaluate: Callable[..., tuple[np.ndarray, np.ndarray]]
+
+
+# The fields that the programs depend on: runs that differ in others, such as
+# seeds or corruption, share them without compiling again.
+_PROGRAM_FIELDS = (
+  "arch",
+  "dropout",
+  "dtype",
+  "crop",
+  "batch_size",
+  "epochs",
+  "optimizer",
+  "learning_rate",
+  "schedule",
+  "decay",
+  "weight_decay",
+  "l2",
+)
+
+
+def programs(
+  config: ConfigDict, num_examples: int, num_classes: int
+) -> Programs:
+  """Returns the functions that a config's runs share.
+
+  Args:
+    config: resolved.
+    num_examples: examples an epoch.
+    num_classes: K.
+  """
+  fields = {name: config[name] for name in _PROGRAM_FIELDS}
+  return _programs(json.dumps(fields), num_examples, num_classes)
+
+
+@functools.lru_cache(maxsize=8)
+def _programs(fields: str, num_examples: int, num_classes: int) -> Programs:
+  config = ConfigDict(json.loads(fields))
+  devices = jax.local_devices()
+  optimizer = optim.create(config, num_examples)
+  module = models.create(
+    config.arch,
+    num_classes=num_classes,
+    dropout=config.dropout,
+    dtype=jnp.dtype(config.dtype),
+    axis_name=parallel.AXIS,
+  )
+  train_step = step_lib.make_train_step(
+    module, optimizer, crop=config.crop, axis_name=parallel.AXIS
+  )
+  eval_step = step_lib.make_eval_step(module, crop=config.crop)
+  return Programs(
+    init=jax.jit(
+      functools.partial(step_lib.init_state, module, optimizer),
+      static_argnames="shape",
+    ),
+    train=parallel.train_chunk(train_step, devices),
+    evaluate=parallel.evaluate(eval_step, devices),
+  )
+
+
+class Order:
+  """The stream of examples: epochs in their own orders, one after another."""
+
+  def __init__(self, seed: int, num_examples: int, batch_size: int):
+    self._num_examples = num_examples
+    self._batch_size = batch_size
+    self._draw = functools.lru_cache(maxsize=2)(
+      functools.partial(self._epoch, step_lib.root(seed, "order"))
+    )
+
+  def _epoch(self, key: jax.Array, epoch: int) -> np.ndarray:
+    return np.asarray(_epoch_order(key, epoch, self._num_examples))
+
+  def batches(self, start: int, steps: int) -> step_lib.Batch:
+    """Returns `Batch` leaves [steps, B] for the steps from `start` on."""
+    first = start * self._batch_size
+    position = np.arange(first, first + steps * self._batch_size)
+    epoch, place = np.divmod(position, self._num_examples)
+    index = np.concatenate(
+      [self._draw(e)[place[epoch == e]] for e in range(epoch[0], epoch[-1] + 1)]
+    )
+    shape = (steps, self._batch_size)
+    return step_lib.Batch(
+      index.reshape(shape), epoch.astype(np.int32).reshape(shape)
+    )
+
+
+_epoch_order = jax.jit(step_lib.epoch_order, static_argnames="num_examples")
+
+
+def run(
+  config: ConfigDict, workdir: str | pathlib.Path, *, quiet: bool = False
+) -> dict[str, Any]:
+  """Trains one model and leaves everything that was seen in `workdir`.
+
+  Continues where an earlier call with the same config and workdir ended, to
+  the same bits as if it had never been interrupted.
+
+  Args:
+    config: from a config file or `rethinking.config.default`.
+    workdir: a folder, made if it is not there; local or gs://.
+    quiet: print nothing.
+
+  Returns:
+    What `summary.json` holds.
+
+  Raises:
+    UserError: for a config or a workdir that cannot be used; nothing was
+      written.
+    Diverged: when the loss is not finite.
+    Stopped: after SIGTERM or Ctrl-C; the state is saved.
+  """
+  began = time.monotonic()
+  config = config_lib.resolve(config)
+  runtime.configure(
+    compilation_cache=config.compilation_cache,
+    deterministic=config.deterministic,
+  )
+  devices = jax.local_devices()
+  parallel.check_batch("batch_size", config.batch_size, len(devices))
+  task = problem.load(config)
+  workdir = epath.Path(workdir)
+  finished = open_workdir(workdir, config)
+  if finished is not None:
+    if not quiet:
+      print(f"Finished already: {workdir / 'summary.json'} has the results.")
+    return finished
+
+  with writers.Lock(workdir):
+    writers.write_json(workdir / "config.json", config.to_dict())
+    writers.write_json(workdir / "corruption.json", task.report)
+    loop = _Loop(config, workdir, task, devices)
+    title = f"{config.dataset} {config.variant} {config.arch}"
+    with Console(loop.steps, title, quiet=quiet) as console, _signals() as stop:
+      loop.restore(console)
+      loop.train(console, stop)
+    summary = loop.summary(time.monotonic() - began)
+    if config.plots:
+      plots.curves(loop.rows, workdir / "curves.png", title)
+    # Last: its presence says that the run is finished.
+    writers.write_json(workdir / "summary.json", summary)
+    _tell(console, summary, task, workdir)
+  return summary
+
+
+def open_workdir(
+  workdir: epath.Path, config: ConfigDict
+) -> dict[str, Any] | None:
+  """Makes the folder, or checks that what is in it belongs to this config.
+
+  Args:
+    workdir: the folder.
+    config: resolved.
+
+  Returns:
+    The summary of a finished run with the same config, else None.
+
+  Raises:
+    UserError: if it cannot be written or holds a run of another config.
+  """
+  try:
+    workdir.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise UserError(
+      f"Cannot make workdir {workdir}: {error.strerror or error}; give a "
+      "folder that you may write to."
+    ) from error
+  kept = workdir / "config.json"
+  if kept.exists():
+    try:
+      old = json.loads(kept.read_text())
+    except ValueError:
+      raise UserError(
+        f"{kept} is damaged; give another workdir, or delete this one."
+      ) from None
+    different = config_lib.differences(old, config.to_dict())
+    if different:
+      raise UserError(
+        f"{workdir} holds a run of another config ({'; '.join(different)}); "
+        "give another workdir, or the config of that run."
+      )
+  done = workdir / "summary.json"
+  return json.loads(done.read_text()) if done.exists() else None
+
+
+class _Loop:
+  """The state of one run between its start and its summary."""
+
+  def __init__(self, config, workdir, task, devices):
+    self.config, self.workdir, self.task = config, workdir, task
+    self.devices = devices
+    count = len(task.train.ids)
+    self.epoch_end = functools.partial(
+      optim.epoch_end, num_examples=count, batch_size=config.batch_size
+    )
+    self.steps = self.epoch_end(config.epochs)
+    self.programs = programs(config, count, task.num_classes)
+    side = config.crop or task.train.images.shape[1]
+    self.state = self.programs.init(
+      key=step_lib.root(config.init_seed, "init"),
+      shape=(side, side, task.train.images.shape[3]),
+    )
+    self.train_data = parallel.replicate(task.train, devices)
+    self.test_data = parallel.replicate(task.test, devices)
+    self.key = parallel.replicate(
+      step_lib.root(config.noise_seed, "noise"), devices
+    )
+    self.order = Order(config.order_seed, count, config.batch_size)
+    self.chunk = config.chunk_steps or runtime.chunk_steps()
+    self.checkpoints = checkpoint.Checkpointer(workdir / "checkpoints", keep=2)
+    self.lines = writers.JsonLines(workdir / "metrics.jsonl")
+    self.board = None
+    self.rows: list[dict[str, Any]] = []
+    self.saved: int | None = None
+    self.train_seconds = 0.0
+    self.timed_steps = 0
+
+  # Where were we?
+  def restore(self, console: Console) -> None:
+    found = self.checkpoints.restore(self.state)
+    step = 0
+    if found is not None:
+      for warning in found.warnings:
+        console.warn(warning)
+      self.state, step = found.state, found.step
+      self.saved = step
+      console.say(f"Continuing from the checkpoint of step {step}.")
+    self.lines.truncate(lambda row: found is not None and row["step"] <= step)
+    self.rows = self.lines.rows()
+    self.state = parallel.replicate(self.state, self.devices)
+    if self.config.tensorboard:
+      self.board = writers.Events(
+        self.workdir / "tensorboard", step if found is not None else -1
+      )
+
+  def train(self, console: Console, stop: threading.Event) -> None:
+    c = self.config
+    step = int(self.state.step)
+    console.step(step)
+    epoch = self.rows[-1]["epoch"] if self.rows else 0
+    if not self.rows:
+      self.evaluate(step, epoch, console)
+    while step < self.steps and not self.is_over():
+      # Train to the next evaluation.
+      epoch = min(
+        epoch // c.eval_epochs * c.eval_epochs + c.eval_epochs, c.epochs
+      )
+      step = self.train_to(self.epoch_end(epoch), step, console, stop)
+      # See what was learned.
+      self.evaluate(step, epoch, console)
+      # Keep it.
+      if epoch % c.checkpoint_epochs == 0 or epoch == c.epochs:
+        self.save(step)
+    if self.saved != step:
+      self.save(step)
+
+  def is_over(self) -> bool:
+    return bool(self.config.stop_at_fit and self.rows) and (
+      self.rows[-1]["train_accuracy"] >= self.config.fit_accuracy
+    )
+
+  def train_to(self, end, step, console, stop) -> int:
+    """Dispatches chunks up to step `end`, reading each one's loss late."""
+    pending = None
+    clock = _Clock()
+    while step < end:
+      # Chunks start at absolute multiples, so that a resumed run dispatches
+      # the same programs as an undisturbed one.
+      size = min(self.chunk - step % self.chunk, end - step)
+      batches = self.order.batches(step, size)
+      self.state, seen = self.programs.train(
+        self.state,
+        self.train_data,
+        jax.tree.map(lambda x: parallel.shard(x, len(self.devices)), batches),
+        self.key,
+      )
+      step += size
+      # The host reads the chunk before while the device works on this one.
+      self.check(pending, clock)
+      pending = (step, size, seen)
+      console.step(step, images_per_second=self.images_per_second())
+      if stop.is_set():
+        self.check(pending, clock)
+        self.save(step)
+        raise Stopped(step)
+    self.check(pending, clock)
+    return step
+
+  def check(self, pending, clock) -> None:
+    """Waits for a chunk, counts its time and refuses a loss not finite."""
+    if pending is None:
+      return
+    step, size, seen = pending
+    finite = np.isfinite(np.asarray(seen["loss"]))
+    if not finite.all():
+      raise Diverged(step - size + int(np.argmin(finite)) + 1, self.saved)
+    seconds = clock.lap()
+    if size in _COMPILED.setdefault(id(self.programs.train), set()):
+      self.train_seconds += seconds
+      self.timed_steps += size
+    _COMPILED[id(self.programs.train)].add(size)
+
+  def images_per_second(self) -> float | None:
+    if not self.train_seconds:
+      return None
+    return self.timed_steps * self.config.batch_size / self.train_seconds
+
+  def evaluate(self, step: int, epoch: int, console: Console) -> None:
+    began = time.monotonic()
+    size = self.config.eval_batch_size
+    train = self.programs.evaluate(self.state, self.train_data, size)
+    test = self.programs.evaluate(self.state, self.test_data, size)
+    row = {
+      "step": step,
+      "epoch": epoch,
+      **metrics.train_metrics(
+        *train, np.asarray(self.task.train.labels), self.task.true_labels
+      ),
+      **metrics.test_metrics(*test, np.asarray(self.task.test.labels)),
+    }
+    if not np.isfinite(row["train_loss"]):
+      raise Diverged(step, self.saved)
+    row["train_images_per_second"] = self.images_per_second()
+    row["eval_seconds"] = time.monotonic() - began
+    if self.config.per_example:
+      self.write_examples(step, train, test)
+    self.lines.append(row)
+    self.rows.append(row)
+    if self.board is not None:
+      self.board.append(
+        step, {k: v for k, v in row.items() if v is not None and k != "step"}
+      )
+    console.evaluation(row)
+
+  def write_examples(self, step, train, test) -> None:
+    """Each example's id, loss and prediction, one file an evaluation."""
+    arrays = {}
+    for name, data, (loss, prediction) in (
+      ("train", self.task.train, train),
+      ("test", self.task.test, test),
+    ):
+      arrays[f"{name}_id"] = data.ids
+      arrays[f"{name}_label"] = data.labels
+      arrays[f"{name}_loss"] = loss
+      arrays[f"{name}_prediction"] = prediction
+      arrays[f"{name}_correct"] = prediction == data.labels
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    files.replace(
+      self.workdir / "per_example" / f"step_{step:08d}.npz", buffer.getvalue()
+    )
+
+  def save(self, step: int) -> None:
+    self.checkpoints.save(step, self.state, {"epochs": self.config.epochs})
+    self.saved = step
+
+  def summary(self, wall_seconds: float) -> dict[str, Any]:
+    last = {k: v for k, v in self.rows[-1].items() if "second" not in k}
+    steps = last.pop("step")
+    best = max(self.rows, key=lambda row: row["test_accuracy"])
+    return {
+      **last,
+      **metrics.time_to_fit(self.rows, self.config.fit_accuracy),
+      "steps": steps,
+      "best_test_accuracy": best["test_accuracy"],
+      "best_test_accuracy_epoch": best["epoch"],
+      "potential_gain": best["test_accuracy"] - last["test_accuracy"],
+      "num_parameters": sum(x.size for x in jax.tree.leaves(self.state.params)),
+      "wall_seconds": wall_seconds,
+      "images_per_second": self.images_per_second(),
+      **runtime.describe(self.devices),
+      "rethinking": __version__,
+      "git_commit": _git_commit(),
+      "data_fingerprint": self.task.report["sha256"],
+      "data_source": self.task.source,
+    }
+
+
+# Chunk sizes that each program was already called with: the first call
+# compiles, so its time says nothing about speed.
+_COMPILED: dict[int, set[int]] = {}
+
+
+class _Clock:
+  """Seconds between calls."""
+
+  def __init__(self):
+    self._last = time.monotonic()
+
+  def lap(self) -> float:
+    now = time.monotonic()
+    seconds, self._last = now - self._last, now
+    return seconds
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[threading.Event]:
+  """An event that SIGTERM or Ctrl-C sets, instead of ending the process."""
+  stop = threading.Event()
+  if threading.current_thread() is not threading.main_thread():
+    yield stop
+    return
+
+  def ask(number, frame):
+    del frame
+    if stop.is_set() and number == signal.SIGINT:
+      raise KeyboardInterrupt
+    stop.set()
+
+  old = {s: signal.signal(s, ask) for s in (signal.SIGTERM, signal.SIGINT)}
+  try:
+    yield stop
+  finally:
+    for number, handler in old.items():
+      signal.signal(number, handler)
+
+
+def _git_commit() -> str | None:
+  """The commit of this checkout; None where it is not one."""
+  folder = pathlib.Path(__file__).parent
+  try:
+    found = subprocess.run(
+      ["git", "-C", str(folder), "rev-parse", "HEAD"],
+      capture_output=True,
+      text=True,
+      check=True,
+    )
+  except (OSError, subprocess.CalledProcessError):
+    return None
+  return found.stdout.strip()
+
+
+def _tell(console, summary, task, workdir) -> None:
+  """The end of a run: a small table, and what was seen in words."""
+
+  def percent(x):
+    return "-" if x is None else f"{100 * x:.2f} %"
+
+  console.table(
+    [
+      ("examples", "accuracy", "loss"),
+      *(
+        (name, percent(summary[a]), f"{summary[b]:.4f}")
+        for name, a, b in (
+          ("train, given labels", "train_accuracy", "train_loss"),
+          (
+            "  label unchanged",
+            "train_accuracy_unchanged",
+            "train_loss_unchanged",
+          ),
+          ("  label changed", "train_accuracy_changed", "train_loss_changed"),
+          ("test, true labels", "test_accuracy", "test_loss"),
+        )
+        if summary[a] is not None
+      ),
+    ]
+  )
+  wrong = task.report["flip_rate"]
+  fitted = summary["epochs_to_fit"]
+  sentence = (
+    f"The network was given {len(task.train.ids):,} labels"
+    + (f", {percent(wrong)} of them wrong" if wrong else "")
+    + (
+      f", and fitted them by epoch {fitted}"
+      if fitted is not None
+      else f", and fitted {percent(summary['train_accuracy'])} of them"
+    )
+  )
+  console.say(
+    f"{sentence}. On clean test labels it is right "
+    f"{percent(summary['test_accuracy'])} of the time; chance is "
+    f"{percent(1 / task.num_classes)}."
+  )
+  console.say(
+    f"{summary['steps']} steps in {summary['wall_seconds']:.1f} s. Everything "
+    f"is in {workdir}."
+  )

@@ -1,0 +1,88 @@
+"""What a run leaves behind: JSON, JSON lines, TensorBoard events, its lock."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from etils import epath
+
+from rethinking import files
+from rethinking.console import Console
+from rethinking.errors import UserError
+from rethinking.events import Events
+from rethinking.files import write_json
+from rethinking.lock import Lock
+
+__all__ = ["Console", "Events", "JsonLines", "Lock", "write_json"]
+
+
+class JsonLines:
+  """One JSON object a line, each on disk when `append` returns.
+
+  A crash can leave at most one torn line, the last. It is dropped here, said
+  in `warnings`; damage anywhere else is refused by `rows`.
+
+  Attributes:
+    path: the file; it need not exist.
+    warnings: sentences about what was mended when it was opened.
+  """
+
+  def __init__(self, path: epath.PathLike):
+    self.path = epath.Path(path)
+    self.warnings: list[str] = []
+    data = self.path.read_bytes() if self.path.exists() else b""
+    whole, newline, torn = data.rpartition(b"\n")
+    if torn:
+      files.replace(self.path, whole + newline)
+      self.warnings.append(
+        f"{self.path}: dropped its torn last line,"
+        f" number {whole.count(newline) + 2 if newline else 1}"
+        f" ({len(torn)} bytes)."
+      )
+
+  def _lines(self) -> list[bytes]:
+    if not self.path.exists():
+      return []
+    return self.path.read_bytes().split(b"\n")[:-1]
+
+  def _parse(self, number: int, line: bytes) -> dict[str, Any]:
+    try:
+      row = json.loads(line)
+    except (ValueError, RecursionError):
+      row = None
+    if not isinstance(row, dict):
+      raise UserError(
+        f"{self.path} is damaged in line {number}: a JSON object is expected;"
+        " restore the file or delete that line."
+      )
+    return row
+
+  def rows(self) -> list[dict[str, Any]]:
+    """Every row, oldest first.
+
+    Raises:
+      UserError: a line isn't a JSON object; it is named by its number.
+    """
+    return [self._parse(n, line) for n, line in enumerate(self._lines(), 1)]
+
+  def append(self, row: dict[str, Any]) -> None:
+    """Adds one row; what isn't finite becomes null.
+
+    Raises:
+      OSError: it could not be written; the file is as it was.
+    """
+    files.append(self.path, (files.dumps(row) + "\n").encode())
+
+  def truncate(self, keep: Callable[[dict[str, Any]], bool]) -> None:
+    """Drops the rows that `keep` says False to, by an atomic rewrite.
+
+    Raises:
+      UserError: a line isn't a JSON object; nothing was dropped.
+      OSError: it could not be written; the file is as it was.
+    """
+    lines = self._lines()
+    kept = [
+      line for n, line in enumerate(lines, 1) if keep(self._parse(n, line))
+    ]
+    if len(kept) < len(lines):
+      files.replace(self.path, b"".join(line + b"\n" for line in kept))

@@ -1,0 +1,35 @@
+"""Every test runs strictly: four devices, no silent broadcasting.
+
+The variables are read when JAX starts its backends, so they are set before
+anything here imports it.
+"""
+
+import os
+import pathlib
+
+import hypothesis
+import pytest
+
+# The same examples on every machine, and no clock: compiling takes its time.
+hypothesis.settings.register_profile(
+  "rethinking", max_examples=40, deadline=None, derandomize=True, database=None
+)
+hypothesis.settings.load_profile("rethinking")
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
+os.environ["XLA_FLAGS"] = (
+  os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+).strip()
+
+
+@pytest.fixture(scope="session")
+def tfds_dir() -> pathlib.Path:
+  """The prepared MNIST and CIFAR-10, or a skip that says how to get them."""
+  folder = os.environ.get("TFDS_DATA_DIR")
+  if not folder or not (pathlib.Path(folder) / "cifar10").is_dir():
+    pytest.skip(
+      "no prepared MNIST and CIFAR-10: run `python -m rethinking.data mnist"
+      " cifar10` once and point TFDS_DATA_DIR at the folder it names"
+    )
+  return pathlib.Path(folder)

@@ -1,0 +1,132 @@
+"""One device equals many, exactly, for every model."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from rethinking import models, parallel, step
+from rethinking.errors import UserError
+
+_SHAPES = {
+  "digits_cnn": (8, 8, 1),
+  "seed_mnist_cnn": (28, 28, 1),
+  "seed_cifar_cnn": (32, 32, 3),
+  "wide_resnet_28_1": (16, 16, 3),
+}
+
+
+def _one_step(arch, devices, dtype, batch=8, chunk=1):
+  """The state after SGD steps from the same start on some devices."""
+  shape = _SHAPES.get(arch, (28, 28, 3))
+  module = models.create(
+    arch, num_classes=10, dropout=0.3, dtype=dtype, axis_name=parallel.AXIS
+  )
+  optimizer = optax.sgd(0.1)
+  keys = jax.random.split(jax.random.key(0), 3)
+  state = step.init_state(module, optimizer, keys[0], shape)
+  data = step.Data(
+    jax.random.bits(keys[1], (16, *shape), jnp.uint8),
+    jnp.arange(16, dtype=jnp.int32) % 10,
+    jnp.arange(16, dtype=jnp.uint32) + 100,
+  )
+  index = np.random.default_rng(0).permutation(16)[: batch * chunk]
+  batches = step.Batch(
+    index.reshape(chunk, batch).astype(np.int32),
+    np.zeros((chunk, batch), np.int32),
+  )
+  train = parallel.train_chunk(
+    step.make_train_step(module, optimizer, crop=0, axis_name=parallel.AXIS),
+    devices,
+  )
+  return train(
+    parallel.replicate(state, devices),
+    parallel.replicate(data, devices),
+    jax.tree.map(lambda x: parallel.shard(x, len(devices)), batches),
+    parallel.replicate(keys[2], devices),
+  )
+
+
+def _assert_close(a, b, tolerance):
+  jax.tree.map(
+    lambda x, y: np.testing.assert_allclose(x, y, rtol=0, atol=tolerance), a, b
+  )
+
+
+@pytest.mark.parametrize("arch", sorted(models.ARCHITECTURES))
+def test_one_sgd_step_on_1_device_equals_one_on_4(arch):
+  # SGD, since Adam would hide a wrong scale of the gradients.
+  with jax.enable_x64(True):
+    one, seen_one = _one_step(arch, jax.devices()[:1], jnp.float64)
+    four, seen_four = _one_step(arch, jax.devices()[:4], jnp.float64)
+    assert jax.tree.leaves(one.params)[0].dtype == np.float64
+    _assert_close(one.params, four.params, 1e-9)
+    _assert_close(one.batch_stats, four.batch_stats, 1e-9)
+    _assert_close(seen_one, seen_four, 1e-9)
+
+
+def test_a_chunk_of_two_steps_equals_two_chunks_of_one():
+  devices = jax.devices()[:2]
+  (state, seen) = _one_step("mlp_1x512", devices, jnp.float32, 4, chunk=2)
+  assert seen["loss"].shape == (2,)
+  assert int(state.step) == 2
+
+
+def test_the_state_is_given_up_to_the_next():
+  devices = jax.devices()[:1]
+  module = models.create("mlp_1x512", num_classes=10)
+  optimizer = optax.sgd(0.1)
+  state = parallel.replicate(
+    step.init_state(module, optimizer, jax.random.key(0), (2, 2, 1)), devices
+  )
+  data = parallel.replicate(
+    step.Data(
+      jnp.zeros((2, 2, 2, 1), jnp.uint8),
+      jnp.zeros(2, jnp.int32),
+      jnp.arange(2, dtype=jnp.uint32),
+    ),
+    devices,
+  )
+  train = parallel.train_chunk(
+    step.make_train_step(module, optimizer, crop=0), devices
+  )
+  zeros = np.zeros((1, 1, 2), np.int32)
+  train(state, data, step.Batch(zeros, zeros), jax.random.key(0))
+  assert all(x.is_deleted() for x in jax.tree.leaves(state.params))
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 7, 16, 1000])
+@pytest.mark.parametrize("devices", [1, 4])
+def test_evaluation_is_exact_at_any_batch_size(batch_size, devices):
+  devices = jax.devices()[:devices]
+  module = models.create("mlp_1x512", num_classes=10)
+  state = step.init_state(module, optax.sgd(0.1), jax.random.key(0), (2, 2, 1))
+  data = step.Data(
+    jax.random.bits(jax.random.key(1), (17, 2, 2, 1), jnp.uint8),
+    jnp.arange(17, dtype=jnp.int32) % 10,
+    jnp.arange(17, dtype=jnp.uint32),
+  )
+  one = step.make_eval_step(module, crop=0)
+  want = one(state, data, jnp.arange(17))
+  loss, prediction = parallel.evaluate(one, devices)(
+    parallel.replicate(state, devices),
+    parallel.replicate(data, devices),
+    batch_size,
+  )
+  assert loss.shape == prediction.shape == (17,)
+  np.testing.assert_allclose(loss, want[0], rtol=1e-5)
+  np.testing.assert_array_equal(prediction, want[1])
+
+
+def test_a_batch_that_does_not_divide_is_refused():
+  parallel.check_batch("batch_size", 128, 4)
+  with pytest.raises(UserError, match="batch_size is 126, which 4 devices"):
+    parallel.check_batch("batch_size", 126, 4)
+
+
+def test_shards_keep_the_order():
+  array = np.arange(24).reshape(2, 12)
+  shards = parallel.shard(array, 4)
+  assert shards.shape == (4, 2, 3)
+  np.testing.assert_array_equal(np.concatenate([*shards], axis=-1), array)
