@@ -61,9 +61,9 @@ def _cpu_only() -> bool:
   if platforms:
     return platforms == "cpu"
   nvidia = pathlib.Path("/dev/nvidiactl").exists()
-  tpu = pathlib.Path("/dev/accel0").exists() or pathlib.Path(
-    "/dev/vfio/0"
-  ).exists()
+  tpu = (
+    pathlib.Path("/dev/accel0").exists() or pathlib.Path("/dev/vfio/0").exists()
+  )
   return not nvidia and not tpu
 
 

@@ -453,7 +453,10 @@ class _Loop:
       **runtime.describe(self.devices),
       "rethinking": __version__,
       "git_commit": _git_commit(),
-      "data_fingerprint": self.task.report["sha256"],
+      "data_fingerprint": {
+        part: self.task.report[f"{part}_sha256"]
+        for part in ("labels", "images")
+      },
       "data_source": self.task.source,
     }
 

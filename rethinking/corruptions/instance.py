@@ -227,8 +227,9 @@ def instance(
 def class_scores(images: jax.Array, weights: jax.Array, offsets: jax.Array):
   """Returns the scores of images of one class, by exact matrix products.
 
-  float32 holds the sums of 4-bit by 8-bit products exactly, in any order, for
-  up to 8,192 values; the halves are put together as integers.
+  A weight is 16 times its high half plus its low half. float32 holds the sums
+  of 8-bit by 4-bit products exactly, in any order, for up to 4,096 values; the
+  halves are put together as integers.
 
   Args:
     images: uint8 [N, H, W, C], of one true class.
@@ -243,11 +244,14 @@ def class_scores(images: jax.Array, weights: jax.Array, offsets: jax.Array):
   [[599, -400]]
   """
   flat = images.reshape(len(images), -1)
-  total = -offsets[None].astype(jnp.int32)
-  for start in range(0, flat.shape[1], 8192):
-    part = flat[:, start : start + 8192]
-    w = weights[start : start + 8192].astype(jnp.float32)
-    for half, unit in ((part >> 4, 16), (part & 15, 1)):
-      exact = jnp.matmul(half.astype(jnp.float32), w, precision="highest")
-      total = total + unit * exact.astype(jnp.int32)
-  return total
+  halves = jnp.concatenate([weights >> 4, weights & 15], axis=1)
+  sums = jnp.zeros((len(images), halves.shape[1]), jnp.int32)
+  for start in range(0, flat.shape[1], 4096):
+    part, half = (
+      a.astype(jnp.float32)
+      for a in (flat[:, start : start + 4096], halves[start : start + 4096])
+    )
+    exact = jnp.matmul(part, half, precision="highest")
+    sums = sums + exact.astype(jnp.int32)
+  high, low = jnp.split(sums, 2, axis=1)
+  return 16 * high + low - offsets[None].astype(jnp.int32)

@@ -41,8 +41,8 @@ class _CifarBuilder:
       [layout.prefix + name for name in wanted],
     )
     for key, file in zip(layout.label_keys, layout.label_files, strict=True):
-      names = contents[layout.prefix + file].decode("ascii").split()
-      self.info.features[key].names = names
+      lines = contents[layout.prefix + file].decode("ascii").splitlines()
+      self.info.features[key].names = [line for line in lines if line]
     return {
       split: self._generate_examples(
         split, [contents[layout.prefix + file] for file in files]

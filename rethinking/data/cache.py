@@ -85,7 +85,8 @@ def _write(
 ) -> None:
   """Writes each file beside its place and moves it there, `meta.json` last."""
   # Only the holder of the lock writes, so the names of unfinished files can be
-  # fixed, and what a killed process left behind is overwritten.
+  # fixed, and what a killed process left behind is overwritten. No fsync: what
+  # a power cut damages, the sums reveal.
   unfinished = entry / "unfinished"
   try:
     sums = {}
@@ -93,8 +94,6 @@ def _write(
       array = np.ascontiguousarray(getattr(arrays, name), dtype)
       with unfinished.open("wb") as file:
         np.save(file, array, allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
       sums[name] = _sha256(unfinished)
       os.replace(unfinished, entry / f"{name}.npy")
     meta = {
@@ -106,8 +105,6 @@ def _write(
     meta["checksum"] = _checksum(meta)
     with unfinished.open("w") as file:
       json.dump(meta, file)
-      file.flush()
-      os.fsync(file.fileno())
     os.replace(unfinished, entry / "meta.json")
   except OSError:
     unfinished.unlink(missing_ok=True)

@@ -342,7 +342,7 @@ def _class_names(
 ) -> tuple[str, ...]:
   """The names TFDS stored, or the class numbers where it stored none."""
   try:
-    names = tuple(_text(folder / _LABELS).split())
+    names = tuple(_text(folder / _LABELS).splitlines())
   except FileNotFoundError:
     return tuple(str(label) for label in range(num_classes))
   except (OSError, ValueError) as error:

@@ -224,9 +224,7 @@ def _batch_norm(
       gain = b.mean - a.mean
       yield Finding(
         _where(normed, *normed.regularisers),
-        _verdict(
-          facts["low"] - POINTS <= gain <= facts["high"] + POINTS
-        ),
+        _verdict(facts["low"] - POINTS <= gain <= facts["high"] + POINTS),
         f"test accuracy: with {text(b)}, without {text(a)}; difference "
         f"{gain:+.2f}",
       )

@@ -63,7 +63,9 @@ def loss(
     return None
   # The paper draws one architecture; here those with the most conditions.
   counts = {k: len({g.condition for g in v}) for k, v in by_setting.items()}
-  most = {k: v for k, v in by_setting.items() if counts[k] == max(counts.values())}
+  most = {
+    k: v for k, v in by_setting.items() if counts[k] == max(counts.values())
+  }
   fig, (axes,) = plots.figure(1, len(most), (5.2 * len(most), 3.9))
   for axis, (arch, mine) in zip(axes, most.items(), strict=True):
     mine = sorted(mine, key=lambda g: CONDITIONS.index(g.condition))
@@ -116,9 +118,7 @@ def time_to_fit(
       continue
     look = pictures.style(k)
     p = [group.p for group, _ in times]
-    pictures.band(
-      axis, p, [t for _, t in times], label=line.label, **look
-    )
+    pictures.band(axis, p, [t for _, t in times], label=line.label, **look)
     groups += line.points
     for group, time in times:
       _interval(axis, group, time.mean / group.time_to_fit().mean, look)

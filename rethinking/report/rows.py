@@ -129,7 +129,9 @@ class Group:
       else row["test_accuracy_at_fit"]
       for row in self.rows
     ]
-    whole = all(row.get("test_accuracy_at_fit") is not None for row in self.rows)
+    whole = all(
+      row.get("test_accuracy_at_fit") is not None for row in self.rows
+    )
     return stat(None if a is None else 1 - a for a in found), whole
 
 
@@ -173,7 +175,9 @@ def load(path: epath.PathLike) -> Rows:
       "may read."
     ) from error
   rows = [_parse(path, n, line) for n, line in enumerate(lines, 1)]
-  warnings = (f"The torn last line of {path.name} is left out.",) if torn else ()
+  warnings = (
+    (f"The torn last line of {path.name} is left out.",) if torn else ()
+  )
   found = gather(rows)
   return found._replace(warnings=warnings)
 

@@ -24,6 +24,7 @@ _UNSEEN = (
 # What a label corruption is described by.
 LABEL_FIELDS = ("label_noise", "label_options", "p", "exact")
 
+
 def settings(config: Mapping[str, Any]) -> dict[str, Any]:
   """What repetitions share: a config without seeds and idle fields.
 

@@ -212,7 +212,15 @@ def run(
     "data_source": task.source,
     "fits": fits,
   }
-  tables.write(workdir, fits, _COLUMNS)
+  percent = [
+    {
+      **row,
+      "train_error_percent": 100 * row["train_error"],
+      "test_error_percent": 100 * row["test_error"],
+    }
+    for row in fits
+  ]
+  tables.write(workdir, percent, _COLUMNS)
   if config.plots:
     pictures.kernel(fits, workdir, f"{config.dataset} {config.kernel}")
   writers.write_json(workdir / "summary.json", summary)
@@ -222,8 +230,8 @@ def run(
 _COLUMNS = {
   "level": ("noise level", "{:g}"),
   "ridge": ("ridge", "{:g}"),
-  "train_error": ("train error %", "{:.2%}"),
-  "test_error": ("test error %", "{:.2%}"),
+  "train_error_percent": ("train error %", "{:.2f}"),
+  "test_error_percent": ("test error %", "{:.2f}"),
   "norm": ("norm, {0, 1}", "{:.1f}"),
   "norm_plus_minus_one": ("norm, {-1, 1}", "{:.1f}"),
   "condition": ("condition at least", "{:.1e}"),
@@ -322,4 +330,5 @@ def _measure(
     "refinements": fit.refinements,
     "rank": fit.rank,
     "solver": fit.solver,
+    "stage_seconds": dict(fit.seconds),
   }

@@ -8,7 +8,8 @@ kernel it passes through every target.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -39,6 +40,7 @@ class Fit:
     refinements: steps of iterative refinement taken.
     rank: of the linear map; None for other kernels.
     solver: 'tiles', 'device', 'eigen' or 'primal'.
+    seconds: of the stages, by name; empty for other solvers than 'tiles'.
   """
 
   ridge: float
@@ -51,6 +53,7 @@ class Fit:
   refinements: int
   rank: int | None
   solver: str
+  seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 def _apply_tiles(source: gram.Gram, tile: int, alpha: np.ndarray) -> np.ndarray:
@@ -155,13 +158,17 @@ def by_tiles(
   Reference:
     Higham (2002), "Accuracy and stability of numerical algorithms", chapter 12.
   """
+  clock = [time.monotonic()]
   tiles = cholesky.build(source.n, tile, source.tile, ridge)
+  clock.append(time.monotonic())
   cholesky.factor(tiles)
+  clock.append(time.monotonic())
   condition = cholesky.condition(
     source.n,
     lambda x: cholesky.multiply(tiles, x),
     lambda x: cholesky.solve(tiles, x),
   )
+  clock.append(time.monotonic())
   alpha, train, taken = _refine(
     source,
     targets,
@@ -171,7 +178,12 @@ def by_tiles(
     lambda rhs: cholesky.solve(tiles, rhs),
   )
   test = _apply_cross(source, tile, alpha)
-  return _finish(alpha, train, test, targets, ridge, condition, taken, "tiles")
+  clock.append(time.monotonic())
+  fit = _finish(alpha, train, test, targets, ridge, condition, taken, "tiles")
+  stages = ("build", "factor", "condition", "solve_and_predict")
+  return dataclasses.replace(
+    fit, seconds=dict(zip(stages, np.diff(clock).tolist(), strict=True))
+  )
 
 
 def by_eigen(

@@ -1,0 +1,86 @@
+"""Figures and tables from the rows of a sweep alone."""
+
+from __future__ import annotations
+
+from etils import epath
+
+from rethinking import files
+from rethinking.errors import UserError
+from rethinking.report import (
+  claims,
+  figure1,
+  published,
+  rows,
+  studies,
+  tables,
+)
+
+__all__ = ["draw"]
+
+
+# What is drawn for a sweep's variant; Figure 1 for every other one.
+_PICTURES = {
+  "figure2b": studies.batch_norm,
+  "seed_study": studies.noise_levels,
+  "table1": None,
+  "table4": None,
+}
+
+
+def draw(workdir: epath.PathLike) -> list[str]:
+  """Draws everything that `workdir/results.jsonl` allows, without training.
+
+  Writes table.md, table.csv, published.csv, claims.md and the figures as PNG
+  and SVG into `workdir`. Partial results draw too.
+
+  Args:
+    workdir: the folder of a sweep, local or gs://.
+
+  Returns:
+    The names of the files that were written.
+
+  Raises:
+    UserError: if there are no rows to read or the folder cannot be written.
+  """
+  workdir = epath.Path(workdir)
+  found = rows.load(workdir / "results.jsonl")
+  comparisons = published.compare(found.groups)
+  judged = claims.check(found.groups)
+  texts = {
+    "table.md": tables.report(found, comparisons, judged),
+    "table.csv": tables.table_csv(found.groups),
+    "published.csv": tables.published_csv(comparisons),
+    "claims.md": "# The paper's claims\n\n" + tables.claims_table(judged),
+  }
+  try:
+    for name, text in texts.items():
+      files.replace(workdir / name, text.encode())
+    return [*texts, *_pictures(found, workdir)]
+  except OSError as error:
+    raise UserError(
+      f"Cannot write into {workdir}: {error.strerror or error}; give a folder "
+      "that you may write to."
+    ) from error
+
+
+def _pictures(found: rows.Rows, workdir: epath.Path) -> list[str]:
+  drawn = []
+  for figure in dict.fromkeys(group.figure for group in found.groups):
+    picture = _PICTURES.get(figure, figure1.draw)
+    if picture is None:
+      continue
+    mine = [group for group in found.groups if group.figure == figure]
+    lost = [row for row in found.left_out if row["figure"] == figure]
+    names = picture(mine, workdir, figure, _notes(mine, lost))
+    drawn += [f"{n}.{ending}" for n in names for ending in ("png", "svg")]
+  return drawn
+
+
+def _notes(mine: list[rows.Group], lost: list[rows.Row]) -> list[str]:
+  """What every picture of a figure says under it."""
+  notes = [f"Data: {source}" for source in tables.sources(mine)]
+  if lost:
+    named = "; ".join(tables.lost(row) for row in lost[:3])
+    more = f"; {len(lost) - 3} more in table.md" if len(lost) > 3 else ""
+    notes.append(f"Left out: {named}{more}.")
+  return notes

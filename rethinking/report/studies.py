@@ -1,0 +1,132 @@
+"""The figures of the studies: BatchNorm, and the seed project's questions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from etils import epath
+
+from rethinking import plots
+from rethinking.report import pictures
+from rethinking.report.figure1 import changed
+from rethinking.report.rows import Group
+from rethinking.report.series import series, varying
+from rethinking.report.settings import augmentation, value_text
+
+
+def batch_norm(
+  groups: Sequence[Group], folder: epath.Path, name: str, notes: Sequence[str]
+) -> list[str]:
+  """Draws test accuracy by epoch, with and without BatchNorm.
+
+  Args:
+    groups: of one figure.
+    folder: exists.
+    name: of the files.
+    notes: sentences for under the picture.
+
+  Returns:
+    The names of the files, without endings.
+
+  Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), figure 2b.
+  """
+  found = [(g, *pictures.curve(g, "test_accuracy")) for g in groups]
+  found = [one for one in found if len(one[1]) > 1]
+  if not found:
+    return []
+  different = [n for n in varying(groups) if n != "arch"]
+  fig, ((axis,),) = plots.figure(1, 1, (5.6, 3.9))
+  for k, (group, steps, stats) in enumerate(found):
+    words = [_batch_norm_words(group.arch)]
+    words += [f"{n} {value_text(group.settings, n)}" for n in different]
+    pictures.band(
+      axis,
+      pictures.epochs(group, steps),
+      stats,
+      scale=100,
+      label=", ".join(words),
+      markevery=max(1, len(steps) // 8),
+      **pictures.style(k),
+    )
+  axis.set_xlabel("epoch")
+  axis.set_ylabel("test accuracy (%)")
+  axis.legend(fontsize=8, loc="lower right")
+  dataset = groups[0].settings.get("dataset")
+  fig.suptitle(
+    f"Test accuracy, {dataset}: {pictures.seeds_text(groups)}", fontsize=10
+  )
+  return [pictures.save(fig, folder, name, notes)]
+
+
+def _batch_norm_words(arch: str) -> str:
+  base = arch.removesuffix("_no_bn")
+  return f"{base} without BatchNorm" if base != arch else f"{arch} as it is"
+
+
+def noise_levels(
+  groups: Sequence[Group], folder: epath.Path, name: str, notes: Sequence[str]
+) -> list[str]:
+  """Draws test accuracy against label noise, augmented and not.
+
+  Args:
+    groups: of one figure.
+    folder: exists.
+    name: of the files.
+    notes: sentences for under the picture.
+
+  Returns:
+    The names of the files, without endings.
+  """
+  lines = series(groups)
+  if not any(len(line.points) > 1 for line in lines):
+    return []
+  archs = list(dict.fromkeys(line.arch for line in lines))
+  columns = min(len(archs), 3)
+  rows = -(-len(archs) // columns)
+  fig, axes = plots.figure(rows, columns, (1 + 3.7 * columns, 0.9 + 3.2 * rows))
+  for axis in axes.flat[len(archs) :]:
+    axis.set_axis_off()
+  for axis, arch in zip(axes.flat, archs, strict=False):
+    mine = [line for line in lines if line.arch == arch]
+    mine.sort(key=lambda one: augmentation(one.points[0].settings) != "none")
+    for k, line in enumerate(mine):
+      p = [group.p for group in line.points]
+      label = line.label.removeprefix(f"{arch}, ").replace("augment ", "aug. ")
+      for quantity, words, step in (
+        ("test_accuracy", "final", 0),
+        ("best_test_accuracy", "best", 1),
+      ):
+        look = pictures.style(k) | {"linestyle": plots.STYLES[step]}
+        if step:
+          look |= {"markerfacecolor": "white", "linewidth": 1.1}
+        pictures.band(
+          axis,
+          p,
+          [group.stat(quantity) for group in line.points],
+          scale=100,
+          label=f"{label}: {words}",
+          **look,
+        )
+    axis.axhline(
+      100 * mine[0].points[0].chance,
+      color="0.4",
+      linewidth=0.9,
+      linestyle=(0, (6, 3)),
+    )
+    pictures.level_axis(axis, [g.p for line in mine for g in line.points])
+    pictures.percent_axis(axis, "test accuracy")
+    axis.set_title(arch, fontsize=10)
+    axis.legend(fontsize=7, loc="lower left")
+  dataset = groups[0].settings.get("dataset")
+  fig.suptitle(
+    f"Test accuracy, {dataset}: {pictures.seeds_text(groups)}; "
+    "thin dashes: chance",
+    fontsize=10,
+  )
+  drawn = [pictures.save(fig, folder, name, notes)]
+  several = [line for line in lines if len(line.points) > 1]
+  return drawn + [
+    one
+    for one in [changed(several, folder, f"{name}_changed", notes)]
+    if one is not None
+  ]
