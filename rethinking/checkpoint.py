@@ -8,10 +8,7 @@ finished. One that fails the check is skipped for the one before it.
 
 import contextlib
 import dataclasses
-import hashlib
-import json
 import logging
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,12 +18,10 @@ import orbax.checkpoint as ocp
 from etils import epath
 from jax.experimental import multihost_utils
 
-from rethinking import files
+from rethinking import sums
 from rethinking.errors import UserError
 
 PyTree = Any
-
-_SUMS = "sha256.json"
 
 
 class SaveError(OSError):
@@ -84,44 +79,6 @@ def _spec(leaf: Any) -> list[Any]:
   if not hasattr(leaf, "dtype"):
     leaf = np.asarray(leaf)
   return [list(leaf.shape), str(leaf.dtype)]
-
-
-def _files(folder: epath.Path) -> Iterator[epath.Path]:
-  for path in folder.iterdir():
-    if path.is_dir():
-      yield from _files(path)
-    else:
-      yield path
-
-
-def _sums(folder: epath.Path) -> dict[str, str]:
-  """SHA-256 of every file below `folder` but the sums, by relative path."""
-  sums = {}
-  for path in _files(folder):
-    name = os.path.relpath(path, folder)
-    if name != _SUMS:
-      with path.open("rb") as file:
-        sums[name] = hashlib.file_digest(file, "sha256").hexdigest()
-  return dict(sorted(sums.items()))
-
-
-def _damage(folder: epath.Path) -> str | None:
-  """What is wrong with a checkpoint's files, or None where they are intact."""
-  if not (folder / _SUMS).exists():
-    return "was not finished"
-  try:
-    expected = json.loads((folder / _SUMS).read_bytes())
-  except (ValueError, RecursionError):
-    expected = None
-  if not isinstance(expected, dict):
-    return f"has a damaged {_SUMS}"
-  found = _sums(folder)
-  for name, digest in expected.items():
-    if name not in found:
-      return f"lacks the file {name}"
-    if found[name] != digest:
-      return f"has a damaged file {name}"
-  return None
 
 
 class Checkpointer:
@@ -206,7 +163,7 @@ class Checkpointer:
           force=True,
         )
         if jax.process_index() == 0:
-          files.replace(folder / _SUMS, files.dumps(_sums(folder)).encode())
+          sums.write(folder)
     except (OSError, ValueError) as error:
       # What was half written would go on filling a full disk.
       if jax.process_index() == 0:
@@ -222,7 +179,7 @@ class Checkpointer:
     finished = [
       old
       for old in self._steps()
-      if old not in self._damaged and (self._folder / str(old) / _SUMS).exists()
+      if old not in self._damaged and sums.exist(self._folder / str(old))
     ][: self._keep]
     self._delete([old for old in self._steps() if old not in finished])
     self._meet("pruned")
@@ -285,11 +242,11 @@ class Checkpointer:
     warnings = []
     finished = False
     for step in self._steps():
-      damage = _damage(self._folder / str(step))
+      damage = sums.damage(self._folder / str(step))
       if damage is None:
         return step, warnings
       self._damaged.add(step)
-      finished |= (self._folder / str(step) / _SUMS).exists()
+      finished |= sums.exist(self._folder / str(step))
       warnings.append(
         f"The checkpoint of step {step} in '{self._folder}' {damage};"
         " the one before it is used."

@@ -292,33 +292,36 @@ def corruptions(config: ConfigDict) -> tuple[corruptions_lib.Corruption, ...]:
   Raises:
     UserError: for an unknown name, option or level.
   """
+  label_options = config.label_options.to_dict()
+  if config.exact:
+    label_options["exact"] = True
   found = []
-  try:
-    if config.label_noise is not None:
-      options = config.label_options.to_dict()
-      if config.exact:
-        options["exact"] = True
-      found.append(
-        corruptions_lib.Corruption.create(
-          config.label_noise, level=config.p, **options
-        )
-      )
-    if config.pixel_noise is not None:
-      found.append(
-        corruptions_lib.Corruption.create(
-          config.pixel_noise, **config.pixel_options.to_dict()
-        )
-      )
-  except ValueError as error:
-    raise UserError(str(error)) from error
-  for field, target in (("label_noise", "labels"), ("pixel_noise", "images")):
-    for one in found:
-      if one.name == config[field] and one.target != target:
-        raise UserError(
-          f"{field} is {one.name!r}, which changes {one.target}; choose one "
-          f"that changes {target}."
-        )
+  for field, target, options in (
+    ("label_noise", "labels", {"level": config.p, **label_options}),
+    ("pixel_noise", "images", config.pixel_options.to_dict()),
+  ):
+    name = config[field]
+    if name is None:
+      continue
+    allowed = sorted(
+      n for n, d in corruptions_lib.DEFINITIONS.items() if d.target == target
+    )
+    if name not in allowed:
+      raise UserError(f"Unknown {field} {name!r}; choose one of {allowed}.")
+    try:
+      found.append(corruptions_lib.Corruption.create(name, **options))
+    except ValueError as error:
+      raise UserError(str(error)) from error
   return tuple(found)
+
+
+def plain(config: ConfigDict) -> dict[str, Any]:
+  """Returns a config as JSON gives it back: lists for tuples.
+
+  Args:
+    config: resolved.
+  """
+  return json.loads(json.dumps(config.to_dict()))
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -326,12 +329,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
   Args:
     old: a config as read from config.json.
-    new: a resolved config as a mapping.
+    new: a resolved config, from `plain`.
 
   Returns:
     Lines "field: old -> new", empty if the configs describe the same run.
   """
-  new = json.loads(json.dumps(new))
   missing = object()
   return [
     f"{k}: {old.get(k)!r} -> {new.get(k)!r}"

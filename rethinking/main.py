@@ -27,7 +27,7 @@ _WORKDIR = flags.DEFINE_string(
 def main(config: ConfigDict) -> int:
   """Runs what the config's `experiment` names; returns the exit code."""
   # Imported here: --help and a mistyped config should not wait for JAX.
-  from rethinking import train
+  from rethinking import checkpoint, train
 
   workdir = _WORKDIR.value
   if workdir is None:
@@ -38,7 +38,7 @@ def main(config: ConfigDict) -> int:
     print(f"workdir: {workdir}")
   try:
     train.run(config, workdir)
-  except train.Diverged as error:
+  except (train.Diverged, checkpoint.SaveError) as error:
     print(f"error: {error}", file=sys.stderr)
     return cli.FAILED
   except train.Stopped as error:

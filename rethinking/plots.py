@@ -99,6 +99,6 @@ def curves(
   left.set_ylim(bottom=0)
   right.set_ylabel("accuracy (%)")
   right.set_ylim(-2, 102)
-  right.legend(fontsize=8, loc="best")
+  right.legend(fontsize=8, loc="center right")
   fig.suptitle(title, fontsize=10)
   save(fig, path)

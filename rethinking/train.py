@@ -202,14 +202,13 @@ def run(
   parallel.check_batch("batch_size", config.batch_size, len(devices))
   task = problem.load(config)
   workdir = epath.Path(workdir)
-  finished = open_workdir(workdir, config)
-  if finished is not None:
-    if not quiet:
-      print(f"Finished already: {workdir / 'summary.json'} has the results.")
-    return finished
-
   with writers.Lock(workdir):
-    writers.write_json(workdir / "config.json", config.to_dict())
+    finished = open_workdir(workdir, config)
+    if finished is not None:
+      if not quiet:
+        print(f"Finished already: {workdir / 'summary.json'} has the results.")
+      return finished
+    writers.write_json(workdir / "config.json", config_lib.plain(config))
     writers.write_json(workdir / "corruption.json", task.report)
     loop = _Loop(config, workdir, task, devices)
     title = f"{config.dataset} {config.variant} {config.arch}"
@@ -228,41 +227,42 @@ def run(
 def open_workdir(
   workdir: epath.Path, config: ConfigDict
 ) -> dict[str, Any] | None:
-  """Makes the folder, or checks that what is in it belongs to this config.
+  """Checks that what is in a workdir belongs to this config.
 
   Args:
-    workdir: the folder.
+    workdir: the folder, locked.
     config: resolved.
 
   Returns:
     The summary of a finished run with the same config, else None.
 
   Raises:
-    UserError: if it cannot be written or holds a run of another config.
+    UserError: if it holds a run of another config.
   """
-  try:
-    workdir.mkdir(parents=True, exist_ok=True)
-  except OSError as error:
-    raise UserError(
-      f"Cannot make workdir {workdir}: {error.strerror or error}; give a "
-      "folder that you may write to."
-    ) from error
   kept = workdir / "config.json"
   if kept.exists():
-    try:
-      old = json.loads(kept.read_text())
-    except ValueError:
-      raise UserError(
-        f"{kept} is damaged; give another workdir, or delete this one."
-      ) from None
-    different = config_lib.differences(old, config.to_dict())
+    different = config_lib.differences(
+      _read_json(kept), config_lib.plain(config)
+    )
     if different:
       raise UserError(
         f"{workdir} holds a run of another config ({'; '.join(different)}); "
         "give another workdir, or the config of that run."
       )
   done = workdir / "summary.json"
-  return json.loads(done.read_text()) if done.exists() else None
+  return _read_json(done) if done.exists() else None
+
+
+def _read_json(path: epath.Path) -> dict[str, Any]:
+  try:
+    found = json.loads(path.read_text())
+  except ValueError:
+    found = None
+  if not isinstance(found, dict):
+    raise UserError(
+      f"{path} is damaged; give another workdir, or delete this one."
+    )
+  return found
 
 
 class _Loop:
@@ -307,6 +307,8 @@ class _Loop:
       self.state, step = found.state, found.step
       self.saved = step
       console.say(f"Continuing from the checkpoint of step {step}.")
+    for warning in self.lines.warnings:
+      console.warn(warning)
     self.lines.truncate(lambda row: found is not None and row["step"] <= step)
     self.rows = self.lines.rows()
     self.state = parallel.replicate(self.state, self.devices)
@@ -428,9 +430,9 @@ class _Loop:
       arrays[f"{name}_correct"] = prediction == data.labels
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
-    files.replace(
-      self.workdir / "per_example" / f"step_{step:08d}.npz", buffer.getvalue()
-    )
+    folder = self.workdir / "per_example"
+    folder.mkdir(exist_ok=True)
+    files.replace(folder / f"step_{step:08d}.npz", buffer.getvalue())
 
   def save(self, step: int) -> None:
     self.checkpoints.save(step, self.state, {"epochs": self.config.epochs})

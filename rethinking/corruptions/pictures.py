@@ -72,8 +72,8 @@ def draw_examples(
 ) -> None:
   """Draws 10 examples of each class before and after, one row a class.
 
-  The ten of lowest id; at most the first 20 classes. Each image is shown
-  before above and after below, a changed label in words under it.
+  The ten of lowest id, of at most the first 20 classes: each image above as it
+  was, below as it is, and under it the given label, in bold where it's wrong.
 
   Args:
     path: of the PNG file to write.
@@ -91,19 +91,34 @@ def draw_examples(
   classes = min(len(class_names), 20)
   order = np.argsort(ids, kind="stable")
   figure = Figure(
-    figsize=(1.4 + 0.95 * _PER_CLASS, 0.6 + 2.0 * classes),
-    dpi=80,
-    layout="constrained",
+    figsize=(1.4 + 0.95 * _PER_CLASS, 0.5 + 2.2 * classes), dpi=80
   )
   FigureCanvasAgg(figure)
-  grid = figure.subplots(2 * classes, _PER_CLASS, squeeze=False)
+  # Two rows of images a class, then room for the labels in words.
+  grid = figure.subplots(
+    3 * classes,
+    _PER_CLASS,
+    squeeze=False,
+    gridspec_kw={"height_ratios": [1, 1, 0.3] * classes},
+  )
+  height = figure.get_figheight()
+  figure.subplots_adjust(
+    left=1.3 / figure.get_figwidth(),
+    right=0.99,
+    bottom=0.05 / height,
+    top=1 - 0.4 / height,
+    wspace=0.08,
+    hspace=0.05,
+  )
   for axes in grid.flat:
     axes.set_axis_off()
   for label in range(classes):
+    pairs = grid[3 * label : 3 * label + 2]
     rows = order[true_labels[order] == label][:_PER_CLASS]
     for column, row in enumerate(rows):
-      top, bottom = grid[2 * label : 2 * label + 2, column]
-      for axes, image in ((top, before[row]), (bottom, after[row])):
+      for axes, image in zip(
+        pairs[:, column], (before[row], after[row]), strict=True
+      ):
         axes.imshow(
           image if image.shape[-1] == 3 else image[..., 0],
           cmap="gray",
@@ -112,20 +127,21 @@ def draw_examples(
           interpolation="nearest",
         )
       wrong = labels[row] != label
-      bottom.set_title(
+      pairs[1, column].text(
+        0.5,
+        -0.04,
         class_names[labels[row]],
-        y=-0.02,
+        transform=pairs[1, column].transAxes,
+        ha="center",
         va="top",
-        fontsize=8,
+        fontsize=9,
         fontweight="bold" if wrong else "normal",
         # Vermilion of the colour-blind safe palette of Okabe and Ito.
         color="#d55e00" if wrong else "black",
       )
-    for axes, when in zip(
-      grid[2 * label : 2 * label + 2, 0], ("before", "after"), strict=True
-    ):
+    for axes, when in zip(pairs[:, 0], ("before", "after"), strict=True):
       axes.text(
-        -0.15,
+        -0.12,
         0.5,
         f"{class_names[label]}\n{when}",
         transform=axes.transAxes,
@@ -133,5 +149,5 @@ def draw_examples(
         va="center",
         fontsize=9,
       )
-  figure.suptitle(title, fontsize=11)
+  figure.suptitle(title, fontsize=11, y=1 - 0.1 / height, va="top")
   figure.savefig(path, metadata={"Software": None})

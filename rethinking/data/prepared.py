@@ -205,7 +205,8 @@ def fingerprint(source: Source) -> str:
   Args:
     source: what `describe` returned.
   """
-  digest = hashlib.sha256("\n".join(source.class_names).encode())
+  described = [str(source.examples), *source.class_names]
+  digest = hashlib.sha256("\n".join(described).encode())
   try:
     for file in source.files:
       with file.open("rb") as opened:

@@ -13,6 +13,7 @@ from rethinking.report import (
   rows,
   studies,
   tables,
+  verdicts,
 )
 
 __all__ = ["draw"]
@@ -49,8 +50,8 @@ def draw(workdir: epath.PathLike) -> list[str]:
   texts = {
     "table.md": tables.report(found, comparisons, judged),
     "table.csv": tables.table_csv(found.groups),
-    "published.csv": tables.published_csv(comparisons),
-    "claims.md": "# The paper's claims\n\n" + tables.claims_table(judged),
+    "published.csv": verdicts.published_csv(comparisons),
+    "claims.md": "# The paper's claims\n\n" + verdicts.claims_table(judged),
   }
   try:
     for name, text in texts.items():

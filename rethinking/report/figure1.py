@@ -5,6 +5,7 @@ Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), figure 1.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 
@@ -13,7 +14,13 @@ from etils import epath
 from rethinking import plots
 from rethinking.report import pictures
 from rethinking.report.rows import Group
-from rethinking.report.series import Series, relative_times, series
+from rethinking.report.series import (
+  Series,
+  relative_times,
+  series,
+  varying,
+)
+from rethinking.report.settings import LABEL_FIELDS, value_text
 
 # In the order of the paper's legend; a condition looks the same everywhere.
 CONDITIONS = (
@@ -54,45 +61,63 @@ def loss(
   groups: Sequence[Group], folder: epath.Path, name: str, notes: Sequence[str]
 ) -> str | None:
   """Mean train loss against steps, for each condition (Figure 1a)."""
-  by_setting: dict[str, list[Group]] = {}
+  conditions = (*LABEL_FIELDS, "pixel_noise", "pixel_options")
+  found: dict[str, list[Group]] = {}
   for one in groups:
-    curve = pictures.curve(one, "train_loss")
-    if one.condition in CONDITIONS and len(curve[0]) > 1:
-      by_setting.setdefault(one.arch, []).append(one)
-  if not by_setting:
+    steps, _ = pictures.curve(one, "train_loss")
+    if one.condition in CONDITIONS and len(steps) > 1:
+      rest = {k: v for k, v in one.settings.items() if k not in conditions}
+      found.setdefault(json.dumps(rest, sort_keys=True), []).append(one)
+  if not found:
     return None
   # The paper draws one architecture; here those with the most conditions.
-  counts = {k: len({g.condition for g in v}) for k, v in by_setting.items()}
-  most = {
-    k: v for k, v in by_setting.items() if counts[k] == max(counts.values())
-  }
-  fig, (axes,) = plots.figure(1, len(most), (5.2 * len(most), 3.9))
-  for axis, (arch, mine) in zip(axes, most.items(), strict=True):
-    mine = sorted(mine, key=lambda g: CONDITIONS.index(g.condition))
-    top = 0.0
-    last = max(pictures.curve(g, "train_loss")[0][-1] for g in mine)
-    unit, words = (1000, "thousand steps") if last > 5000 else (1, "steps")
-    for one in mine:
-      steps, stats = pictures.curve(one, "train_loss")
-      index = CONDITIONS.index(one.condition)
-      pictures.band(
-        axis,
-        [s / unit for s in steps],
-        stats,
-        label=one.condition.replace("_", " "),
-        markevery=(index * len(steps) // 40, max(1, len(steps) // 8)),
-        **pictures.style(index),
-      )
-      top = max(top, *(s.mean for s in stats))
-    # A first loss may lie far above that of a guess: the rest matters more.
-    axis.set_ylim(0, min(1.05 * top, -1.5 * math.log(mine[0].chance)))
-    axis.set_xlim(0, last / unit)
-    axis.set_xlabel(words)
-    axis.set_ylabel("train loss (nats)")
-    axis.set_title(arch, fontsize=10)
-    axis.legend(fontsize=8)
-  _title(fig, "Train loss", [g for mine in most.values() for g in mine])
+  most = max(map(len, found.values()))
+  drawn = [mine for mine in found.values() if len(mine) == most]
+  shown = [one for mine in drawn for one in mine]
+  different = varying(shown, (*conditions, "arch"))
+  fig, axes = pictures.panels(len(drawn), 5.2, 3.9)
+  for axis, mine in zip(axes, drawn, strict=True):
+    _losses(axis, sorted(mine, key=lambda g: CONDITIONS.index(g.condition)))
+    words = [f"{n} {value_text(mine[0].settings, n)}" for n in different]
+    axis.set_title(", ".join([mine[0].arch, *words]), fontsize=10)
+  fig.suptitle(pictures.title("Train loss", shown), fontsize=10)
   return pictures.save(fig, folder, name, notes)
+
+
+def _losses(axis, groups: Sequence[Group]) -> None:
+  """One panel of Figure 1a."""
+  curves = [pictures.curve(group, "train_loss") for group in groups]
+  top = max(s.mean for _, stats in curves for s in stats)
+  last = max(steps[-1] for steps, _ in curves)
+  # What follows when all lie on the axis is not worth the paper.
+  moving = [
+    step
+    for steps, stats in curves
+    for step, s in zip(steps, stats, strict=True)
+    if s.mean > 0.02 * top
+  ]
+  end = min(1.3 * max(moving), last)
+  unit, words = (1000, "thousand steps") if end > 5000 else (1, "steps")
+  for k, (group, (steps, stats)) in enumerate(zip(groups, curves, strict=True)):
+    index = CONDITIONS.index(group.condition)
+    inside = sum(step <= end for step in steps)
+    pictures.band(
+      axis,
+      [step / unit for step in steps],
+      stats,
+      label=CONDITIONS[index].replace("_", " ").replace("gauss", "Gauss"),
+      # Set off, so that markers do not hide each other.
+      markevery=(k * inside // 40, max(1, inside // 8)),
+      **pictures.style(index),
+    )
+  # A first loss may lie far above that of a guess: the rest matters more.
+  axis.set_ylim(0, min(1.05 * top, -1.5 * math.log(groups[0].chance)))
+  axis.set_xlim(0, end / unit)
+  if end < last:
+    words = f"{words} (of {last / unit:g})"
+  axis.set_xlabel(words)
+  axis.set_ylabel("train loss (nats)")
+  axis.legend(fontsize=8, loc="upper right")
 
 
 def time_to_fit(
@@ -133,8 +158,9 @@ def time_to_fit(
           arrowprops={"arrowstyle": "<-", "color": look["color"]},
         )
   pictures.level_axis(axis, [g.p for g in groups])
-  axis.set_ylabel("time to fit / time to fit true labels")
-  axis.set_ylim(bottom=0)
+  axis.set_ylabel("time to fit, relative to true labels")
+  # Room for an arrow over the highest point.
+  axis.set_ylim(0, 1.12 * axis.get_ylim()[1])
   axis.legend(fontsize=8, loc="upper left")
   notes.insert(
     0,
@@ -146,7 +172,9 @@ def time_to_fit(
       else ""
     ),
   )
-  _title(fig, "Steps to fit the train set", groups)
+  fig.suptitle(
+    pictures.title("Steps to fit the train set", groups), fontsize=10
+  )
   return pictures.save(fig, folder, name, notes)
 
 
@@ -179,11 +207,11 @@ def test_error(
   axis.axhline(chance, color="0.4", linewidth=0.9, linestyle=(0, (6, 3)))
   axis.annotate(
     f"chance, {chance:g} %",
-    (0.98, chance),
+    (0.02, chance),
     (0, 3),
     xycoords=("axes fraction", "data"),
     textcoords="offset points",
-    ha="right",
+    ha="left",
     fontsize=8,
     color="0.3",
   )
@@ -207,7 +235,7 @@ def test_error(
       "Open: not fitted by every run; those count with their last test error.",
       *notes,
     ]
-  _title(fig, "Test error", groups)
+  fig.suptitle(pictures.title("Test error", groups), fontsize=10)
   return pictures.save(fig, folder, name, notes)
 
 
@@ -228,16 +256,12 @@ def changed(
   if not lines:
     return None
   parts = {
-    "train_accuracy_unchanged": "label unchanged: predicted as given",
-    "train_accuracy_changed": "label changed: predicted as given",
-    "changed_predicted_true": "label changed: predicted as the true class",
+    "train_accuracy_unchanged": "label unchanged, fitted",
+    "train_accuracy_changed": "label changed, fitted",
+    "changed_predicted_true": "label changed, true class predicted",
   }
-  columns = min(len(lines), 3)
-  rows = -(-len(lines) // columns)
-  fig, axes = plots.figure(rows, columns, (0.6 + 3.6 * columns, 0.9 + 3 * rows))
-  for axis in axes.flat[len(lines) :]:
-    axis.set_axis_off()
-  for axis, line in zip(axes.flat, lines, strict=False):
+  fig, axes = pictures.panels(len(lines), 3.7, 3.5)
+  for axis, line in zip(axes, lines, strict=True):
     p = [group.p for group in line.points]
     for k, (quantity, words) in enumerate(parts.items()):
       pictures.band(
@@ -251,22 +275,14 @@ def changed(
     pictures.level_axis(axis, p)
     pictures.percent_axis(axis, "of the examples")
     axis.set_title(line.label, fontsize=10)
+  groups = [group for line in lines for group in line.points]
   fig.legend(
-    *axes.flat[0].get_legend_handles_labels(),
+    *axes[0].get_legend_handles_labels(),
+    title=pictures.title("Train examples at the end", groups),
+    title_fontsize=10,
     fontsize=8,
     loc="outside upper center",
-    ncols=1 if columns == 1 else 3,
-  )
-  _title(
-    fig,
-    "Train examples at the end",
-    [group for line in lines for group in line.points],
+    ncols=1 if len(axes) == 1 else 3,
+    frameon=False,
   )
   return pictures.save(fig, folder, name, notes)
-
-
-def _title(fig, words: str, groups: Sequence[Group]) -> None:
-  dataset = groups[0].settings.get("dataset")
-  fig.suptitle(
-    f"{words}, {dataset}: {pictures.seeds_text(groups)}", fontsize=10
-  )

@@ -63,7 +63,7 @@ def band(
 
 
 def hollow(axis: Any, x: float, y: float, look: dict[str, Any]) -> None:
-  """Draws an open marker over a point, with an arrow that says "or later"."""
+  """Draws an open marker over a point: a bound, or not what it seems."""
   axis.plot(
     [x],
     [y],
@@ -106,14 +106,33 @@ def epochs(group: Group, steps: Sequence[float]) -> list[float]:
   return [by_step[s] for s in steps]
 
 
-def seeds_text(groups: Sequence[Group]) -> str:
-  """How many repetitions the means are of."""
+def title(words: str, groups: Sequence[Group]) -> str:
+  """A figure's title: what is drawn, of which data and how many seeds."""
+  datasets = dict.fromkeys(str(g.settings.get("dataset")) for g in groups)
   counts = sorted({len(group.rows) for group in groups})
   if counts == [1]:
-    return "one seed"
-  if len(counts) == 1:
-    return f"mean and standard deviation of {counts[0]} seeds"
-  return f"means and standard deviations of {counts[0]} to {counts[-1]} seeds"
+    seeds = "one seed"
+  elif len(counts) == 1:
+    seeds = f"mean ± sd of {counts[0]} seeds"
+  else:
+    seeds = f"mean ± sd of {counts[0]} to {counts[-1]} seeds"
+  return f"{words}, {', '.join(datasets)}: {seeds}"
+
+
+def panels(count: int, width: float, height: float) -> tuple[Any, list[Any]]:
+  """Returns a figure and this many axes, two or three in a row.
+
+  Args:
+    count: at least 1.
+    width: of one, inches.
+    height: of one, inches.
+  """
+  columns = 2 if count in (2, 4) else min(count, 3)
+  rows = -(-count // columns)
+  fig, axes = plots.figure(rows, columns, (width * columns, height * rows))
+  for axis in axes.flat[count:]:
+    axis.set_axis_off()
+  return fig, list(axes.flat[:count])
 
 
 def percent_axis(axis: Any, words: str) -> None:
@@ -147,13 +166,15 @@ def save(fig: Any, folder: epath.Path, name: str, notes: Sequence[str]) -> str:
   """
   import matplotlib
 
-  width = int(15.5 * fig.get_figwidth())
+  width = int(17.5 * fig.get_figwidth())
   lines = [line for note in notes for line in textwrap.wrap(note, width)]
   if lines:
     # The labels along the bottom belong to the layout, so nothing overlaps.
     fig.supxlabel("\n".join(lines), fontsize=6.5, x=0.01, ha="left")
   # With a salt of its own an SVG's ids are the same each time.
   with matplotlib.rc_context({"svg.hashsalt": name}):
-    for ending in ("png", "svg"):
-      plots.save(fig, folder / f"{name}.{ending}")
+    plots.save(fig, folder / f"{name}.png")
+    # The layout is found: finding it again would take as long as drawing.
+    fig.set_layout_engine("none")
+    plots.save(fig, folder / f"{name}.svg")
   return name

@@ -21,10 +21,11 @@ DEVIATIONS = 2.0
 FITTED = 99.0
 
 RULE = (
-  f"agrees: the difference is within the larger of {POINTS:g} points and "
+  f"Agrees: the two differ by at most the larger of {POINTS:g} points and "
   f"{DEVIATIONS:g} standard deviations over seeds (one seed: {POINTS:g} "
-  "points); for a range, within it or as close to it; for 'failed to "
-  f"converge', a train accuracy below {FITTED:g} %."
+  f"points); a range is met inside it or within {DEVIATIONS:g} standard "
+  "deviations of it, and 'failed to converge' by a train accuracy below "
+  f"{FITTED:g} %. Differs: otherwise."
 )
 
 
@@ -138,6 +139,8 @@ def _beside(
     for name, wanted in entry["expected"].items()
     if group.settings.get(name) != wanted
   ]
+  if group.regularisers:
+    remarks.append(f"measured with {' + '.join(group.regularisers)}")
   difference = None
   if "not_comparable" in entry or measured.mean is None or not whole:
     verdict = "not comparable"

@@ -198,6 +198,13 @@ def _parse(path: epath.Path, number: int, line: bytes) -> Row:
         f"{path}, line {number}, is not a row of a sweep: it has no {name!r}; "
         "restore the file or delete that line."
       )
+  if row["status"] == "finished":
+    for name in ("train_accuracy", "test_accuracy"):
+      if not isinstance(row.get(name), int | float):
+        raise UserError(
+          f"{path}, line {number}, says that its run finished, but has no "
+          f"{name!r}; restore the file or delete that line."
+        )
   if not isinstance(row["config"].get("arch"), str):
     raise UserError(
       f"{path}, line {number}, is not a row of a sweep: its config has no "

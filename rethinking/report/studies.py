@@ -37,7 +37,7 @@ def batch_norm(
   different = [n for n in varying(groups) if n != "arch"]
   fig, ((axis,),) = plots.figure(1, 1, (5.6, 3.9))
   for k, (group, steps, stats) in enumerate(found):
-    words = [_batch_norm_words(group.arch)]
+    words = [_words(group.arch, [g.arch for g in groups])]
     words += [f"{n} {value_text(group.settings, n)}" for n in different]
     pictures.band(
       axis,
@@ -51,16 +51,15 @@ def batch_norm(
   axis.set_xlabel("epoch")
   axis.set_ylabel("test accuracy (%)")
   axis.legend(fontsize=8, loc="lower right")
-  dataset = groups[0].settings.get("dataset")
-  fig.suptitle(
-    f"Test accuracy, {dataset}: {pictures.seeds_text(groups)}", fontsize=10
-  )
+  fig.suptitle(pictures.title("Test accuracy", groups), fontsize=10)
   return [pictures.save(fig, folder, name, notes)]
 
 
-def _batch_norm_words(arch: str) -> str:
-  base = arch.removesuffix("_no_bn")
-  return f"{base} without BatchNorm" if base != arch else f"{arch} as it is"
+def _words(arch: str, archs: Sequence[str]) -> str:
+  """An architecture, and whether it has the BatchNorm that another lacks."""
+  if arch.endswith("_no_bn"):
+    return f"{arch.removesuffix('_no_bn')} without BatchNorm"
+  return f"{arch} with BatchNorm" if f"{arch}_no_bn" in archs else arch
 
 
 def noise_levels(
@@ -81,17 +80,15 @@ def noise_levels(
   if not any(len(line.points) > 1 for line in lines):
     return []
   archs = list(dict.fromkeys(line.arch for line in lines))
-  columns = min(len(archs), 3)
-  rows = -(-len(archs) // columns)
-  fig, axes = plots.figure(rows, columns, (1 + 3.7 * columns, 0.9 + 3.2 * rows))
-  for axis in axes.flat[len(archs) :]:
-    axis.set_axis_off()
-  for axis, arch in zip(axes.flat, archs, strict=False):
+  fig, axes = pictures.panels(len(archs), 4.2, 3.9)
+  for axis, arch in zip(axes, archs, strict=True):
     mine = [line for line in lines if line.arch == arch]
     mine.sort(key=lambda one: augmentation(one.points[0].settings) != "none")
     for k, line in enumerate(mine):
       p = [group.p for group in line.points]
-      label = line.label.removeprefix(f"{arch}, ").replace("augment ", "aug. ")
+      label = line.label.removeprefix(arch).removeprefix(", ")
+      label = label.replace("augment none", "not augmented")
+      label = label.replace("augment ", "augmented by ")
       for quantity, words, step in (
         ("test_accuracy", "final", 0),
         ("best_test_accuracy", "best", 1),
@@ -104,7 +101,7 @@ def noise_levels(
           p,
           [group.stat(quantity) for group in line.points],
           scale=100,
-          label=f"{label}: {words}",
+          label=", ".join(filter(None, [label, words])),
           **look,
         )
     axis.axhline(
@@ -117,10 +114,8 @@ def noise_levels(
     pictures.percent_axis(axis, "test accuracy")
     axis.set_title(arch, fontsize=10)
     axis.legend(fontsize=7, loc="lower left")
-  dataset = groups[0].settings.get("dataset")
   fig.suptitle(
-    f"Test accuracy, {dataset}: {pictures.seeds_text(groups)}; "
-    "thin dashes: chance",
+    f"{pictures.title('Test accuracy', groups)}; grey dashes: chance",
     fontsize=10,
   )
   drawn = [pictures.save(fig, folder, name, notes)]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rethinking.report import published
+from rethinking.report import published, verdicts
 from rethinking.report.claims import Claim
 from rethinking.report.published import Comparison
-from rethinking.report.rows import Group, Row, Rows, Stat, Times
+from rethinking.report.rows import Group, Row, Rows
 from rethinking.report.series import varying
 from rethinking.report.settings import LABEL_FIELDS, value_text
+from rethinking.report.texts import csv_text, markdown, spread, time
 
 # Columns of table.csv: fractions, nats, steps, epochs and seconds.
 _QUANTITIES = (
@@ -44,21 +43,6 @@ _ACCURACIES = {
 }
 
 
-def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-  """A Markdown table of texts.
-
-  >>> print(markdown(["p", "n"], [["0.4", "3"]]), end="")
-  | p | n |
-  | --- | --- |
-  | 0.4 | 3 |
-  """
-  lines = [header, ["---"] * len(header), *rows]
-  return "".join(
-    f"| {' | '.join(cell.replace('|', '/') for cell in line)} |\n"
-    for line in lines
-  )
-
-
 def report(
   rows: Rows, comparisons: Sequence[Comparison], claims: Sequence[Claim]
 ) -> str:
@@ -86,9 +70,9 @@ def report(
       parts.append(left_out(lost))
   parts += [f"{warning}\n" for warning in rows.warnings]
   if comparisons:
-    parts += ["## Beside the published numbers\n", beside(comparisons)]
+    parts += ["## Beside the published numbers\n", verdicts.beside(comparisons)]
   if claims:
-    parts += ["## The paper's claims\n", claims_table(claims)]
+    parts += ["## The paper's claims\n", verdicts.claims_table(claims)]
   return "\n".join(parts)
 
 
@@ -101,9 +85,11 @@ def facts(groups: Sequence[Group]) -> str:
     for name, value in groups[0].settings.items()
     if name not in different and value not in (None, {}, False)
   }
+  seeds = sorted({row["config"].get("seed") or 0 for row in runs})
   seconds = sum(row.get("seconds") or 0 for row in runs)
   lines = [
     f"- Runs: {len(runs)}, in {len(groups)} settings; {seconds:.0f} s in sum.",
+    f"- Seeds: {', '.join(map(str, seeds))}.",
     *(f"- Data: {text}." for text in sources(groups)),
     *(
       f"- Hardware: {text}."
@@ -181,31 +167,6 @@ def _given(groups: Sequence[Group], name: str) -> bool:
   return any(group.settings.get(name) for group in groups)
 
 
-def spread(stat: Stat, form: str = ".2f") -> str:
-  """A mean with its standard deviation, where there are any.
-
-  >>> spread(Stat(10.0, 0.5, 3)), spread(Stat(10.0, None, 1))
-  ('10.00 ± 0.50', '10.00')
-  """
-  if stat.mean is None:
-    return "-"
-  text = format(stat.mean, form)
-  return text if stat.sd is None else f"{text} ± {format(stat.sd, form)}"
-
-
-def time(times: Times) -> str:
-  """A time to fit; a bound with the share of fitted runs if censored.
-
-  >>> time(Times(30.0, None, 1, 3))
-  '≥ 30.0 (1/3 fitted)'
-  """
-  if times.mean is None:
-    return f"- ({times.fitted}/{times.total} fitted)"
-  if times.censored:
-    return f"≥ {times.mean:.1f} ({times.fitted}/{times.total} fitted)"
-  return spread(Stat(times.mean, times.sd, times.total), ".1f")
-
-
 def _interval(group: Group) -> str:
   times = group.time_to_fit()
   text = time(times)
@@ -224,82 +185,6 @@ def lost(row: Row) -> str:
   """One run that did not finish, and where it ended."""
   where = "" if row.get("step") is None else f" at step {row['step']}"
   return f"{row['cell']}: {row['status']}{where}"
-
-
-def beside(comparisons: Sequence[Comparison]) -> str:
-  """The table of published and measured numbers."""
-  notes = list(dict.fromkeys(c.entry["source"] for c in comparisons))
-  lines = [
-    [
-      f"{c.entry['figure']} [{notes.index(c.entry['source']) + 1}]",
-      _setting(c.entry["match"]),
-      c.quantity.replace("_", " "),
-      _published(c.published),
-      "-" if c.group is None else f"{spread(c.measured)} (n = {c.measured.n})",
-      "-" if c.difference is None else f"{c.difference:+.2f}",
-      c.verdict,
-      "; ".join(c.remarks),
-    ]
-    for c in comparisons
-  ]
-  header = [
-    "where",
-    "setting",
-    "quantity",
-    "published",
-    "measured",
-    "difference",
-    "verdict",
-    "remarks",
-  ]
-  return (
-    f"Accuracies in percent. {published.RULE[0].upper()}{published.RULE[1:]}\n\n"
-    + markdown(header, lines)
-    + "\n"
-    + "".join(f"[{n}] {source}\n\n" for n, source in enumerate(notes, 1))
-  )
-
-
-def _setting(wanted: Mapping[str, Any]) -> str:
-  """An entry's settings in words."""
-  words = [wanted["dataset"], wanted["arch"]]
-  if "condition" in wanted:
-    words.append(wanted["condition"].replace("_", " "))
-  if "p" in wanted:
-    words.append(f"p = {wanted['p']:g}")
-  if wanted.get("augmentation", "none") != "none":
-    words.append(f"augmentation {wanted['augmentation']}")
-  if wanted.get("weight_decay"):
-    words.append("weight decay")
-  return ", ".join(words)
-
-
-def _published(value: Any) -> str:
-  if isinstance(value, str):
-    return value
-  if isinstance(value, list):
-    return " to ".join(f"{v:g}" for v in value)
-  return f"{value:.2f}"
-
-
-def claims_table(claims: Sequence[Claim]) -> str:
-  """The table of claims, and the rules that they were judged by."""
-  lines = [
-    [
-      f"{claim.facts['claim']} [{n}]",
-      finding.setting or "-",
-      finding.verdict,
-      finding.numbers,
-    ]
-    for n, claim in enumerate(claims, 1)
-    for finding in claim.findings
-  ]
-  rules = "".join(
-    f"[{n}] Supported where {claim.rule}. Source: {claim.facts['source']}.\n\n"
-    for n, claim in enumerate(claims, 1)
-  )
-  header = ["claim", "setting", "verdict", "numbers"]
-  return markdown(header, lines) + "\n" + rules
 
 
 def table_csv(groups: Sequence[Group]) -> str:
@@ -332,40 +217,8 @@ def table_csv(groups: Sequence[Group]) -> str:
       line[f"{name}_mean"] = found.mean
       line[f"{name}_sd"] = found.sd
     lines.append(line)
-  return _csv(lines)
-
-
-def published_csv(comparisons: Sequence[Comparison]) -> str:
-  """Returns published.csv: what `beside` shows, in full precision."""
-  return _csv(
-    [
-      {
-        "figure": c.entry["figure"],
-        "setting": _setting(c.entry["match"]),
-        "quantity": c.quantity,
-        "published": _published(c.published),
-        "measured_mean": c.measured.mean,
-        "measured_sd": c.measured.sd,
-        "n": c.measured.n,
-        "difference": c.difference,
-        "verdict": c.verdict,
-        "remarks": "; ".join(c.remarks),
-        "source": c.entry["source"],
-      }
-      for c in comparisons
-    ]
-  )
+  return csv_text(lines)
 
 
 def _cell(value: Any) -> Any:
   return json.dumps(value) if isinstance(value, dict | list) else value
-
-
-def _csv(lines: Sequence[Mapping[str, Any]]) -> str:
-  if not lines:
-    return ""
-  text = io.StringIO()
-  writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
-  writer.writeheader()
-  writer.writerows(lines)
-  return text.getvalue()

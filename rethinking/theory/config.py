@@ -91,11 +91,11 @@ def expressivity(dataset: str) -> ConfigDict:
     dataset: a name of rethinking.data.NAMES.
   """
   c = _common("expressivity", dataset)
-  _training(c)
   c.arch = "mlp_1x512"  # The trained model to stand beside.
-  c.epochs = 60 if dataset == "digits" else 30  # Of its training, at most.
-  c.eval_size = 1000  # Examples a dispatch of the 2n + d network.
-  c.curve_points = 2000  # Points of the figure along the projection.
+  c.epochs = 60 if dataset == "digits" else 30  # Of its training.
+  c.batch_size = 128  # Examples a step of its training.
+  c.learning_rate = 1e-3  # Of its training: Adam with a cosine schedule.
+  c.eval_batch_size = 500  # Examples a dispatch; changes no number.
   return c
 
 
@@ -106,29 +106,21 @@ def rademacher(dataset: str) -> ConfigDict:
     dataset: a name of rethinking.data.NAMES.
   """
   c = _common("rademacher", dataset)
-  _training(c)
   c.arch = "mlp_1x512"  # The learner, of rethinking.models.ARCHITECTURES.
+  c.dropout = placeholder(float)  # Every rate, in [0, 1); None: the model's.
+  c.batch_size = 128  # Examples a step; all n where n is smaller.
+  c.learning_rate = 1e-3  # Of Adam, constant: any step may be the last.
   c.sizes = (100, 300, 1000)  # n: the lowest ids of the (sub)set.
   c.draws = 8  # Independent draws of the signs for each n, >= 2.
-  c.steps = 2000  # Training steps of each learner.
-  c.eval_steps = (50, 100, 200, 500, 1000, 2000)  # Where h is read.
+  c.steps = 1000  # Training steps of each learner.
+  c.eval_steps = (0, 30, 100, 300, 1000)  # Where h is read.
   c.confidence = 0.95  # Of the interval for the mean over draws, in (0, 1).
   c.vectorise = placeholder(bool)  # Train draws at once; None: MLPs only.
+  if dataset != "digits":
+    c.sizes = (300, 1000, 3000, 10000)
+    c.steps = 3000
+    c.eval_steps = (0, 30, 100, 300, 1000, 3000)
   return c
-
-
-def _training(c: ConfigDict) -> None:
-  """Fields that rethinking.optim and the step read."""
-  c.dropout = placeholder(float)  # Every rate, in [0, 1); None: the model's.
-  c.dtype = "float32"  # Of activations: float32 or bfloat16.
-  c.crop = 0  # Centre crop, pixels a side; 0: whole image.
-  c.batch_size = 128  # Examples a step.
-  c.optimizer = "adam"  # adam or sgd (momentum 0.9).
-  c.learning_rate = 1e-3  # At the start of the schedule.
-  c.schedule = "cosine"  # cosine (to 0), exponential or constant.
-  c.decay = 0.95  # The exponential schedule's factor an epoch, in (0, 1].
-  c.weight_decay = 0.0  # Decoupled (AdamW): w -= learning_rate * this * w.
-  c.l2 = 0.0  # L2 in the loss: l2/2 * the kernels' sum of squares.
 
 
 def resolve(config: ConfigDict) -> ConfigDict:
@@ -218,37 +210,29 @@ def _check_kernel(c: ConfigDict) -> None:
   )
 
 
-def _check_training(c: ConfigDict) -> None:
+def _check_expressivity(c: ConfigDict) -> None:
   from rethinking import models
 
   _choose("arch", c.arch, models.ARCHITECTURES)
-  _choose("optimizer", c.optimizer, config_lib.OPTIMIZERS)
-  _choose("schedule", c.schedule, config_lib.SCHEDULES)
-  _choose("dtype", c.dtype, config_lib.DTYPES)
-  _within(c, "batch_size", c.batch_size >= 1, "at least 1")
+  for name in ("epochs", "batch_size", "eval_batch_size"):
+    _within(c, name, c[name] >= 1, "at least 1")
   _within(c, "learning_rate", c.learning_rate > 0, "above 0")
-  _within(c, "decay", 0 < c.decay <= 1, "in (0, 1]")
-  for name in ("crop", "weight_decay", "l2"):
-    _within(c, name, c[name] >= 0, "at least 0")
+
+
+def _check_rademacher(c: ConfigDict) -> None:
+  from rethinking import models
+
+  _choose("arch", c.arch, models.ARCHITECTURES)
+  for name in ("batch_size", "steps"):
+    _within(c, name, c[name] >= 1, "at least 1")
+  _within(c, "learning_rate", c.learning_rate > 0, "above 0")
   _within(
     c,
     "dropout",
     c.dropout is None or 0 <= c.dropout < 1,
     "a rate in [0, 1), or None for the model's own",
   )
-
-
-def _check_expressivity(c: ConfigDict) -> None:
-  _check_training(c)
-  _within(c, "epochs", c.epochs >= 1, "at least 1")
-  _within(c, "eval_size", c.eval_size >= 1, "at least 1")
-  _within(c, "curve_points", c.curve_points >= 2, "at least 2")
-
-
-def _check_rademacher(c: ConfigDict) -> None:
-  _check_training(c)
   _within(c, "draws", c.draws >= 2, "at least 2: one has no interval")
-  _within(c, "steps", c.steps >= 1, "at least 1")
   _within(c, "confidence", 0 < c.confidence < 1, "in (0, 1)")
   _within(
     c,
@@ -259,6 +243,23 @@ def _check_rademacher(c: ConfigDict) -> None:
   _within(
     c,
     "eval_steps",
-    all(1 <= s <= c.steps for s in c.eval_steps),
-    f"in [1, steps = {c.steps}]",
+    len(c.eval_steps) > 0 and all(0 <= s <= c.steps for s in c.eval_steps),
+    f"one or more steps in [0, steps = {c.steps}]",
   )
+
+
+def check_sizes(config: ConfigDict, total: int) -> None:
+  """Refuses sample sizes that the train set does not have.
+
+  Args:
+    config: of `rademacher`.
+    total: examples of the (sub)set.
+
+  Raises:
+    UserError: the largest of sizes exceeds total.
+  """
+  if max(config.sizes) > total:
+    raise UserError(
+      f"sizes asks for {max(config.sizes)} examples, but there are {total};"
+      " give at most that."
+    )

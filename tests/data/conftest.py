@@ -129,9 +129,14 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
     self.server.requests.append(self.path)
 
 
+class _Server(http.server.ThreadingHTTPServer):
+  def handle_error(self, *_):
+    pass  # A client that hangs up after the first bytes is no news.
+
+
 @contextlib.contextmanager
 def _serve(folder):
-  server = http.server.ThreadingHTTPServer(
+  server = _Server(
     ("127.0.0.1", 0), functools.partial(_Handler, directory=folder)
   )
   server.requests = []
@@ -150,6 +155,15 @@ def cache_home(tmp_path, monkeypatch) -> pathlib.Path:
   """A cache folder of the test's own."""
   monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
   return tmp_path / "cache"
+
+
+@pytest.fixture
+def prepared_cifar10(serve, tmp_path):
+  """A prepared stand-in for CIFAR-10: its folder and what was served."""
+  from rethinking.data import preparation
+
+  served = serve("cifar10")
+  return preparation.prepare("cifar10", tmp_path / "data"), served
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def test_tfds_itself_reads_what_was_prepared(serve, tmp_path):
   )
   images, labels = served.arrays["train"]
   for example in source:
-    index = int(example["id"].removeprefix("train_"))
+    index = int(example["id"].removeprefix(b"train_"))
     np.testing.assert_array_equal(example["image"], images[index])
     assert example["label"] == labels[index]
 

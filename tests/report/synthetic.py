@@ -66,7 +66,7 @@ def row(
   curve = {"step": [11 * e for e in range(epochs + 1)]}
   curve["epoch"] = list(range(epochs + 1))
   curve["train_loss"] = [
-    1.02 * _LOSS / (1 + math.exp(5 * (speed * wobble * e - 1.5)))
+    1.02 * _LOSS / (1 + math.exp(min(5 * (speed * wobble * e - 1.5), 50)))
     for e in range(epochs + 1)
   ]
   curve["train_accuracy"] = [

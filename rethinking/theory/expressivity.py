@@ -1,0 +1,210 @@
+"""Theorem 1's network built for chosen labels, beside a trained MLP.
+
+  python -m rethinking.main --config=configs/mnist.py:expressivity
+
+Shows capacity without generalisation: 2n + d weights fit every label, true or
+random, and know nothing about the test set.
+
+Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), section 4.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+from ml_collections import ConfigDict
+
+from rethinking import config as training_config
+from rethinking import train, writers
+from rethinking.theory import config as config_lib
+from rethinking.theory import pictures, tables, theorem
+from rethinking.theory import task as task_lib
+
+_COLUMNS = {
+  "network": ("network", "{}"),
+  "weights": ("weights", "{:,d}"),
+  "train_accuracy_percent": ("train accuracy %", "{:.2f}"),
+  "test_accuracy_percent": ("test accuracy %", "{:.2f}"),
+  "seconds": ("seconds", "{:.1f}"),
+}
+
+# What the MLP's run shares with this experiment.
+_SHARED = (
+  "dataset",
+  "data_dir",
+  "data_cache",
+  "subset",
+  "label_noise",
+  "p",
+  "exact",
+  "pixel_noise",
+  "seed",
+  "corruption_seed",
+  "arch",
+  "epochs",
+  "batch_size",
+  "learning_rate",
+  "plots",
+  "compilation_cache",
+)
+
+
+def run(
+  config: ConfigDict, workdir: str | pathlib.Path, *, quiet: bool = False
+) -> dict[str, Any]:
+  """Builds the network for the given labels and trains the MLP on the same.
+
+  Works in float64, scoped to the construction. Leaves config.json, table.csv,
+  table.md, theorem.png and .svg, the MLP's own run in `mlp/`, and, last,
+  summary.json in `workdir`.
+
+  Args:
+    config: from `rethinking.theory.config.expressivity`.
+    workdir: a folder, made if it is not there.
+    quiet: print nothing.
+
+  Returns:
+    What `summary.json` holds; its accuracies are the constructed network's.
+
+  Raises:
+    UserError: for a config that cannot be run, and for repeated images with
+      different labels, which no function fits.
+  """
+  began = time.monotonic()
+  config = config_lib.resolve(config)
+  workdir = epath.Path(workdir)
+  task = task_lib.load(config)
+  given = np.asarray(task.train.labels)
+  rows = task_lib.distinct(task.train.images, [given], task.train.ids)
+  finished = train.open_workdir(workdir, config)
+  if finished is not None:
+    return finished
+  writers.write_json(workdir / "config.json", config.to_dict())
+  writers.write_json(workdir / "corruption.json", task.report)
+
+  built, curve = _construct(config, task, rows)
+  mlp = train.run(_mlp_config(config), workdir / "mlp", quiet=quiet)
+  compared = [
+    {
+      "network": "theorem 1",
+      "weights": built["weights"],
+      "train_accuracy_percent": 100 * built["train_accuracy"],
+      "test_accuracy_percent": 100 * built["test_accuracy"],
+      "seconds": built["construction_seconds"],
+    },
+    {
+      "network": f"{config.arch}, trained",
+      "weights": mlp["num_parameters"],
+      "train_accuracy_percent": 100 * mlp["train_accuracy"],
+      "test_accuracy_percent": 100 * mlp["test_accuracy"],
+      "seconds": mlp["wall_seconds"],
+    },
+  ]
+  tables.write(workdir, compared, _COLUMNS)
+  if config.plots:
+    title = f"{config.dataset}, n = {len(rows):,}: theorem 1"
+    pictures.theorem(*curve, workdir, title)
+  if not quiet:
+    print(tables.markdown(compared, _COLUMNS), end="")
+  summary = {
+    **built,
+    "flip_rate": float(task.report["flip_rate"]),
+    "repeats_left_out": len(given) - len(rows),
+    "mlp_train_accuracy": mlp["train_accuracy"],
+    "mlp_test_accuracy": mlp["test_accuracy"],
+    "mlp_weights": mlp["num_parameters"],
+    "wall_seconds": time.monotonic() - began,
+    "data_source": task.source,
+  }
+  writers.write_json(workdir / "summary.json", summary)
+  return summary
+
+
+def _mlp_config(config: ConfigDict) -> ConfigDict:
+  c = training_config.default()
+  c.update({name: config[name] for name in _SHARED})
+  for name in ("label_options", "pixel_options"):
+    c[name] = ConfigDict(config[name].to_dict())
+  c.variant = f"{config.variant}_mlp"
+  c.crop = 0
+  c.eval_epochs = max(1, config.epochs // 10)
+  c.tensorboard = False
+  return c
+
+
+def _construct(config, task, rows):
+  """The network, its numbers, and its function along the projection."""
+  flat = task.train.images.reshape(len(task.train.images), -1)
+  labels = np.asarray(task.train.labels)[rows]
+  key = jax.random.key(config.seed, impl="threefry2x32")
+  with jax.enable_x64(True):
+    # The largest array in float64, so it is made once.
+    x = jnp.asarray(flat[rows] / 255.0)
+    start = time.monotonic()
+    variables = jax.block_until_ready(theorem.construct(key, x, labels))
+    seconds = time.monotonic() - start
+    evaluate = jax.jit(theorem.apply)
+
+    def outputs(inputs) -> np.ndarray:
+      size = config.eval_batch_size
+      return np.concatenate(
+        [
+          np.asarray(evaluate(variables, jnp.asarray(inputs[k : k + size])))
+          for k in range(0, len(inputs), size)
+        ]
+      )
+
+    train_outputs = outputs(x)
+    test = task.test.images.reshape(len(task.test.images), -1)
+    test_outputs = outputs(test / 255.0)
+    classes = task.num_classes
+    train_class = np.asarray(theorem.classify(train_outputs, classes))
+    test_class = np.asarray(theorem.classify(test_outputs, classes))
+    z = np.asarray(jnp.matmul(x, variables["params"]["a"]))
+    order = np.argsort(z)
+    curve = _curve(variables, z[order])
+    largest = float(jnp.abs(variables["params"]["w"]).max())
+  built = {
+    "n": len(rows),
+    "dimension": x.shape[1],
+    "weights": theorem.count(variables),
+    "expected_weights": 2 * len(rows) + x.shape[1],
+    "train_accuracy": float(np.mean(train_class == labels)),
+    "test_accuracy": float(np.mean(test_class == task.test.labels)),
+    "largest_train_error": float(np.abs(train_outputs - labels).max()),
+    "median_abs_test_output": float(np.median(np.abs(test_outputs))),
+    "largest_abs_weight": largest,
+    "construction_seconds": seconds,
+  }
+  return built, (*curve, z[order], labels[order])
+
+
+def _curve(variables, samples) -> tuple[np.ndarray, np.ndarray]:
+  """The function on a grid of the whole range and one of its middle.
+
+  As a function of z the network is that of d = 1 with a = 1.
+  """
+  middle = len(samples) // 2
+  low = samples[max(middle - 12, 0)]
+  high = samples[min(middle + 12, len(samples) - 1)]
+  z = np.unique(
+    np.concatenate(
+      [
+        np.linspace(samples[0], samples[-1], 1500),
+        np.linspace(low, high, 500),
+        samples[max(middle - 12, 0) : middle + 13],
+      ]
+    )
+  )
+  along = {"params": {**variables["params"], "a": jnp.ones(1)}}
+  parts = [
+    np.asarray(theorem.apply(along, jnp.asarray(part)[:, None]))
+    for part in np.array_split(z, 8)
+  ]
+  return z, np.concatenate(parts)

@@ -1,0 +1,187 @@
+"""Whole data sets: order, subsets, nesting, composition, what is refused."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rethinking import corruptions
+from rethinking.corruptions import Corruption, image_set
+
+N = 120
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (N, 6, 5, 3)).astype(np.uint8)
+LABELS = RNG.integers(0, 10, N).astype(np.int32)
+IDS = RNG.permutation(10_000)[:N].astype(np.uint32)
+STATISTICS = corruptions.image_statistics(IMAGES)
+MATRIX = (0.5 * np.eye(10) + 0.05).tolist()
+
+EACH = [
+  Corruption.create("uniform", level=0.5),
+  Corruption.create("symmetric", level=0.5),
+  Corruption.create("pair_flip", level=0.5),
+  Corruption.create("asymmetric", level=0.5, map="cifar10"),
+  Corruption.create("transition", matrix=MATRIX),
+  Corruption.create("instance", level=0.5),
+  Corruption.create("shuffled_pixels"),
+  Corruption.create("random_pixels"),
+  Corruption.create("random_pixels", fraction=0.5),
+  Corruption.create("gaussian_pixels"),
+  Corruption.create("gaussian_pixels", per_channel=True),
+  Corruption.create("partial_shuffle", level=0.5),
+  Corruption.create("partial_shuffle", level=0.5, per_image=True),
+  Corruption.create("gaussian_noise", level=0.2),
+  Corruption.create("occlusion", level=0.5),
+]
+# These look at the whole set: any order of it, but not a part.
+WHOLE = [
+  Corruption.create("uniform", level=0.5, exact=True),
+  Corruption.create("instance", level=0.5, exact=True),
+  Corruption.create("permutation", level=0.5),
+  Corruption.create("random_pixels", fraction=0.5, exact=True),
+]
+
+
+def apply(chosen, rows=slice(None), seed=0, **kwargs):
+  given = {
+    "images": IMAGES[rows],
+    "labels": LABELS[rows],
+    "ids": IDS[rows],
+    "num_classes": 10,
+    "statistics": STATISTICS,
+  }
+  return corruptions.apply(chosen, seed=seed, **{**given, **kwargs})
+
+
+def assert_same(one, other, rows=slice(None)):
+  np.testing.assert_array_equal(one.labels[rows], other.labels)
+  np.testing.assert_array_equal(one.images[rows], other.images)
+
+
+@pytest.mark.parametrize("one", EACH, ids=repr)
+def test_any_subset_in_any_order_is_corrupted_the_same(one):
+  rows = RNG.permutation(N)[:50]
+  assert_same(apply([one]), apply([one], rows), rows)
+
+
+@pytest.mark.parametrize("one", WHOLE, ids=repr)
+def test_any_order_is_corrupted_the_same(one):
+  rows = RNG.permutation(N)
+  whole, mixed = apply([one]), apply([one], rows)
+  assert_same(whole, mixed, rows)
+  for name in ("labels_sha256", "images_sha256"):
+    assert whole.report[name] == mixed.report[name]
+
+
+@pytest.mark.parametrize("one", EACH + WHOLE, ids=repr)
+def test_the_input_stays_and_something_changes(one):
+  images, labels, ids = IMAGES.copy(), LABELS.copy(), IDS.copy()
+  for array in (images, labels, ids):
+    array.flags.writeable = False
+  done = apply([one], images=images, labels=labels, ids=ids)
+  assert (done.labels != labels).any() == (one.target == "labels")
+  assert (done.images != images).any() == (one.target == "images")
+  np.testing.assert_array_equal(done.true_labels, labels)
+  # Another seed, another draw.
+  again = apply([one], seed=1)
+  assert (again.labels != done.labels).any() or (
+    again.images != done.images
+  ).any()
+
+
+@pytest.mark.parametrize("one", EACH[6:], ids=repr)
+@pytest.mark.parametrize("values", [90 * 7, 90 * 1000])
+def test_chunks_change_nothing(one, values, monkeypatch):
+  whole = apply([one])
+  monkeypatch.setattr(image_set, "_CHUNK", values)
+  assert_same(whole, apply([one]))
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+  levels=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+  exact=st.booleans(),
+  name=st.sampled_from(["random_pixels", "gaussian_pixels"]),
+)
+def test_fractions_of_the_images_nest(levels, exact, name):
+  some, more = (
+    apply([Corruption.create(name, fraction=f, exact=exact)]).images
+    for f in sorted(levels)
+  )
+  changed = (some != IMAGES).any(axis=(1, 2, 3))
+  np.testing.assert_array_equal(some[changed], more[changed])
+  if exact:
+    assert changed.sum() == round(min(levels) * N)
+
+
+def test_train_and_test_share_only_the_fixed_permutations():
+  for one in EACH[6:]:
+    train, test = (apply([one], split=s).images for s in ("train", "test"))
+    fixed = one.name == "shuffled_pixels" or one == EACH[11]
+    assert (train == test).all() == fixed, one
+
+
+def test_corruptions_of_one_name_draw_apart():
+  one = Corruption.create("uniform", level=0.5)
+  first, both = apply([one]), apply([one, one])
+  second = both.report["corruptions"][1]
+  # The same draws again would change nothing.
+  assert second["changed"] > 0.2 * N
+  assert (both.labels != first.labels).mean() > 0.2
+  twice = apply([Corruption.create("shuffled_pixels")] * 2).images
+  assert (twice != IMAGES).any()
+
+
+def test_composition_is_in_order_and_touches_both():
+  noise, hide = Corruption.create("uniform", level=0.5), EACH[-1]
+  done = apply([noise, EACH[6], hide])
+  np.testing.assert_array_equal(done.labels, apply([noise]).labels)
+  shuffled = apply([EACH[6]]).images
+  np.testing.assert_array_equal(
+    done.images, apply([hide], images=shuffled).images
+  )
+
+
+def test_nothing_to_do_is_nothing_done():
+  done = apply([])
+  assert done.images is IMAGES
+  np.testing.assert_array_equal(done.labels, LABELS)
+  assert done.report["flip_rate"] == 0.0
+
+
+@pytest.mark.parametrize(
+  ("chosen", "changes", "message"),
+  [
+    ([EACH[0]], {"labels": LABELS + 1}, "Label 10 at row .* outside 0..9"),
+    ([EACH[0]], {"labels": LABELS / 2}, "Labels are float64"),
+    ([EACH[0]], {"labels": LABELS[:0]}, "There are no labels"),
+    ([EACH[0]], {"ids": IDS * 0 + 4}, "Id 4 comes more than once"),
+    ([EACH[0]], {"ids": IDS.astype(int) - 20_000}, r"outside \[0, 2\*\*32\)"),
+    ([EACH[0]], {"ids": IDS[:3]}, r"shape \[3\]; give integers of shape"),
+    ([EACH[0]], {"seed": -1}, "Seed -1 is outside"),
+    ([EACH[0]], {"split": "test"}, "those of the split 'test' stay true"),
+    ([EACH[0]], {"num_classes": 1}, "num_classes is 1"),
+    ([EACH[3]], {"num_classes": 12}, "has 10 classes, but num_classes is 12"),
+    ([EACH[4]], {"num_classes": 12}, r"shape \[10, 10\]; give \[12, 12\]"),
+    ([EACH[7]], {"images": IMAGES / 255}, "Images are float64; give uint8"),
+    ([EACH[7]], {"images": IMAGES[:5]}, r"shape \[5, 6, 5, 3\]; give \[120,"),
+    ([EACH[7]], {"images": None}, "'random_pixels' needs images"),
+    (
+      [EACH[9]],
+      {"split": "test", "statistics": None},
+      "on the split 'test' needs statistics",
+    ),
+    ([EACH[9]], {"images": IMAGES[..., :1]}, "are of 3 channels, .* have 1"),
+    (["uniform"], {}, "'uniform' is not a Corruption"),
+  ],
+)
+def test_bad_input_is_named(chosen, changes, message):
+  with pytest.raises(ValueError, match=message):
+    apply(chosen, **changes)
+
+
+def test_measured_and_given_statistics_are_the_same():
+  gaussian = EACH[9]
+  measured = apply([gaussian], statistics=None)
+  assert measured.statistics == STATISTICS
+  assert_same(measured, apply([gaussian]))

@@ -1,0 +1,82 @@
+"""Descriptions: immutable, hashable, printable, checked when made."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from rethinking.corruptions import DEFINITIONS, Corruption
+
+EXAMPLES = [
+  Corruption.create("uniform", level=0.4, exact=True),
+  Corruption.create("symmetric", level=1),
+  Corruption.create("pair_flip", level=0),
+  Corruption.create("asymmetric", level=0.4, map=[1, 0]),
+  Corruption.create("transition", matrix=np.eye(2)),
+  Corruption.create("instance", level=0.3),
+  Corruption.create("permutation", level=0.5),
+  Corruption.create("human", path="labels.npz", array="worse_label"),
+  Corruption.create("shuffled_pixels", fraction=0.5),
+  Corruption.create("random_pixels"),
+  Corruption.create("gaussian_pixels", per_channel=True),
+  Corruption.create("partial_shuffle", level=0.2, per_image=True),
+  Corruption.create("gaussian_noise", level=0.1),
+  Corruption.create("occlusion", level=0.5, value=128),
+]
+
+
+def test_every_definition_has_an_example_here():
+  assert sorted(c.name for c in EXAMPLES) == sorted(DEFINITIONS)
+
+
+@pytest.mark.parametrize("one", EXAMPLES, ids=lambda c: c.name)
+def test_descriptions_survive_every_way_round(one):
+  assert eval(repr(one)) == one
+  config = json.loads(json.dumps(one.to_config()))
+  assert Corruption.from_config(config) == one
+  assert Corruption.from_config(ConfigDict(config)) == one
+  assert hash(Corruption.from_config(config)) == hash(one)
+  assert Corruption.from_config(config).sha256 == one.sha256
+  with pytest.raises(dataclasses.FrozenInstanceError):
+    one.level = 0.1
+
+
+def test_fingerprints_tell_descriptions_apart():
+  assert len({c.sha256 for c in EXAMPLES}) == len(EXAMPLES)
+  assert Corruption.create("uniform", level=0.4).sha256[:16] == GOLDEN
+
+
+def test_defaults_are_filled_in():
+  one = Corruption.create("uniform", level=0.4)
+  assert one == Corruption.create("uniform", level=0.4, exact=False)
+  assert repr(one) == "Corruption.create('uniform', level=0.4)"
+
+
+@pytest.mark.parametrize(
+  ("name", "options", "message"),
+  [
+    ("foo", {}, r"Unknown corruption 'foo'; choose one of \['asymmetric'"),
+    ("uniform", {}, "'uniform' needs a level"),
+    ("uniform", {"level": 1.2}, "level of 'uniform' is 1.2"),
+    ("uniform", {"level": "0.5"}, "level of 'uniform' is '0.5'"),
+    ("uniform", {"level": 0.1, "map": "mnist"}, "Unknown option 'map'"),
+    ("uniform", {"level": 0.1, "exact": 1}, "exact is 1; give True or False"),
+    ("random_pixels", {"level": 0.5}, "takes no level, but got 0.5"),
+    ("random_pixels", {"fraction": 2}, "fraction is 2"),
+    ("asymmetric", {"level": 0.5}, "needs the option 'map'"),
+    ("asymmetric", {"level": 0.5, "map": "svhn"}, "Unknown map 'svhn'"),
+    ("transition", {"matrix": [[0.5, 0.4], [0, 1]]}, "Row 0 .* 0.9"),
+    ("occlusion", {"level": 0.5, "value": 256}, "value is 256"),
+    ("human", {"path": 3, "array": "a"}, "path is 3; give a string"),
+  ],
+)
+def test_mistakes_are_named(name, options, message):
+  with pytest.raises(ValueError, match=message):
+    Corruption.create(name, **options)
+
+
+def test_a_config_without_a_name_is_refused():
+  with pytest.raises(ValueError, match="has no 'name'"):
+    Corruption.from_config({"level": 0.5})

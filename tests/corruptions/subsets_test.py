@@ -1,0 +1,104 @@
+"""Set ops: exact counts, permutations, human labels."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rethinking import corruptions
+from rethinking.corruptions import subsets
+
+IDS = np.arange(300, dtype=np.uint32) * 7
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+  values=st.lists(st.integers(0, 3), min_size=12, max_size=12),
+  ids=st.permutations([*range(11), 2**32 - 1]),
+  count=st.integers(0, 12),
+)
+def test_smallest_breaks_ties_by_id(values, ids, count):
+  found = subsets.smallest(
+    jnp.uint32(values), jnp.array(ids, jnp.uint32), count
+  )
+  first = sorted(range(12), key=lambda i: (values[i], ids[i]))[:count]
+  assert np.flatnonzero(found).tolist() == sorted(first)
+
+
+@settings(max_examples=25, deadline=None)
+@given(low=st.floats(0, 1), high=st.floats(0, 1), seed=st.integers(0, 999))
+def test_exact_draws_round_pn_and_nests(low, high, seed):
+  low, high = sorted([low, high])
+  key, labels = corruptions.root_key(seed), np.arange(300) % 10
+  some, more = (
+    np.asarray(
+      corruptions.exact(
+        key, labels, IDS, p, op=corruptions.symmetric, num_classes=10
+      )
+    )
+    for p in (low, high)
+  )
+  changed = some != labels
+  assert changed.sum() == round(low * 300)
+  assert (more != labels).sum() == round(high * 300)
+  np.testing.assert_array_equal(some[changed], more[changed])
+
+
+def test_small_counts_are_not_truncated():
+  assert corruptions.exact_count(0.29, 100) == 29
+  assert int(0.29 * 100) == 28
+
+
+def test_exact_replaces_as_the_independent_draw_does():
+  key, labels = corruptions.root_key(0), np.zeros(300, np.int32)
+  drawn = np.asarray(corruptions.drawn_exactly(key, IDS, 120))
+  noisy = corruptions.exact(
+    key, labels, IDS, 0.4, op=corruptions.uniform, num_classes=10
+  )
+  all_of_them = [
+    corruptions.uniform(k, 0, 1.0, num_classes=10)
+    for k in corruptions.example_keys(key, IDS[:20])
+  ]
+  np.testing.assert_array_equal(
+    noisy[:20], np.where(drawn[:20], all_of_them, 0)
+  )
+
+
+@settings(max_examples=25, deadline=None)
+@given(p=st.floats(0, 1), seed=st.integers(0, 999), data=st.data())
+def test_a_permutation_keeps_marginals_and_ignores_order(p, seed, data):
+  key = corruptions.root_key(seed)
+  labels = (np.arange(300) ** 2 % 10).astype(np.int32)
+  noisy, drawn = corruptions.permutation(key, labels, IDS, p)
+  assert drawn.sum() == round(p * 300)
+  assert (noisy == labels)[~drawn].all()
+  np.testing.assert_array_equal(np.bincount(noisy), np.bincount(labels))
+  order = np.random.default_rng(data.draw(st.integers(0, 99))).permutation(300)
+  again, _ = corruptions.permutation(key, labels[order], IDS[order], p)
+  np.testing.assert_array_equal(again, noisy[order])
+
+
+def test_a_permutation_moves_labels_uniformly():
+  """Each of the 24 permutations of four labels comes up as often."""
+  counts = np.zeros((4, 4))
+  labels = np.arange(4)
+  for seed in range(400):
+    noisy, _ = corruptions.permutation(
+      corruptions.root_key(seed), labels, np.arange(4), 1.0
+    )
+    counts[labels, noisy] += 1
+  assert np.abs(counts - 100).max() < 5 * np.sqrt(400 * 0.25 * 0.75)
+
+
+def test_human_labels_follow_ids():
+  given = np.array([3, 1, 2, 0])
+  found = corruptions.human([0, 0], [2, 0], given, num_classes=4)
+  assert found.tolist() == [2, 3]
+
+
+def test_human_labels_of_other_examples_are_refused():
+  with pytest.raises(ValueError, match="Example 1 has label 0, .* class 1"):
+    corruptions.human([0, 0], [0, 1], [2, 2], num_classes=3, clean=[0, 1])
+  with pytest.raises(ValueError, match="Id 5 has no human label"):
+    corruptions.human([0], [5], [2, 2], num_classes=3)

@@ -1,0 +1,225 @@
+"""The whole report, drawn from rows into a folder, and its command."""
+
+import csv
+import re
+import subprocess
+import sys
+
+import pytest
+
+from rethinking import report
+from rethinking.errors import UserError
+
+from . import synthetic
+
+_LEVELS = (0.0, 0.5, 1.0)
+
+
+def _figure1():
+  made = [
+    synthetic.row(
+      seed=seed,
+      arch=arch,
+      p=p,
+      fit=None if p == 1 and arch == "mlp_1x512" else round(10 + 15 * p),
+      test=0.95 - 0.85 * p + 0.01 * seed,
+      metrics={"data_source": {"train": "digits, verbatim | words"}},
+    )
+    for seed in range(2)
+    for arch in ("digits_cnn", "mlp_1x512")
+    for p in _LEVELS
+  ]
+  made += [
+    synthetic.row(pixel_noise=name, fit=20, test=0.3)
+    for name in ("shuffled_pixels", "random_pixels", "gaussian_pixels")
+  ]
+  return [*made, synthetic.diverged(seed=9, learning_rate=1e9)]
+
+
+def _texts(folder, name):
+  """The words drawn in an SVG, which keeps them as comments."""
+  return re.findall(r"<!-- (.*?) -->", (folder / f"{name}.svg").read_text())
+
+
+@pytest.fixture(scope="module")
+def figure1(tmp_path_factory):
+  """A folder with Figure 1, and the names that drawing it returned."""
+  folder = tmp_path_factory.mktemp("figure1")
+  synthetic.write(folder, _figure1())
+  return folder, report.draw(folder)
+
+
+def test_figure_1_is_drawn_with_its_tables(figure1):
+  tmp_path, written = figure1
+  pictures = ["figure1a", "figure1b", "figure1c", "figure1_changed"]
+  expected = {"table.md", "table.csv", "published.csv", "claims.md"}
+  expected |= {f"{n}.{ending}" for n in pictures for ending in ("png", "svg")}
+  assert set(written) == expected
+  assert {p.name for p in tmp_path.iterdir()} == expected | {"results.jsonl"}
+  for name in pictures:
+    assert (tmp_path / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / f"{name}.png").stat().st_size < 120_000
+    assert (tmp_path / f"{name}.svg").stat().st_size < 200_000
+    words = " ".join(_texts(tmp_path, name))
+    assert "verbatim | words" in words
+    assert "diverged at step 7" in words
+  words = _texts(tmp_path, "figure1a")
+  for condition in (
+    "true labels",
+    "random labels",
+    "shuffled pixels",
+    "random pixels",
+    "Gaussian pixels",
+  ):
+    assert condition in words
+  assert "mlp_1x512" not in words
+  assert "chance, 90 %" in _texts(tmp_path, "figure1c")
+  assert any("Open with an" in w for w in _texts(tmp_path, "figure1b"))
+
+
+def test_the_tables_hold_the_numbers(figure1):
+  tmp_path, _ = figure1
+  with (tmp_path / "table.csv").open() as file:
+    lines = list(csv.DictReader(file))
+  assert len(lines) == 9
+  by_key = {(r["arch"], r["condition"], r["p"]): r for r in lines}
+  half = by_key["digits_cnn", "partial_labels", "0.5"]
+  assert half["n"] == half["fitted"] == "2"
+  assert float(half["test_accuracy_mean"]) == pytest.approx(0.53)
+  assert float(half["test_accuracy_sd"]) == pytest.approx(0.01 / 2**0.5)
+  assert float(half["epochs_to_fit_mean"]) == 18
+  censored = by_key["mlp_1x512", "random_labels", "1.0"]
+  assert censored["fitted"] == "0"
+  assert censored["steps_to_fit_mean"] == "660.0"
+  assert censored["steps_to_fit_sd"] == ""
+
+  table = (tmp_path / "table.md").read_text()
+  assert "| digits_cnn | partial labels | 0.5 | 2 |" in table
+  assert "53.00 ± 0.71" in table
+  assert "≥ 660.0 (0/2 fitted)" in table
+  assert ": diverged at step 7" in table
+  assert "- Data: train: digits, verbatim | words." in table
+  assert "- Hardware: 2 x cpu." in table
+  assert "- Seeds: 0, 1." in table
+  claims = (tmp_path / "claims.md").read_text()
+  assert claims.removeprefix("# The paper's claims\n\n") in table
+  assert "| digits, digits_cnn | supported |" in claims
+  assert "| digits, mlp_1x512 | not supported |" in claims
+  # Every line of a table has as many cells as its header.
+  for block in re.findall(r"(?:^\|.*\n)+", table, re.MULTILINE):
+    assert len({line.count(" | ") for line in block.splitlines()}) == 1
+
+
+def test_the_same_rows_give_the_same_files(tmp_path):
+  made = [synthetic.row(figure="figure2b", arch="inception")]
+  synthetic.write(tmp_path, made)
+  first, second = (
+    {name: (tmp_path / name).read_bytes() for name in report.draw(tmp_path)}
+    for _ in range(2)
+  )
+  assert len(first) == 6
+  assert first == second
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_partial_results_draw(tmp_path, count):
+  synthetic.write(tmp_path, _figure1()[:count])
+  report.draw(tmp_path)
+  text = (tmp_path / "table.md").read_text()
+  assert ("No run has finished yet." in text) == (count == 0)
+  assert (tmp_path / "figure1a.png").exists() == (count > 0)
+  assert (tmp_path / "figure1c.png").exists() == (count > 1)
+
+
+def test_true_labels_never_fitted_leave_no_relative_time(tmp_path):
+  made = [
+    synthetic.row(arch=arch, p=p, fit=fit)
+    for arch, fit in (("digits_cnn", 10), ("mlp_1x512", None))
+    for p in _LEVELS
+  ]
+  synthetic.write(tmp_path, made)
+  report.draw(tmp_path)
+  words = " ".join(_texts(tmp_path, "figure1b"))
+  assert "mlp_1x512 is left out: true labels were not fitted" in words
+
+
+def test_batch_norm_by_epoch(tmp_path):
+  made = [
+    synthetic.row(figure="figure2b", arch=arch, seed=seed)
+    for arch in ("inception", "inception_no_bn")
+    for seed in range(2)
+  ]
+  synthetic.write(tmp_path, made)
+  assert "figure2b.svg" in report.draw(tmp_path)
+  words = _texts(tmp_path, "figure2b")
+  assert "inception with BatchNorm" in words
+  assert "inception without BatchNorm" in words
+
+
+def test_seed_study_with_and_without_augmentation(tmp_path):
+  made = [
+    synthetic.row(figure="seed_study", arch=arch, p=p, augment=augment)
+    for arch in ("digits_cnn", "mlp_1x512")
+    for augment in ("none", "seed_mnist")
+    for p in _LEVELS
+  ]
+  synthetic.write(tmp_path, made)
+  written = report.draw(tmp_path)
+  assert {"seed_study.png", "seed_study_changed.svg"} <= set(written)
+  words = _texts(tmp_path, "seed_study")
+  for label in (
+    "not augmented, final",
+    "not augmented, best",
+    "augmented by seed_mnist, final",
+    "augmented by seed_mnist, best",
+  ):
+    assert words.count(label) == 2
+  table = (tmp_path / "table.md").read_text()
+  assert "10-fold validation accuracy" in table
+
+
+def test_tables_have_no_figure(tmp_path):
+  synthetic.write(tmp_path, [synthetic.row(figure="table1")])
+  assert not [n for n in report.draw(tmp_path) if n.endswith(".png")]
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+  synthetic.write(tmp_path, [synthetic.row()])
+  (tmp_path / "table.md").mkdir()
+  with pytest.raises(UserError, match="Cannot write into"):
+    report.draw(tmp_path)
+
+
+def _command(*arguments):
+  return subprocess.run(
+    [sys.executable, "-m", "rethinking.report", *arguments],
+    capture_output=True,
+    text=True,
+  )
+
+
+def test_command_draws_without_jax(tmp_path):
+  synthetic.write(tmp_path, [synthetic.row(figure="table1")])
+  done = _command(f"--workdir={tmp_path}")
+  assert done.returncode == 0, done.stderr
+  assert f"{tmp_path}/table.md" in done.stdout
+  code = "import sys, rethinking.report; sys.exit('jax' in sys.modules)"
+  assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize(
+  ("arguments", "words"),
+  [
+    ([], "--workdir is missing"),
+    (["--workdir=/nowhere/at/all"], "There is no results.jsonl"),
+    (["--wrokdir=W"], "See --help."),
+    (["extra", "--workdir=W"], "'extra' is not a flag"),
+  ],
+)
+def test_a_mistake_is_one_line(arguments, words):
+  done = _command(*arguments)
+  assert done.returncode == 2
+  assert done.stdout == ""
+  assert done.stderr.startswith("error: ")
+  assert words in done.stderr
+  assert done.stderr.count("\n") == 1

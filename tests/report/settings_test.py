@@ -1,0 +1,62 @@
+"""What configs say about a run, in words."""
+
+import pytest
+
+from rethinking.report import settings
+
+from . import synthetic
+
+
+@pytest.mark.parametrize(
+  ("fields", "name"),
+  [
+    ({}, "true_labels"),
+    ({"label_noise": "uniform", "p": 0.0}, "true_labels"),
+    ({"label_noise": "uniform", "p": 1.0}, "random_labels"),
+    ({"label_noise": "uniform", "p": 0.4}, "partial_labels"),
+    ({"label_noise": "pair_flip", "p": 1.0}, "pair_flip"),
+    ({"pixel_noise": "shuffled_pixels"}, "shuffled_pixels"),
+    (
+      {"pixel_noise": "occlusion", "label_noise": "uniform", "p": 1.0},
+      "occlusion+random_labels",
+    ),
+  ],
+)
+def test_condition(fields, name):
+  assert (
+    settings.condition(settings.settings(synthetic.CONFIG | fields)) == name
+  )
+
+
+@pytest.mark.parametrize(
+  ("given", "name"),
+  [
+    (None, "none"),
+    ("none", "none"),
+    ({}, "none"),
+    ({"preset": "none"}, "none"),
+    ("seed_cifar", "seed_cifar"),
+    ({"preset": "crop"}, "crop"),
+    (
+      {"rotation": 15.0, "flip": True, "shear": 0.0},
+      "rotation 15.0, flip True",
+    ),
+  ],
+)
+def test_augmentation(given, name):
+  assert settings.augmentation({"augment": given}) == name
+
+
+@pytest.mark.parametrize(
+  ("fields", "names"),
+  [
+    ({}, ()),
+    ({"weight_decay": 5e-4}, ("weight decay 0.0005",)),
+    ({"l2": 1e-4, "dropout": 0.5}, ("L2 0.0001", "dropout 0.5")),
+    ({"augment": "crop"}, ("augmentation crop",)),
+    ({"arch": "seed_mnist_cnn"}, ("its own dropout",)),
+    ({"arch": "seed_mnist_cnn", "dropout": 0.0}, ()),
+  ],
+)
+def test_regularisers(fields, names):
+  assert settings.regularisers(synthetic.CONFIG | fields) == names

@@ -1,0 +1,313 @@
+"""The run: what it leaves, and that nothing of it depends on its luck."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from rethinking import checkpoint, train
+from rethinking import config as config_lib
+from rethinking.errors import UserError
+
+_ROOT = pathlib.Path(__file__).parent.parent
+
+
+def _config(**fields):
+  c = config_lib.default()
+  c.update(
+    dataset="digits",
+    arch="mlp_1x512",
+    variant="partial_labels",
+    label_noise="uniform",
+    p=0.4,
+    subset=256,
+    batch_size=48,
+    epochs=6,
+    dropout=0.2,
+    checkpoint_epochs=1,
+    plots=False,
+    tensorboard=False,
+    compilation_cache=False,
+  )
+  c.update(fields)
+  return c
+
+
+def _rows(workdir):
+  """The evaluations without what depends on the clock."""
+  lines = (workdir / "metrics.jsonl").read_text().splitlines()
+  return [
+    {k: v for k, v in json.loads(line).items() if "second" not in k}
+    for line in lines
+  ]
+
+
+def _newest(workdir):
+  folders = (workdir / "checkpoints").iterdir()
+  return max(folders, key=lambda f: int(f.name))
+
+
+def _arrays(workdir, config):
+  """The final state's arrays, in a fixed order."""
+  import jax
+
+  from rethinking import optim, step
+
+  c = config_lib.resolve(config)
+  module = train.models.create(c.arch, num_classes=10)
+  like = step.init_state(
+    module, optim.create(c, 256), jax.random.key(0), (8, 8, 1)
+  )
+  found = checkpoint.Checkpointer(workdir / "checkpoints").restore(like)
+  return jax.tree.leaves(found.state)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp("undisturbed")
+  return workdir, train.run(_config(), workdir, quiet=True)
+
+
+def test_a_run_leaves_all_that_it_promises(tmp_path, capsys):
+  config = _config(
+    epochs=2, plots=True, tensorboard=True, per_example=True, arch="digits_cnn"
+  )
+  summary = train.run(config, tmp_path)
+  files = {p.name for p in tmp_path.iterdir()}
+  assert files >= {
+    "config.json",
+    "metrics.jsonl",
+    "summary.json",
+    "corruption.json",
+    "curves.png",
+    "tensorboard",
+    "checkpoints",
+    "per_example",
+  }
+  assert json.loads((tmp_path / "summary.json").read_text()) == summary
+  rows = _rows(tmp_path)
+  assert [row["epoch"] for row in rows] == [0, 1, 2]
+  assert [row["step"] for row in rows] == [0, 6, 11]
+  for key in ("train_loss", "train_accuracy", "test_loss", "test_accuracy"):
+    assert summary[key] == rows[-1][key]
+  report = json.loads((tmp_path / "corruption.json").read_text())
+  assert np.sum(report["transition_counts"]) == 256
+  with np.load(tmp_path / "per_example" / "step_00000011.npz") as last:
+    assert last["train_correct"].mean() == summary["train_accuracy"]
+    np.testing.assert_array_equal(last["test_id"], np.arange(1437, 1797))
+  said = capsys.readouterr().out
+  assert "256 labels" in said and "chance is 10.00 %" in said
+
+
+def test_clock_keys_are_the_only_ones_that_differ(undisturbed, tmp_path):
+  workdir, _ = undisturbed
+  train.run(_config(), tmp_path, quiet=True)
+  assert _rows(tmp_path) == _rows(workdir)
+  for a, b in zip(
+    _arrays(tmp_path, _config()), _arrays(workdir, _config()), strict=True
+  ):
+    np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("epoch", [1, 4])
+def test_a_crash_and_a_restart_end_in_the_same_bits(
+  undisturbed, tmp_path, monkeypatch, epoch
+):
+  workdir, _ = undisturbed
+  whole = train._Loop.save
+
+  def crash(self, step):
+    if self.rows[-1]["epoch"] == epoch + 1:
+      raise RuntimeError("power cut")
+    whole(self, step)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(train._Loop, "save", crash)
+    with pytest.raises(RuntimeError, match="power cut"):
+      train.run(_config(), tmp_path, quiet=True)
+  # The row of the epoch that was not saved is there, and goes.
+  assert _rows(tmp_path)[-1]["epoch"] == epoch + 1
+  train.run(_config(), tmp_path, quiet=True)
+  assert _rows(tmp_path) == _rows(workdir)
+  for a, b in zip(
+    _arrays(tmp_path, _config()), _arrays(workdir, _config()), strict=True
+  ):
+    np.testing.assert_array_equal(a, b)
+
+
+def test_a_damaged_newest_checkpoint_falls_back(
+  undisturbed, tmp_path, monkeypatch, capsys
+):
+  workdir, _ = undisturbed
+
+  def crash(self, wall_seconds):
+    raise RuntimeError("power cut")
+
+  with monkeypatch.context() as patch:
+    patch.setattr(train._Loop, "summary", crash)
+    with pytest.raises(RuntimeError, match="power cut"):
+      train.run(_config(), tmp_path, quiet=True)
+  newest = _newest(tmp_path)
+  largest = max(
+    (f for f in newest.rglob("*") if f.is_file()),
+    key=lambda f: f.stat().st_size,
+  )
+  data = bytearray(largest.read_bytes())
+  data[len(data) // 2] ^= 1
+  largest.write_bytes(data)
+  train.run(_config(), tmp_path)
+  assert f"warning: The checkpoint of step {newest.name}" in (
+    capsys.readouterr().out
+  )
+  assert _rows(tmp_path) == _rows(workdir)
+
+
+def test_a_finished_run_says_so_and_changes_nothing(undisturbed, capsys):
+  workdir, summary = undisturbed
+  before = {p: p.stat().st_mtime_ns for p in workdir.rglob("*")}
+  assert train.run(_config(), workdir) == summary
+  assert "Finished already" in capsys.readouterr().out
+  assert {p: p.stat().st_mtime_ns for p in workdir.rglob("*")} == before
+
+
+def test_another_config_is_refused_naming_the_fields(undisturbed):
+  workdir, _ = undisturbed
+  with pytest.raises(UserError, match=r"another config \(p: 0.4 -> 0.5\)"):
+    train.run(_config(p=0.5), workdir, quiet=True)
+
+
+@pytest.mark.parametrize(
+  ("fields", "message"),
+  [
+    ({"subset": 1438}, "the train set of digits has 1437 examples"),
+    ({"batch_size": 50}, "4 devices cannot share evenly; give a multiple of 4"),
+    ({"batch_size": 512}, "but there are 256 train examples"),
+    ({"crop": 9}, "crop is 9, but the images of digits are 8 pixels"),
+    ({"epochs": 2**30}, "do not fit a 32-bit counter"),
+  ],
+)
+def test_refused_input_leaves_nothing(tmp_path, fields, message):
+  workdir = tmp_path / "w"
+  with pytest.raises(UserError, match=message):
+    train.run(_config(**fields), workdir, quiet=True)
+  assert not workdir.exists()
+
+
+def test_an_unwritable_workdir_is_refused(tmp_path):
+  (tmp_path / "file").write_text("")
+  with pytest.raises(UserError, match="workdir|folder"):
+    train.run(_config(), tmp_path / "file" / "w", quiet=True)
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_step(tmp_path):
+  config = _config(optimizer="sgd", learning_rate=1e30, schedule="constant")
+  with pytest.raises(train.Diverged, match="The loss at step") as caught:
+    train.run(config, tmp_path, quiet=True)
+  assert 1 <= caught.value.step <= 6
+  assert not (tmp_path / "summary.json").exists()
+
+
+def test_stop_at_fit_ends_at_the_first_evaluation_that_fits(tmp_path):
+  config = _config(
+    p=0.0, label_noise=None, fit_accuracy=0.9, stop_at_fit=True, epochs=20
+  )
+  summary = train.run(config, tmp_path, quiet=True)
+  rows = _rows(tmp_path)
+  assert rows[-1]["train_accuracy"] >= 0.9 > rows[-2]["train_accuracy"]
+  assert summary["epochs_to_fit"] == rows[-1]["epoch"] < 20
+  assert summary["steps_not_fit"] == rows[-2]["step"]
+
+
+def test_chunks_of_many_steps_change_no_number(undisturbed, tmp_path):
+  workdir, _ = undisturbed
+  train.run(_config(chunk_steps=4), tmp_path, quiet=True)
+  for a, b in zip(_rows(tmp_path), _rows(workdir), strict=True):
+    assert a.keys() == b.keys()
+    for key, value in a.items():
+      if value is not None:
+        np.testing.assert_allclose(value, b[key], rtol=1e-4, atol=1e-6)
+
+
+def test_random_labels_are_fitted_and_teach_nothing(tmp_path):
+  summary = train.run(
+    _config(
+      p=1.0,
+      subset=None,
+      epochs=60,
+      learning_rate=2e-3,
+      dropout=None,
+      arch="digits_cnn",
+      batch_size=128,
+      eval_epochs=10,
+    ),
+    tmp_path,
+    quiet=True,
+  )
+  assert summary["train_accuracy"] == 1.0
+  assert 0.02 < summary["test_accuracy"] < 0.2
+
+
+def _command(workdir, *extra):
+  return [
+    sys.executable,
+    "-m",
+    "rethinking.main",
+    "--config=configs/digits.py:random_labels,subset=512,arch=mlp_1x512,"
+    "epochs=40,checkpoint_epochs=2,plots=false,tensorboard=false",
+    f"--workdir={workdir}",
+    *extra,
+  ]
+
+
+def _start_and(number, workdir, cache):
+  """Runs the command and sends a signal when it has evaluated ten times."""
+  environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+  process = subprocess.Popen(
+    _command(workdir),
+    cwd=_ROOT,
+    env=environment,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+  metrics = workdir / "metrics.jsonl"
+  for _ in range(600):
+    if metrics.exists() and len(metrics.read_bytes().splitlines()) > 10:
+      break
+    time.sleep(0.1)
+  process.send_signal(number)
+  out, err = process.communicate(timeout=60)
+  return process.returncode, out, err
+
+
+def test_kill_9_and_sigterm_then_the_same_command_again(tmp_path):
+  cache = tmp_path / "cache"
+  environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+  whole = tmp_path / "whole"
+  subprocess.run(
+    _command(whole), cwd=_ROOT, env=environment, check=True, capture_output=True
+  )
+  broken = tmp_path / "broken"
+  code, _, _ = _start_and(signal.SIGKILL, broken, cache)
+  assert code == -signal.SIGKILL
+  assert not (broken / "summary.json").exists()
+  stopped = tmp_path / "stopped"
+  code, _, err = _start_and(signal.SIGTERM, stopped, cache)
+  assert code == 75
+  assert "the same command with this workdir continues" in err
+  assert "Traceback" not in err
+  for workdir in (broken, stopped):
+    subprocess.run(
+      _command(workdir),
+      cwd=_ROOT,
+      env=environment,
+      check=True,
+      capture_output=True,
+    )
+    assert _rows(workdir) == _rows(whole)
