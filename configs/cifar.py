@@ -20,4 +20,11 @@ def get_config(variant: str = "true_labels") -> ConfigDict:
   c.arch = "inception"
   c.batch_size = 128  # 390.625 steps an epoch.
   c.epochs = 64  # The paper's 25,000 steps.
-  return config.parse(c, variant)
+  figure1 = {
+    "experiment": "sweep",
+    "grids": config.figure1("inception", ("inception", "alexnet", "mlp_1x512")),
+    "recipe": "paper",
+    "plots": False,
+    "tensorboard": False,
+  }
+  return config.parse(c, variant, {**config.VARIANTS, "figure1": figure1})

@@ -19,4 +19,11 @@ def get_config(variant: str = "true_labels") -> ConfigDict:
   c.arch = "mlp_1x512"
   c.batch_size = 128  # 468.75 steps an epoch.
   c.epochs = 30
-  return config.parse(c, variant)
+  figure1 = {
+    "experiment": "sweep",
+    "grids": config.figure1("mlp_1x512", ("mlp_1x512",)),
+    "recipe": "paper",
+    "plots": False,
+    "tensorboard": False,
+  }
+  return config.parse(c, variant, {**config.VARIANTS, "figure1": figure1})

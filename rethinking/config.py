@@ -29,6 +29,42 @@ VARIANTS: dict[str, dict[str, Any]] = {
   "gaussian_pixels": {"pixel_noise": "gaussian_pixels"},
 }
 
+_SEEDS = (0, 1, 2)
+_LEVELS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+def figure1(
+  conditions_on: str, levels_on: tuple[str, ...]
+) -> dict[str, dict[str, tuple]]:
+  """Returns the grids of the paper's Figure 1.
+
+  Args:
+    conditions_on: the architecture of panel a, one of `levels_on`.
+    levels_on: the architectures of panels b and c.
+
+  Reference: Zhang et al. (2017), figure 1.
+  """
+  return {
+    "conditions": {
+      "variant": (
+        "true_labels",
+        "random_labels",
+        "shuffled_pixels",
+        "random_pixels",
+        "gaussian_pixels",
+      ),
+      "arch": (conditions_on,),
+      "seed": _SEEDS,
+    },
+    "levels": {
+      "variant": ("partial_labels",),
+      "arch": levels_on,
+      "p": _LEVELS,
+      "seed": _SEEDS,
+    },
+  }
+
+
 # Zhang et al. (2017), appendix A; others wherever the paper has no such model.
 _PAPER_LEARNING_RATE = {"inception": 0.1, "inception_no_bn": 0.1}
 
@@ -69,8 +105,10 @@ PLACE_FIELDS = ("data_dir", "data_cache", "compilation_cache")
 def default() -> ConfigDict:
   """Returns the fields of a training run, each with its unit and default."""
   c = ConfigDict()
-  c.experiment = "train"  # What main runs: 'train'.
+  c.experiment = "train"  # What main runs: train or sweep.
   c.variant = "true_labels"  # The condition's name, for titles and folders.
+
+  c.grids = ConfigDict()  # A sweep's: name -> axis -> values; see sweep.cells.
 
   # Data.
   c.dataset = "cifar10"  # A name of rethinking.data.NAMES.

@@ -1,4 +1,4 @@
-"""Trains on corrupted data: one run, as its config describes it.
+"""Trains on corrupted data: one run or a sweep, as its config describes it.
 
   python -m rethinking.main --config=configs/digits.py:random_labels
   python -m rethinking.main --config=configs/cifar.py:partial_labels,p=0.4 \\
@@ -27,7 +27,7 @@ _WORKDIR = flags.DEFINE_string(
 def main(config: ConfigDict) -> int:
   """Runs what the config's `experiment` names; returns the exit code."""
   # Imported here: --help and a mistyped config should not wait for JAX.
-  from rethinking import checkpoint, train
+  from rethinking import checkpoint, sweep, train
 
   workdir = _WORKDIR.value
   if workdir is None:
@@ -37,7 +37,8 @@ def main(config: ConfigDict) -> int:
     )
     print(f"workdir: {workdir}")
   try:
-    train.run(config, workdir)
+    run = {"train": train.run, "sweep": sweep.run}[config.experiment]
+    run(config, workdir)
   except (train.Diverged, checkpoint.SaveError) as error:
     print(f"error: {error}", file=sys.stderr)
     return cli.FAILED

@@ -242,7 +242,7 @@ def open_workdir(
   kept = workdir / "config.json"
   if kept.exists():
     different = config_lib.differences(
-      _read_json(kept), config_lib.plain(config)
+      read_json(kept), config_lib.plain(config)
     )
     if different:
       raise UserError(
@@ -250,10 +250,18 @@ def open_workdir(
         "give another workdir, or the config of that run."
       )
   done = workdir / "summary.json"
-  return _read_json(done) if done.exists() else None
+  return read_json(done) if done.exists() else None
 
 
-def _read_json(path: epath.Path) -> dict[str, Any]:
+def read_json(path: epath.Path) -> dict[str, Any]:
+  """Reads a JSON object of a workdir.
+
+  Args:
+    path: the file.
+
+  Raises:
+    UserError: if it is not one.
+  """
   try:
     found = json.loads(path.read_text())
   except ValueError:

@@ -40,8 +40,9 @@ def copy(written, tmp_path):
 
 def test_the_files_say_the_same(written):
   variant, folder = written
-  columns = np.load(folder / corrupt.LABELS, allow_pickle=False)
-  rows = list(csv.DictReader((folder / corrupt.TABLE).open()))
+  with np.load(folder / corrupt.LABELS, allow_pickle=False) as file:
+    columns = dict(file)
+  rows = list(csv.DictReader((folder / corrupt.TABLE).read_text().splitlines()))
   facts = json.loads((folder / corrupt.REPORT).read_text())
   assert [int(r["id"]) for r in rows] == columns["id"].tolist()
   for name in ("true_label", "given_label", "changed"):
@@ -87,7 +88,8 @@ def test_any_changed_byte_is_noticed(copy):
 
 def test_changed_values_are_named(copy):
   variant, folder = copy
-  columns = dict(np.load(folder / corrupt.LABELS))
+  with np.load(folder / corrupt.LABELS, allow_pickle=False) as file:
+    columns = dict(file)
   columns["given_label"][7] += 1
   np.savez(folder / corrupt.LABELS, **columns)
   [line] = corrupt.verify(config(variant), folder)

@@ -20,7 +20,7 @@ from rethinking.corruptions.images import (
   random_shuffle_pixels,
   shuffle_pixels,
 )
-from rethinking.corruptions.instance import instance, projection
+from rethinking.corruptions.instance_noise import instance, projection
 from rethinking.corruptions.keys import example_keys, named_key, root_key
 from rethinking.corruptions.labels import (
   asymmetric,

@@ -12,9 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rethinking.corruptions import instance as instance_lib
+from rethinking.corruptions import instance_noise, subsets
 from rethinking.corruptions import labels as ops
-from rethinking.corruptions import subsets
 from rethinking.corruptions.description import Corruption
 from rethinking.corruptions.keys import example_keys, named_key
 from rethinking.corruptions.quantiles import ImageStatistics, rate_table
@@ -77,7 +76,7 @@ def corrupt_labels(
     exact = corruption.option("exact")
     count = subsets.exact_count(level, len(ids)) if exact else None
     if name == "instance":
-      shared = instance_lib.projection(
+      shared = instance_noise.projection(
         named_key(key, "projection"),
         statistics,
         images.shape[1:],
@@ -141,17 +140,17 @@ def _instance_pass(key, labels, ids, images, shared, level, count):
   )
 
 
-_class_scores = jax.jit(instance_lib.class_scores)
+_class_scores = jax.jit(instance_noise.class_scores)
 
 
 @jax.jit
 def _instance_pick(key, labels, ids, scores, gumbel, rates, count):
   keys = example_keys(key, ids)
   if count is None:
-    drawn = jax.vmap(instance_lib.rate_drawn, (0, None))(keys, rates)
+    drawn = jax.vmap(instance_noise.rate_drawn, (0, None))(keys, rates)
   else:
     drawn = subsets.drawn_exactly(key, ids, count)
-  pick = jax.vmap(instance_lib.pick_target, (0, 0, 0, None))
+  pick = jax.vmap(instance_noise.pick_target, (0, 0, 0, None))
   return jnp.where(drawn, pick(keys, labels, scores, gumbel), labels), drawn
 
 

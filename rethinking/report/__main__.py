@@ -13,9 +13,8 @@ from rethinking.errors import UserError
 
 _FINISHED, _REFUSED = 0, 2
 
-_WORKDIR = flags.DEFINE_string(
-  "workdir", None, "Folder of a sweep, with its results.jsonl."
-)
+_HELP = "Folder of a sweep, with its results.jsonl."
+_WORKDIR = flags.DEFINE_string("workdir", None, _HELP)
 
 
 def main(argv: list[str]) -> int:
@@ -28,7 +27,7 @@ def main(argv: list[str]) -> int:
     The exit code: 0 finished, 2 refused input.
   """
   if {"--help", "-h", "--helpfull", "-help"} & set(argv[1:]):
-    print(f"{__doc__.strip()}\n\nFlags:\n  --workdir: {_WORKDIR.help}")
+    print(f"{__doc__.strip()}\n\nFlags:\n  --workdir: {_HELP}")
     return _FINISHED
   try:
     workdir = _parse(argv)

@@ -93,15 +93,26 @@ def facts(groups: Sequence[Group]) -> str:
     *(f"- Data: {text}." for text in sources(groups)),
     *(
       f"- Hardware: {text}."
-      for text in dict.fromkeys(
-        str(row["device"]) for row in runs if row.get("device") is not None
-      )
+      for text in dict.fromkeys(_hardware(row) for row in runs)
+      if text
     ),
     "- In every run: "
     + ", ".join(f"{name} {value}" for name, value in shared.items())
     + ".",
   ]
   return "\n".join(lines) + "\n"
+
+
+def _hardware(row: Row) -> str:
+  """The device as the row names it, with how many there were."""
+  if row.get("device") is None:
+    return ""
+  text = str(row["device"])
+  if row.get("device_count"):
+    text = f"{row['device_count']} x {text}"
+  if row.get("cpu_count"):
+    text += f", {row['cpu_count']} CPU cores"
+  return text
 
 
 def sources(groups: Sequence[Group]) -> list[str]:

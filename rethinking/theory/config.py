@@ -81,6 +81,9 @@ def kernel(dataset: str) -> ConfigDict:
     c.precision = "float64"  # 1,437 examples: the accuracy costs nothing.
   elif dataset == "mnist":
     c.gamma = 0.02
+  elif dataset == "cifar10":
+    # The best of five on 2,000 train images held out of a fit of 4,000.
+    c.gamma = 0.01
   return c
 
 

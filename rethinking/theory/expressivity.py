@@ -85,6 +85,7 @@ def run(
   finished = train.open_workdir(workdir, config)
   if finished is not None:
     return finished
+  workdir.mkdir(parents=True, exist_ok=True)
   writers.write_json(workdir / "config.json", config.to_dict())
   writers.write_json(workdir / "corruption.json", task.report)
 

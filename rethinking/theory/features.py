@@ -288,7 +288,8 @@ def _random_batch(
 ) -> jax.Array:
   x = images.astype(jnp.float32) / 255
   p = _normalise(_patches(x, side, stride))
-  response = jnp.matmul(p, projection, precision=_HIGHEST) - offset
+  response = jnp.matmul(p, projection, precision=_HIGHEST)
+  response = response - offset[None, None, None]
   height, width = response.shape[1:3]
   rows = np.array_split(np.arange(height), grid)
   columns = np.array_split(np.arange(width), grid)

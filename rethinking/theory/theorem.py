@@ -61,7 +61,7 @@ def _network(
 ) -> jax.Array:
   exact = jax.lax.Precision.HIGHEST
   z = jnp.matmul(x, a, precision=exact)
-  hidden = jnp.maximum(z[..., None] - b, 0)
+  hidden = jnp.maximum(z[:, None] - b[None], 0)
   return jnp.matmul(hidden, w, precision=exact)
 
 

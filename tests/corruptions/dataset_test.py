@@ -143,7 +143,7 @@ def test_composition_is_in_order_and_touches_both():
 
 
 def test_nothing_to_do_is_nothing_done():
-  done = apply([])
+  done = apply([], images=IMAGES)
   assert done.images is IMAGES
   np.testing.assert_array_equal(done.labels, LABELS)
   assert done.report["flip_rate"] == 0.0

@@ -45,7 +45,9 @@ def test_descriptions_survive_every_way_round(one):
 
 def test_fingerprints_tell_descriptions_apart():
   assert len({c.sha256 for c in EXAMPLES}) == len(EXAMPLES)
-  assert Corruption.create("uniform", level=0.4).sha256[:16] == GOLDEN
+  assert (
+    Corruption.create("uniform", level=0.4).sha256[:16] == "279562ef352f9c23"
+  )
 
 
 def test_defaults_are_filled_in():

@@ -33,8 +33,39 @@ PIXEL_NOISE = {
 }
 
 # (name, seed) -> first 16 digits of the SHA-256 of ids and labels or images.
-DIGITS = {}
-MNIST = {}
+DIGITS = {
+  ("uniform", 0): "b0957bd9714a71b7",
+  ("uniform", 1): "a143a1f661d9976e",
+  ("uniform_1", 0): "15c7050b3b6c1ac3",
+  ("uniform_1", 1): "332f0af8da6d5c7a",
+  ("uniform_exact", 0): "c1166cb256f41c94",
+  ("symmetric", 0): "2113278c908c530c",
+  ("symmetric", 1): "4d458f18513c3b62",
+  ("pair_flip", 0): "1b069a667c149259",
+  ("asymmetric", 0): "4c3af2ea2573f5c9",
+  ("transition", 0): "c01d93bf0d4ed652",
+  ("permutation", 0): "97a2b268fcc704f3",
+  ("shuffled_pixels", 0): "6a57b0f71f3b1778",
+  ("shuffled_pixels", 1): "7bcb56cbbe74f2c0",
+  ("random_pixels", 0): "4b52b2aa02acd0dc",
+  ("random_pixels", 1): "8838bbca2e9b25f9",
+  ("random_pixels_half", 0): "db1dd20dcbae0d7a",
+  ("gaussian_pixels", 0): "7db876cf504a3057",
+  ("gaussian_pixels", 1): "3d20d0aa58b3e7e3",
+  ("gaussian_pixels_each", 0): "7db876cf504a3057",
+  ("partial_shuffle", 0): "8d16bc013440e69c",
+  ("occlusion", 0): "7feb94240dd3ce3c",
+}
+MNIST = {
+  ("uniform", 0): "077252363f740929",
+  ("uniform_1", 0): "26b05d902abc932f",
+  ("uniform_1", 7): "3dc486bd83faf337",
+  ("symmetric", 0): "bbb1802bb2ad23ac",
+  ("asymmetric", 0): "d5cc2130d37476cf",
+  ("shuffled_pixels", 0): "53c55301448cbc4d",
+  ("random_pixels", 0): "7d4e9a76291bfa32",
+  ("gaussian_pixels", 0): "31acd1f64d6aa2a9",
+}
 
 
 def found(dataset, name, seed):

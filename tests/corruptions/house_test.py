@@ -32,7 +32,7 @@ def test_it_imports_little_beside_jax_and_numpy():
     "own = [m for m in sys.modules if m.startswith('rethinking.')]\n"
     "assert all(m.startswith('rethinking.corruptions') for m in own), own\n"
     "heavy = {'flax', 'orbax', 'tensorflow_datasets', 'matplotlib', 'absl',\n"
-    "         'optax', 'ml_collections', 'etils'}\n"
+    "         'optax', 'ml_collections'}\n"
     "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
   )
   subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

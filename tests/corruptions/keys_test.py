@@ -29,7 +29,11 @@ def test_a_level_is_an_exact_threshold(word, p, hit):
 
 def test_words_are_golden():
   """Threefry's words: what every fingerprint rests on."""
-  assert keys.words(corruptions.root_key(0), 3).tolist() == GOLDEN
+  assert keys.words(corruptions.root_key(0), 3).tolist() == [
+    4070199207,
+    4202968722,
+    1427181096,
+  ]
 
 
 def test_keys_follow_ids_not_rows():

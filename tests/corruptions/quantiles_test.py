@@ -36,7 +36,7 @@ def test_tables_are_golden():
   )
   noise = corruptions.noise_table(0.2)
   found = [hashlib.sha256(t.tobytes()).hexdigest()[:16] for t in (table, noise)]
-  assert found == GOLDEN
+  assert found == ["41f873950a7bf713", "63d6a2419856af89"]
 
 
 def test_per_channel_tables_differ():

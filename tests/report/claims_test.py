@@ -49,6 +49,21 @@ def test_random_labels_with_another_recipe_say_nothing():
   assert finding.verdict == claims.MISSING
 
 
+def test_regularised_runs_have_claims_of_their_own():
+  # Fitting despite a regulariser is not fitting without one; and where every
+  # run is regularised nothing says that none was needed.
+  made = [
+    synthetic.row(weight_decay=5e-4),
+    synthetic.row(weight_decay=5e-4, augment="crop"),
+    _random(1.0, weight_decay=5e-4),
+  ]
+  for name in ("fits_random_labels", "regularisers_not_needed"):
+    (finding,) = _check(name, *made)
+    assert finding.verdict == claims.MISSING
+  (finding,) = _check("regularisers_help", *made)
+  assert finding.setting == "digits, digits_cnn, augmentation crop"
+
+
 @pytest.mark.parametrize(
   ("gain", "verdict"), [(0.03, claims.SUPPORTED), (0.005, claims.NOT)]
 )

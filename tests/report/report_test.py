@@ -99,7 +99,7 @@ def test_the_tables_hold_the_numbers(figure1):
   assert "≥ 660.0 (0/2 fitted)" in table
   assert ": diverged at step 7" in table
   assert "- Data: train: digits, verbatim | words." in table
-  assert "- Hardware: 2 x cpu." in table
+  assert "- Hardware: 1 x NVIDIA H100, 16 CPU cores." in table
   assert "- Seeds: 0, 1." in table
   claims = (tmp_path / "claims.md").read_text()
   assert claims.removeprefix("# The paper's claims\n\n") in table
@@ -205,6 +205,12 @@ def test_command_draws_without_jax(tmp_path):
   assert f"{tmp_path}/table.md" in done.stdout
   code = "import sys, rethinking.report; sys.exit('jax' in sys.modules)"
   assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_help():
+  done = _command("--help")
+  assert done.returncode == 0
+  assert "--workdir: Folder of a sweep" in done.stdout
 
 
 @pytest.mark.parametrize(

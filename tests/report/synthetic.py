@@ -115,7 +115,9 @@ def row(
     "flip_rate": 0.9 * p,
     "fingerprint": "f" * 64,
     "seconds": 1.5,
-    "device": "2 x cpu",
+    "device": "NVIDIA H100",
+    "device_count": 1,
+    "cpu_count": 16,
     "curve": curve,
   }
   return found | (metrics or {})

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rethinking import corruptions
-from rethinking.corruptions import instance, quantiles
+from rethinking.corruptions import instance_noise, quantiles
 
 N, K = 2000, 5
 RNG = np.random.default_rng(0)
@@ -42,7 +42,7 @@ def test_a_set_is_the_op_on_each_example():
     return corruptions.instance(k, y, x, 0.7, projection=shared, num_classes=K)
 
   keys = corruptions.example_keys(own, IDS[:64])
-  expected = jax.vmap(op)(keys, LABELS[:64], IMAGES[:64])
+  expected = jax.jit(jax.vmap(op))(keys, LABELS[:64], IMAGES[:64])
   np.testing.assert_array_equal(noisy(0.7)[:64], expected)
   assert int(op(keys[9], LABELS[9], IMAGES[9])) == int(expected[9])
 
@@ -95,7 +95,7 @@ def test_scores_are_those_of_the_normalised_image():
   # The weights as they were before the division by the standard deviation.
   per_value = np.tile(std, 36)[:, None] / shared.scale
   weights = np.asarray(shared.weights[2]) * per_value
-  scores = instance.class_scores(
+  scores = instance_noise.class_scores(
     IMAGES[:50], shared.weights[2], shared.offsets[2]
   )
   np.testing.assert_allclose(
@@ -109,7 +109,9 @@ def test_targets_follow_the_softmax():
   scores = np.array([0, 1000, 2000, 500], np.int32)
   keys = corruptions.example_keys(corruptions.root_key(0), np.arange(20_000))
   picked = jax.vmap(
-    lambda k: instance.pick_target(k, 0, scores, quantiles.gumbel_table(scale))
+    lambda k: instance_noise.pick_target(
+      k, 0, scores, quantiles.gumbel_table(scale)
+    )
   )(keys)
   weights = np.exp([1.0, 2.0, 0.5])
   expected = 20_000 * weights / weights.sum()
