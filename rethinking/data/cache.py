@@ -14,10 +14,11 @@ import json
 import os
 import pathlib
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 
-from rethinking.data import prepared
+from rethinking.data import records
 
 _LAYOUT = 1  # Raised when the same source would decode to other arrays.
 _ARRAYS = {"images": np.uint8, "labels": np.int32, "ids": np.uint32}
@@ -32,18 +33,19 @@ def folder() -> pathlib.Path:
   return pathlib.Path(base, "rethinking")
 
 
-def load(key: str, fingerprint: str) -> prepared.Arrays | None:
+def load(key: str, fingerprint: Callable[[], str]) -> records.Arrays | None:
   """Returns a cached split, or None where there is no valid one.
 
   A damaged, truncated or foreign entry is named in a warning.
 
   Args:
     key: the entry's name.
-    fingerprint: SHA-256 of the source it must have been decoded from.
+    fingerprint: returns the SHA-256 of the source it must have been decoded
+      from; called last, so that it may be computed meanwhile.
   """
   entry = folder() / key
   try:
-    meta = _read_meta(entry, fingerprint)
+    meta = _read_meta(entry)
     arrays = {name: _read_array(entry, name, meta) for name in _ARRAYS}
   except FileNotFoundError as error:
     if pathlib.Path(error.filename) == entry / "meta.json":
@@ -51,10 +53,12 @@ def load(key: str, fingerprint: str) -> prepared.Arrays | None:
     return _rebuild(entry, error)
   except (OSError, ValueError) as error:
     return _rebuild(entry, error)
-  return prepared.Arrays(encoding=meta["encoding"], **arrays)
+  if meta["source"] != fingerprint():
+    return _rebuild(entry, "it was made from another source")
+  return records.Arrays(encoding=meta["encoding"], **arrays)
 
 
-def store(key: str, fingerprint: str, arrays: prepared.Arrays) -> None:
+def store(key: str, fingerprint: str, arrays: records.Arrays) -> None:
   """Writes a split to the cache; warns and goes on where it cannot.
 
   Args:
@@ -81,7 +85,7 @@ def store(key: str, fingerprint: str, arrays: prepared.Arrays) -> None:
 
 
 def _write(
-  entry: pathlib.Path, fingerprint: str, arrays: prepared.Arrays
+  entry: pathlib.Path, fingerprint: str, arrays: records.Arrays
 ) -> None:
   """Writes each file beside its place and moves it there, `meta.json` last."""
   # Only the holder of the lock writes, so the names of unfinished files can be
@@ -111,14 +115,14 @@ def _write(
     raise
 
 
-def _read_meta(entry: pathlib.Path, fingerprint: str) -> dict:
+def _read_meta(entry: pathlib.Path) -> dict:
   """The entry's description; ValueError if it isn't ours."""
   with (entry / "meta.json").open("rb") as file:
     meta = json.loads(file.read(_LARGEST_META))
   if not isinstance(meta, dict) or meta.get("checksum") != _checksum(meta):
     raise ValueError("meta.json is damaged")
-  if meta.get("layout") != _LAYOUT or meta.get("source") != fingerprint:
-    raise ValueError("it was made from another source")
+  if meta.get("layout") != _LAYOUT:
+    raise ValueError("it was made by another version of this package")
   return meta
 
 
@@ -140,9 +144,9 @@ def _checksum(meta: dict) -> str:
   return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
-def _rebuild(entry: pathlib.Path, error: Exception) -> None:
+def _rebuild(entry: pathlib.Path, reason: object) -> None:
   warnings.warn(
-    f"The cache of decoded images in {entry} is unusable ({error}); it is"
+    f"The cache of decoded images in {entry} is unusable ({reason}); it is"
     " made again.",
     RuntimeWarning,
     stacklevel=4,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
+import hashlib
 import os
 
 import numpy as np
 
 from rethinking.data import cache as cache_lib
-from rethinking.data import digits, prepared
+from rethinking.data import digits, prepared, records
 from rethinking.errors import UserError
 
 NAMES = ("digits", *prepared.SPECS)
@@ -93,11 +95,15 @@ def load(
 
     folder = preparation.prepare(name, root)
   source = prepared.describe(name, split, folder)
-  fingerprint = prepared.fingerprint(source)
-  key = f"{name}-{source.version}-{split}-{fingerprint[:16]}"
-  arrays = cache_lib.load(key, fingerprint) if cache else None
+  place = hashlib.sha256(os.fsencode(folder)).hexdigest()
+  key = f"{name}-{source.version}-{split}-{place[:16]}"
+  with concurrent.futures.ThreadPoolExecutor(1) as pool:
+    # The source and its cache are read whole, side by side.
+    pending = pool.submit(prepared.fingerprint, source)
+    arrays = cache_lib.load(key, pending.result) if cache else None
+    fingerprint = pending.result()
   if arrays is None:
-    arrays = prepared.read(source)
+    arrays = records.read(source)
     if cache:
       cache_lib.store(key, fingerprint, arrays)
   return Dataset(

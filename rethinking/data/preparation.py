@@ -90,6 +90,12 @@ def _download_and_prepare(name: str, root: pathlib.Path) -> None:
     tfds.download.DownloadError,
   ) as error:
     raise _unreachable(name, needed, root, error) from error
+  except RuntimeError as error:  # What array_record's writer raises.
+    raise UserError(
+      f"Cannot prepare {name} in {root} ({' '.join(str(error).split())});"
+      " make room there, or name another folder with data_dir or"
+      " TFDS_DATA_DIR."
+    ) from error
 
 
 def _at_hand(builder: object, url: str, root: pathlib.Path) -> bool:

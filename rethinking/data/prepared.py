@@ -1,18 +1,13 @@
-"""Reads datasets that TFDS has prepared as array_record files."""
+"""Finds and describes datasets that TFDS has prepared as array_record."""
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
-import functools
 import hashlib
 import json
 import os
 import pathlib
 import re
-from collections.abc import Sequence
-
-import numpy as np
 
 from rethinking.errors import UserError
 
@@ -44,8 +39,6 @@ _TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 _INFO = "dataset_info.json"
 _LABELS = "label.labels.txt"
 _LARGEST_TEXT = 2**20  # Bytes; the real files hold a few thousand.
-_SIGNATURES = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG"}
-_CHUNK = 2500  # Examples decoded by one task of the thread pool.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,23 +64,6 @@ class Source:
   examples: int
   class_names: tuple[str, ...]
   spec: Spec
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Arrays:
-  """A decoded split in ascending order of id.
-
-  Attributes:
-    images: uint8 `[N, H, W, C]`.
-    labels: int32 `[N]`.
-    ids: uint32 `[N]`.
-    encoding: how the images were stored: "PNG", "JPEG" or "mixed".
-  """
-
-  images: np.ndarray
-  labels: np.ndarray
-  ids: np.ndarray
-  encoding: str
 
 
 def root(data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
@@ -178,7 +154,7 @@ def describe(name: str, split: str, folder: pathlib.Path) -> Source:
     if not 0 < sum(lengths) < 2**31 or min(lengths) < 0:
       raise ValueError(f"impossible shard lengths {lengths}")
   except (KeyError, TypeError, ValueError) as error:
-    raise _damaged(name, folder, f"{_INFO}: {error!r}") from error
+    raise damaged(name, folder, f"{_INFO}: {error!r}") from error
   count = len(lengths)
   files = tuple(
     folder / f"{name}-{split}.{_FORMAT}-{i:05d}-of-{count:05d}"
@@ -186,7 +162,7 @@ def describe(name: str, split: str, folder: pathlib.Path) -> Source:
   )
   for file in files:
     if not file.is_file():
-      raise _damaged(name, folder, f"{file.name} is missing")
+      raise damaged(name, folder, f"{file.name} is missing")
   return Source(
     name=name,
     version=folder.name,
@@ -212,119 +188,8 @@ def fingerprint(source: Source) -> str:
       with file.open("rb") as opened:
         digest.update(hashlib.file_digest(opened, "sha256").digest())
   except OSError as error:
-    raise _damaged(source.name, source.folder, str(error)) from error
+    raise damaged(source.name, source.folder, str(error)) from error
   return digest.hexdigest()
-
-
-def read(source: Source) -> Arrays:
-  """Reads and decodes a prepared split.
-
-  Args:
-    source: what `describe` returned.
-
-  Returns:
-    The examples in ascending order of id.
-
-  Raises:
-    UserError: if a record is damaged or isn't what the dataset should hold.
-  """
-  records = _records(source)
-  if len(records) != source.examples:
-    raise _damaged(
-      source.name,
-      source.folder,
-      f"{len(records)} of {source.examples} {source.split} examples",
-    )
-  count = len(records)
-  images = np.empty((count, *source.spec.shape), np.uint8)
-  labels = np.empty(count, np.int32)
-  ids = np.arange(count, dtype=np.uint32)
-  decode = functools.partial(_decode, source, records, images, labels, ids)
-  starts = range(0, count, _CHUNK)
-  with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-    encodings = set().union(*pool.map(decode, starts))
-  order = np.argsort(ids, kind="stable")
-  ids = ids[order]
-  if np.any(ids[1:] == ids[:-1]):
-    raise _damaged(source.name, source.folder, "two examples share an id")
-  if source.spec.numbered:
-    images, labels = images[order], labels[order]
-  encoding = encodings.pop() if len(encodings) == 1 else "mixed"
-  return Arrays(images=images, labels=labels, ids=ids, encoding=encoding)
-
-
-def _records(source: Source) -> Sequence[bytes]:
-  """The serialized examples of a split, in the order they are stored."""
-  # Imported late: TFDS takes a second, and a valid cache doesn't need it.
-  import tensorflow_datasets as tfds
-
-  try:
-    builder = tfds.builder_from_directory(source.folder)
-    # TFDS's own deserialization takes 50 microseconds an example, five times
-    # as long as parsing the same bytes here.
-    examples = builder.as_data_source(
-      split=source.split,
-      deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES,
-    )
-    return examples.__getitems__(range(len(examples)))
-  except (OSError, RuntimeError, ValueError, LookupError) as error:
-    raise _damaged(source.name, source.folder, str(error)) from error
-
-
-def _decode(
-  source: Source,
-  records: Sequence[bytes],
-  images: np.ndarray,
-  labels: np.ndarray,
-  ids: np.ndarray,
-  start: int,
-) -> set[str]:
-  """Decodes one chunk into the given arrays; returns the encodings seen."""
-  import cv2
-  from google.protobuf import message
-  from tensorflow_datasets.proto import tf_example_pb2
-
-  shape, prefix = source.spec.shape, f"{source.split}_"
-  encodings = set()
-  for i in range(start, min(start + _CHUNK, len(records))):
-    try:
-      feature = tf_example_pb2.Example.FromString(records[i]).features.feature
-      (encoded,) = feature["image"].bytes_list.value
-      (label,) = feature["label"].int64_list.value
-      if source.spec.numbered:
-        (text,) = feature["id"].bytes_list.value
-        ids[i] = int(text.decode("ascii").removeprefix(prefix))
-      pixels = cv2.imdecode(
-        np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED
-      )
-    except (
-      message.DecodeError,
-      ValueError,
-      OverflowError,
-      cv2.error,
-    ) as error:
-      raise _damaged(
-        source.name, source.folder, f"{source.split} record {i}: {error}"
-      ) from error
-    if (
-      pixels is None
-      or pixels.dtype != np.uint8
-      or pixels.shape != (shape if shape[-1] > 1 else shape[:2])
-      or not 0 <= label < source.spec.num_classes
-    ):
-      raise _damaged(
-        source.name,
-        source.folder,
-        f"{source.split} record {i} isn't a labelled image of shape {shape}",
-      )
-    if shape[-1] == 3:
-      pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-    images[i] = pixels.reshape(shape)
-    labels[i] = label
-    encodings.add(
-      next((e for s, e in _SIGNATURES.items() if encoded.startswith(s)), "?")
-    )
-  return encodings
 
 
 def _info(name: str, folder: pathlib.Path) -> dict:
@@ -332,9 +197,9 @@ def _info(name: str, folder: pathlib.Path) -> dict:
   try:
     info = json.loads(_text(folder / _INFO))
   except (OSError, ValueError, RecursionError) as error:
-    raise _damaged(name, folder, f"{_INFO}: {error}") from error
+    raise damaged(name, folder, f"{_INFO}: {error}") from error
   if not isinstance(info, dict):
-    raise _damaged(name, folder, f"{_INFO} isn't a JSON object")
+    raise damaged(name, folder, f"{_INFO} isn't a JSON object")
   return info
 
 
@@ -347,9 +212,9 @@ def _class_names(
   except FileNotFoundError:
     return tuple(str(label) for label in range(num_classes))
   except (OSError, ValueError) as error:
-    raise _damaged(name, folder, f"{_LABELS}: {error}") from error
+    raise damaged(name, folder, f"{_LABELS}: {error}") from error
   if len(names) != num_classes:
-    raise _damaged(name, folder, f"{_LABELS} holds {len(names)} names")
+    raise damaged(name, folder, f"{_LABELS} holds {len(names)} names")
   return names
 
 
@@ -362,9 +227,16 @@ def _text(path: pathlib.Path) -> str:
   return content.decode()
 
 
-def _damaged(name: str, folder: pathlib.Path, reason: str) -> UserError:
+def damaged(name: str, folder: pathlib.Path, reason: str) -> UserError:
+  """Returns the error for prepared data that cannot be used.
+
+  Args:
+    name: a key of `SPECS`.
+    folder: the folder of the prepared version.
+    reason: what is wrong with it.
+  """
   return UserError(
-    f"The prepared {name} in {folder} is damaged ({reason}); delete that"
+    f"The prepared {name} in {folder} is damaged ({' '.join(reason.split())}); delete that"
     f" folder and run `python -m rethinking.data {name}"
     f" --data_dir={folder.parents[1]}`."
   )

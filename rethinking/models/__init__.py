@@ -7,7 +7,7 @@ from types import MappingProxyType
 import jax.numpy as jnp
 from flax import linen as nn
 
-from rethinking.models import alexnet, digits, inception, layers, mlp, seed
+from rethinking.models import alexnet, digits, inception, linear, mlp, seed
 from rethinking.models import wide_resnet as resnet
 
 _BUILDERS: Mapping[str, tuple[Callable[..., nn.Module], str]] = {
@@ -58,7 +58,7 @@ def create(
   arch: str,
   num_classes: int = 10,
   dropout: float | None = None,
-  dtype: layers.DTypeLike = jnp.float32,
+  dtype: linear.DTypeLike = jnp.float32,
   axis_name: str | None = None,
 ) -> nn.Module:
   """Builds an architecture by name.

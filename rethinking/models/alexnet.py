@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from rethinking.models import layers
+from rethinking.models import layers, linear, normalization
 
 
 class SmallAlexNet(nn.Module):
@@ -21,7 +21,7 @@ class SmallAlexNet(nn.Module):
 
   num_classes: int
   dropout: float | None = None
-  dtype: layers.DTypeLike = jnp.float32
+  dtype: linear.DTypeLike = jnp.float32
   axis_name: str | None = None
 
   @nn.compact
@@ -38,7 +38,7 @@ class SmallAlexNet(nn.Module):
     for index in range(2):
       x = layers.Conv(64, 5, dtype=self.dtype, name=f"conv{index}")(x)
       x = layers.max_pool(nn.relu(x), 3, 2)
-      x = layers.local_response_norm(x)
+      x = normalization.local_response_norm(x)
     x = layers.flatten(x)
     for index, width in enumerate((384, 192)):
       x = layers.Dense(width, dtype=self.dtype, name=f"hidden{index}")(x)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from rethinking.models import layers
+from rethinking.models import layers, linear
 
 
 class DigitsCNN(nn.Module):
@@ -19,7 +19,7 @@ class DigitsCNN(nn.Module):
 
   num_classes: int
   dropout: float | None = None
-  dtype: layers.DTypeLike = jnp.float32
+  dtype: linear.DTypeLike = jnp.float32
   axis_name: str | None = None
 
   @nn.compact

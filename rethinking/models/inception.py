@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from rethinking.models import layers
+from rethinking.models import layers, linear, normalization
 
 
 class ConvModule(nn.Module):
@@ -25,7 +25,7 @@ class ConvModule(nn.Module):
   kernel_size: int
   stride: int = 1
   batch_norm: bool = True
-  dtype: layers.DTypeLike = jnp.float32
+  dtype: linear.DTypeLike = jnp.float32
   axis_name: str | None = None
 
   @nn.compact
@@ -39,7 +39,7 @@ class ConvModule(nn.Module):
       name="conv",
     )(x)
     if self.batch_norm:
-      x = layers.BatchNorm(
+      x = normalization.BatchNorm(
         use_affine=False,
         axis_name=self.axis_name,
         dtype=self.dtype,
@@ -64,7 +64,7 @@ class SmallInception(nn.Module):
   num_classes: int
   batch_norm: bool = True
   dropout: float | None = None
-  dtype: layers.DTypeLike = jnp.float32
+  dtype: linear.DTypeLike = jnp.float32
   axis_name: str | None = None
 
   @nn.compact

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from rethinking.models import layers
+from rethinking.models import layers, linear, normalization
 
 # Keras draws its kernels so, and keeps its running statistics so.
 glorot_uniform = nn.initializers.glorot_uniform()
@@ -23,7 +23,7 @@ class SeedCifarCNN(nn.Module):
 
   num_classes: int
   dropout: float | None = None
-  dtype: layers.DTypeLike = jnp.float32
+  dtype: linear.DTypeLike = jnp.float32
   axis_name: str | None = None
 
   @nn.compact
@@ -48,7 +48,7 @@ class SeedCifarCNN(nn.Module):
           kernel_init=glorot_uniform,
           name=f"conv{block}_{index}",
         )(x)
-        x = layers.BatchNorm(
+        x = normalization.BatchNorm(
           momentum=KERAS_MOMENTUM,
           epsilon=KERAS_EPSILON,
           axis_name=self.axis_name,
@@ -77,7 +77,7 @@ class SeedMnistCNN(nn.Module):
 
   num_classes: int
   dropout: float | None = None
-  dtype: layers.DTypeLike = jnp.float32
+  dtype: linear.DTypeLike = jnp.float32
   axis_name: str | None = None
 
   @nn.compact

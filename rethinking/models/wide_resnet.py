@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from rethinking.models import layers
+from rethinking.models import layers, linear, normalization
 
 
 class WideResNet(nn.Module):
@@ -27,7 +27,7 @@ class WideResNet(nn.Module):
   depth: int = 28
   widen: int = 1
   dropout: float | None = None
-  dtype: layers.DTypeLike = jnp.float32
+  dtype: linear.DTypeLike = jnp.float32
   axis_name: str | None = None
 
   @nn.compact
@@ -42,7 +42,7 @@ class WideResNet(nn.Module):
     (rate,) = layers.rates(self.dropout, (0.0,))
     conv = functools.partial(layers.Conv, use_bias=False, dtype=self.dtype)
     norm = functools.partial(
-      layers.BatchNorm, axis_name=self.axis_name, dtype=self.dtype
+      normalization.BatchNorm, axis_name=self.axis_name, dtype=self.dtype
     )
 
     def block(x, features, stride, name):

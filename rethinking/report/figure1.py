@@ -161,7 +161,7 @@ def time_to_fit(
   axis.set_ylabel("time to fit, relative to true labels")
   # Room for an arrow over the highest point.
   axis.set_ylim(0, 1.12 * axis.get_ylim()[1])
-  axis.legend(fontsize=8, loc="upper left")
+  axis.legend(fontsize=8, loc="best")
   notes.insert(
     0,
     "Thin bars: from the last evaluation that did not fit to the first that "

@@ -95,7 +95,7 @@ def expressivity(dataset: str) -> ConfigDict:
   """
   c = _common("expressivity", dataset)
   c.arch = "mlp_1x512"  # The trained model to stand beside.
-  c.epochs = 60 if dataset == "digits" else 30  # Of its training.
+  c.epochs = 300 if dataset == "digits" else 30  # Of its training.
   c.batch_size = 128  # Examples a step of its training.
   c.learning_rate = 1e-3  # Of its training: Adam with a cosine schedule.
   c.eval_batch_size = 500  # Examples a dispatch; changes no number.

@@ -21,9 +21,9 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as training_config
-from rethinking import train, writers
+from rethinking import problem, train, writers
 from rethinking.theory import config as config_lib
-from rethinking.theory import pictures, tables, theorem
+from rethinking.theory import folder, pictures, tables, theorem
 from rethinking.theory import task as task_lib
 
 _COLUMNS = {
@@ -82,11 +82,23 @@ def run(
   task = task_lib.load(config)
   given = np.asarray(task.train.labels)
   rows = task_lib.distinct(task.train.images, [given], task.train.ids)
-  finished = train.open_workdir(workdir, config)
-  if finished is not None:
-    return finished
-  workdir.mkdir(parents=True, exist_ok=True)
-  writers.write_json(workdir / "config.json", config.to_dict())
+  return folder.run_once(
+    config,
+    workdir,
+    lambda: _run(config, workdir, task, rows, began, quiet),
+    quiet=quiet,
+  )
+
+
+def _run(
+  config: ConfigDict,
+  workdir: epath.Path,
+  task: problem.Problem,
+  rows: np.ndarray,
+  began: float,
+  quiet: bool,
+) -> dict[str, Any]:
+  """Builds, trains and compares; returns the summary."""
   writers.write_json(workdir / "corruption.json", task.report)
 
   built, curve = _construct(config, task, rows)
@@ -113,18 +125,16 @@ def run(
     pictures.theorem(*curve, workdir, title)
   if not quiet:
     print(tables.markdown(compared, _COLUMNS), end="")
-  summary = {
+  return {
     **built,
     "flip_rate": float(task.report["flip_rate"]),
-    "repeats_left_out": len(given) - len(rows),
+    "repeats_left_out": len(task.train.ids) - len(rows),
     "mlp_train_accuracy": mlp["train_accuracy"],
     "mlp_test_accuracy": mlp["test_accuracy"],
     "mlp_weights": mlp["num_parameters"],
     "wall_seconds": time.monotonic() - began,
     "data_source": task.source,
   }
-  writers.write_json(workdir / "summary.json", summary)
-  return summary
 
 
 def _mlp_config(config: ConfigDict) -> ConfigDict:

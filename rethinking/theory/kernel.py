@@ -15,6 +15,7 @@ Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), section 5 and table 3.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import pathlib
 import tempfile
 import time
@@ -26,90 +27,21 @@ import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
-from rethinking import train, writers
-from rethinking.errors import UserError
+from rethinking import problem, writers
 from rethinking.theory import config as config_lib
 from rethinking.theory import features as features_lib
-from rethinking.theory import gram, memory, pictures, solvers, tables
+from rethinking.theory import (
+  folder,
+  gabor,
+  gram,
+  memory,
+  pictures,
+  random_conv,
+  solvers,
+  spectral,
+  tables,
+)
 from rethinking.theory import task as task_lib
-
-# Python, JAX and what they hold before any matrix exists.
-_BASE_BYTES = 0.7e9
-
-
-class TooLargeError(UserError):
-  """The matrix does not fit the memory there is."""
-
-
-def memory_bytes(
-  n: int,
-  m: int,
-  *,
-  width: int,
-  tile: int,
-  itemsize: int,
-  summed: bool,
-  columns: int,
-  pixels: int,
-) -> float:
-  """Estimates the peak resident size of a fit by tiles.
-
-  Args:
-    n: train examples.
-    m: test examples.
-    width: columns of the features held at once.
-    tile: rows per tile.
-    itemsize: bytes per entry of the matrix.
-    summed: whether the features come in blocks, which need the test rows of
-      the matrix held as well.
-    columns: of the targets.
-    pixels: bytes per image.
-
-  Returns:
-    Bytes: the lower tiles, features, images, scratch tiles and outputs.
-  """
-  tile = min(tile, n)
-  lower = itemsize * n * (n + tile) / 2
-  held = (n + m) * (width * (itemsize + (4 if itemsize > 4 else 0)) + pixels)
-  scratch = 6 * itemsize * tile * tile + 2 * itemsize * m * tile
-  outputs = 8 * columns * (4 * n + m)
-  rows = itemsize * n * m if summed else 0
-  return _BASE_BYTES + lower + held + scratch + outputs + rows
-
-
-def check_memory(n: int, available: float, **sizes: Any) -> float:
-  """Refuses a fit that the memory cannot hold, before it starts.
-
-  Args:
-    n: train examples.
-    available: bytes.
-    **sizes: the other arguments of `memory_bytes`.
-
-  Returns:
-    The estimate, bytes.
-
-  Raises:
-    TooLargeError: names the estimate and the largest n that fits.
-  """
-  estimate = memory_bytes(n, **sizes)
-  if estimate <= available:
-    return estimate
-  low, high = 0, n
-  while high - low > 1:
-    middle = (low + high) // 2
-    if memory_bytes(middle, **sizes) <= available:
-      low = middle
-    else:
-      high = middle
-  advice = (
-    f"the largest n that fits is {low}: set subset={low}"
-    if low >= 2
-    else "no n fits"
-  )
-  raise TooLargeError(
-    f"A kernel fit of n = {n} needs about {estimate / 1e9:.1f} GB, and"
-    f" {available / 1e9:.1f} GB may be used; {advice}, or give more memory_gb."
-  )
 
 
 def run(
@@ -117,8 +49,9 @@ def run(
 ) -> dict[str, Any]:
   """Fits every ridge to the labels of every noise level.
 
-  Leaves config.json, table.csv, table.md, kernel.png and .svg, and
-  summary.json in `workdir`; a finished workdir is not fitted again.
+  Leaves config.json, table.csv, table.md, ridge.png and noise.png where
+  there are several of them (.svg beside), and summary.json in `workdir`; a
+  finished workdir is not fitted again.
 
   Args:
     config: from `rethinking.theory.config.kernel`.
@@ -146,11 +79,11 @@ def run(
     rows = task_lib.distinct(task.train.images, labels, task.train.ids)
   images = task.train.images[rows]
   labels = [given[rows] for given in labels]
-  # Each level's classes, and the constant 1 for other encodings.
   one_hot = [np.eye(task.num_classes)[given] for given in labels]
   targets = np.concatenate([*one_hot, np.ones((len(rows), 1))], 1)
+  data = _Data(task, images, levels, labels, flips, targets)
   maps = _features(config, images)
-  estimate = check_memory(
+  estimate = memory.check(
     len(rows),
     memory.available_bytes()
     if config.memory_gb is None
@@ -163,28 +96,64 @@ def run(
     columns=targets.shape[1],
     pixels=int(np.prod(images.shape[1:])),
   )
-  finished = train.open_workdir(workdir, config)
-  if finished is not None:
-    return finished
-  workdir.mkdir(parents=True, exist_ok=True)
-  writers.write_json(workdir / "config.json", config.to_dict())
+  return folder.run_once(
+    config,
+    workdir,
+    lambda: _run(config, workdir, data, maps, estimate, began, quiet),
+    quiet=quiet,
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Data:
+  """The problem with the repeats left out.
+
+  Attributes:
+    task: as loaded.
+    images: uint8 `[n, H, W, C]`.
+    levels: noise levels.
+    labels: given labels `[n]` of each level.
+    flips: share of wrong labels of each level.
+    targets: `[n, levels K + 1]`: one-hot rows of each level, and the constant
+      1 that other encodings need.
+  """
+
+  task: problem.Problem
+  images: np.ndarray
+  levels: tuple[float, ...]
+  labels: list[np.ndarray]
+  flips: tuple[float, ...]
+  targets: np.ndarray
+
+
+def _run(
+  config: ConfigDict,
+  workdir: epath.Path,
+  data: _Data,
+  maps: features_lib.Features,
+  estimate: float,
+  began: float,
+  quiet: bool,
+) -> dict[str, Any]:
+  """Fits, measures and draws; returns the summary."""
+  task, images, labels = data.task, data.images, data.labels
   writers.write_json(workdir / "corruption.json", task.report)
   say = (lambda text: None) if quiet else print
   say(
-    f"{len(rows)} examples, {maps.width} features, {config.kernel} kernel:"
+    f"{len(images)} examples, {maps.width} features, {config.kernel} kernel:"
     f" about {estimate / 1e9:.1f} GB."
   )
   truth = np.asarray(task.test.labels)
   fits = []
   with contextlib.ExitStack() as stack:
     start = time.monotonic()
-    for gamma, fit in _fits(config, maps, images, task, targets, stack):
+    for gamma, fit in _fits(config, maps, data, stack):
       seconds = time.monotonic() - start
-      for k, level in enumerate(levels):
+      for k, level in enumerate(data.levels):
         fits.append(
           {
             "level": level,
-            "flip_rate": flips[k],
+            "flip_rate": data.flips[k],
             "gamma": gamma,
             **_measure(fit, k, labels[k], truth, task.num_classes),
             "seconds": seconds,
@@ -199,8 +168,8 @@ def run(
       start = time.monotonic()
   summary = {
     **fits[0],
-    "n": len(rows),
-    "repeats_left_out": len(task.train.ids) - len(rows),
+    "n": len(images),
+    "repeats_left_out": len(task.train.ids) - len(images),
     "num_test": len(task.test.ids),
     "kernel": config.kernel,
     "features": config.features,
@@ -224,7 +193,6 @@ def run(
   tables.write(workdir, percent, _COLUMNS)
   if config.plots:
     pictures.kernel(fits, workdir, f"{config.dataset} {config.kernel}")
-  writers.write_json(workdir / "summary.json", summary)
   return summary
 
 
@@ -243,7 +211,7 @@ _COLUMNS = {
 def _features(config: ConfigDict, images: np.ndarray) -> features_lib.Features:
   shape = images.shape[1:]
   if config.features == "gabor":
-    return features_lib.gabor(
+    return gabor.gabor(
       shape,
       scales=config.scales,
       orientations=config.orientations,
@@ -251,7 +219,7 @@ def _features(config: ConfigDict, images: np.ndarray) -> features_lib.Features:
       pool=config.pool,
     )
   if config.features == "random_conv":
-    return features_lib.random_conv(
+    return random_conv.random_conv(
       jax.random.key(config.seed, impl="threefry2x32"),
       images,
       filters=config.filters,
@@ -264,18 +232,21 @@ def _features(config: ConfigDict, images: np.ndarray) -> features_lib.Features:
 
 
 def _fits(
-  config, maps, images, task, targets, stack
+  config: ConfigDict,
+  maps: features_lib.Features,
+  data: _Data,
+  stack: contextlib.ExitStack,
 ) -> Iterator[tuple[float | None, solvers.Fit]]:
   """Each ridge's fit, by the factorisation that suits the problem."""
   dtype = np.dtype(config.precision)
+  images, targets, test = data.images, data.targets, data.task.test.images
   n, ridges, tile = len(images), config.ridges, config.tile
   if len(maps.widths) == 1:
     x, z = (
-      maps.block(0, part).astype(dtype, copy=False)
-      for part in (images, task.test.images)
+      maps.block(0, part).astype(dtype, copy=False) for part in (images, test)
     )
     if config.kernel == "linear" and maps.width < n:
-      for fit in solvers.by_primal(x, z, targets, ridges):
+      for fit in spectral.by_primal(x, z, targets, ridges):
         yield None, fit
       return
     source = gram.Held(x, z, config.kernel, config.gamma, tile)
@@ -284,15 +255,15 @@ def _fits(
     source = gram.Summed(
       maps,
       images,
-      task.test.images,
+      test,
       config.kernel,
       config.gamma,
       tile,
       file,
       dtype,
     )
-  if len(ridges) > 1 and n <= solvers.EIGEN_LIMIT:
-    for fit in solvers.by_eigen(source, targets, ridges, tile):
+  if len(ridges) > 1 and n <= spectral.EIGEN_LIMIT:
+    for fit in spectral.by_eigen(source, targets, ridges, tile):
       yield source.gamma, fit
     return
   on_device = config.solver == "device" or (

@@ -1,8 +1,89 @@
-"""What memory there is and what the process has used."""
+"""What memory a fit needs, what there is, and what was used."""
 
 import pathlib
 import resource
 import sys
+from typing import Any
+
+from rethinking.errors import UserError
+
+# Python, JAX and what they hold before any matrix exists.
+_BASE_BYTES = 0.7e9
+
+
+class TooLargeError(UserError):
+  """The matrix does not fit the memory there is."""
+
+
+def estimate_bytes(
+  n: int,
+  m: int,
+  *,
+  width: int,
+  tile: int,
+  itemsize: int,
+  summed: bool,
+  columns: int,
+  pixels: int,
+) -> float:
+  """Estimates the peak resident size of a fit by tiles.
+
+  Args:
+    n: train examples.
+    m: test examples.
+    width: columns of the features held at once.
+    tile: rows per tile.
+    itemsize: bytes per entry of the matrix.
+    summed: whether the features come in blocks, which need the test rows of
+      the matrix held as well.
+    columns: of the targets.
+    pixels: bytes per image.
+
+  Returns:
+    Bytes: the lower tiles, features, images, scratch tiles and outputs.
+  """
+  tile = min(tile, n)
+  lower = itemsize * n * (n + tile) / 2
+  held = (n + m) * (width * (itemsize + (4 if itemsize > 4 else 0)) + pixels)
+  scratch = 6 * itemsize * tile * tile + 2 * itemsize * m * tile
+  outputs = 8 * columns * (4 * n + m)
+  rows = itemsize * n * m if summed else 0
+  return _BASE_BYTES + lower + held + scratch + outputs + rows
+
+
+def check(n: int, available: float, **sizes: Any) -> float:
+  """Refuses a fit that the memory cannot hold, before it starts.
+
+  Args:
+    n: train examples.
+    available: bytes.
+    **sizes: the other arguments of `estimate_bytes`.
+
+  Returns:
+    The estimate, bytes.
+
+  Raises:
+    TooLargeError: names the estimate and the largest n that fits.
+  """
+  estimate = estimate_bytes(n, **sizes)
+  if estimate <= available:
+    return estimate
+  low, high = 0, n
+  while high - low > 1:
+    middle = (low + high) // 2
+    if estimate_bytes(middle, **sizes) <= available:
+      low = middle
+    else:
+      high = middle
+  advice = (
+    f"the largest n that fits is {low}: set subset={low}"
+    if low >= 2
+    else "no n fits"
+  )
+  raise TooLargeError(
+    f"A kernel fit of n = {n} needs about {estimate / 1e9:.1f} GB, and"
+    f" {available / 1e9:.1f} GB may be used; {advice}, or give more memory_gb."
+  )
 
 
 def _number(path: str) -> float:

@@ -113,10 +113,11 @@ def theorem(
     markersize=4,
     label="train examples",
   )
-  bottom.legend(fontsize=8, loc="upper right")
+  bottom.legend(fontsize=8, loc="upper right", ncols=2)
   bottom.set_ylabel("c(z), 25 samples")
-  for axis in (top, bottom):
-    axis.set_ylim(-0.6, labels.max() + 0.6)
+  top.set_ylim(-0.6, labels.max() + 0.6)
+  # Headroom for the legend.
+  bottom.set_ylim(-0.6, labels.max() + 2.2)
   bottom.set_xlabel("projection z = <a, x>")
   bottom.ticklabel_format(useOffset=False)
   figure.suptitle(title, fontsize=10)
@@ -133,7 +134,7 @@ def rademacher(
     folder: exists; rademacher.png and .svg go there.
     title: of the figure.
   """
-  figure, ((left, right),) = plots.figure(1, 2, (9, 3.6))
+  figure, ((left, right),) = plots.figure(1, 2, (10, 3.6))
   panels = ((left, "n", "step"), (right, "step", "n"))
   for axis, along, by in panels:
     for k, value in enumerate(sorted({row[by] for row in rows})):
@@ -159,9 +160,12 @@ def rademacher(
         alpha=0.2,
         linewidth=0,
       )
-    axis.set_xscale("log")
-    axis.set_ylim(-0.05, 1.05)
-    axis.legend(fontsize=8)
+    axis.set_ylim(-0.2, 1.05)
+    axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+  left.set_xscale("log")
+  # Linear up to the first reading after step 0, which a log scale lacks.
+  first = min((row["step"] for row in rows if row["step"]), default=1)
+  right.set_xscale("symlog", linthresh=first)
   left.set_xlabel("examples n")
   right.set_xlabel("training steps")
   left.set_ylabel("correlation with random signs")

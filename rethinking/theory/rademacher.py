@@ -29,10 +29,10 @@ import scipy.stats
 from etils import epath
 from ml_collections import ConfigDict
 
-from rethinking import models, train, writers
+from rethinking import models, problem, train
 from rethinking import step as step_lib
 from rethinking.theory import config as config_lib
-from rethinking.theory import pictures, tables
+from rethinking.theory import folder, pictures, tables
 from rethinking.theory import task as task_lib
 
 _COLUMNS = {
@@ -72,11 +72,22 @@ def run(
   workdir = epath.Path(workdir)
   task = task_lib.load(config)
   config_lib.check_sizes(config, len(task.train.ids))
-  finished = train.open_workdir(workdir, config)
-  if finished is not None:
-    return finished
-  workdir.mkdir(parents=True, exist_ok=True)
-  writers.write_json(workdir / "config.json", config.to_dict())
+  return folder.run_once(
+    config,
+    workdir,
+    lambda: _run(config, workdir, task, began, quiet),
+    quiet=quiet,
+  )
+
+
+def _run(
+  config: ConfigDict,
+  workdir: epath.Path,
+  task: problem.Problem,
+  began: float,
+  quiet: bool,
+) -> dict[str, Any]:
+  """Trains, correlates and draws; returns the summary."""
   rows = []
   for n in sorted(config.sizes):
     start = time.monotonic()
@@ -119,7 +130,6 @@ def run(
       f" complexity, {config.draws} draws"
     )
     pictures.rademacher(rows, workdir, title)
-  writers.write_json(workdir / "summary.json", summary)
   return summary
 
 

@@ -1,6 +1,6 @@
-"""Minimum-norm and ridge fits, each by the factorisation that suits it.
+"""Minimum-norm and ridge fits by Cholesky, on the CPU or an accelerator.
 
-All of them find the f of smallest norm in the kernel's space that minimises
+They find the f of smallest norm in the kernel's space that minimises
 `sum_i (f(x_i) - y_i)^2 + ridge |f|^2`; with ridge 0 and a positive definite
 kernel it passes through every target.
 """
@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
 
 from rethinking.theory import cholesky, gram
 
-# Above this an eigendecomposition, about 25 Cholesky factorisations, no longer
-# pays for a path over a handful of ridges.
-EIGEN_LIMIT = 3_000
 _TOLERANCE = 1e-2
 
 
@@ -77,7 +73,7 @@ def _apply_cross(source: gram.Gram, tile: int, alpha: np.ndarray) -> np.ndarray:
   )
 
 
-def _finish(
+def finish(
   alpha: np.ndarray,
   train: np.ndarray,
   test: np.ndarray,
@@ -87,6 +83,21 @@ def _finish(
   refinements: int,
   solver: str,
 ) -> Fit:
+  """Measures a solution.
+
+  Args:
+    alpha: coefficients `[n, c]`.
+    train: `K alpha`, `[n, c]`.
+    test: outputs at the test examples `[m, c]`.
+    targets: `[n, c]`.
+    ridge: the penalty.
+    condition: estimate for `K + ridge`.
+    refinements: steps taken.
+    solver: its name.
+
+  Returns:
+    The fit.
+  """
   residual = targets - train - ridge * alpha
   inner = alpha.T @ train
   return Fit(
@@ -179,123 +190,11 @@ def by_tiles(
   )
   test = _apply_cross(source, tile, alpha)
   clock.append(time.monotonic())
-  fit = _finish(alpha, train, test, targets, ridge, condition, taken, "tiles")
+  fit = finish(alpha, train, test, targets, ridge, condition, taken, "tiles")
   stages = ("build", "factor", "condition", "solve_and_predict")
   return dataclasses.replace(
     fit, seconds=dict(zip(stages, np.diff(clock).tolist(), strict=True))
   )
-
-
-def by_eigen(
-  source: gram.Gram, targets: np.ndarray, ridges: Sequence[float], tile: int
-) -> Iterator[Fit]:
-  """A whole path of ridges from one eigendecomposition in float64.
-
-  `alpha = Q (D + ridge)^-1 Q^T y` with `K = Q D Q^T`; 9 n^3 operations once,
-  then n^2 for each ridge.
-
-  Args:
-    source: the kernel matrix.
-    targets: float64 `[n, c]`.
-    ridges: each >= 0.
-    tile: rows per tile of the source.
-
-  Yields:
-    One fit for each ridge, in order.
-
-  Raises:
-    NotPositiveDefiniteError: an eigenvalue plus the ridge is not above
-      rounding.
-
-  Reference:
-    Golub, Van Loan (2013), "Matrix computations", section 6.1.4.
-  """
-  spans = cholesky.spans(source.n, tile)
-  matrix = np.empty((source.n, source.n))
-  cross = np.concatenate(
-    [source.cross(j) for j in range(len(spans))], 1
-  ).astype(np.float64)
-  dtype = None
-  for i, rows in enumerate(spans):
-    for j in range(i + 1):
-      block = source.tile(i, j)
-      dtype = block.dtype
-      matrix[rows, spans[j]] = block
-      matrix[spans[j], rows] = block.T
-  values, vectors = scipy.linalg.eigh(matrix)
-  floor = source.n * np.finfo(np.float64).eps * values[-1]
-  rotated = vectors.T @ targets
-  for ridge in ridges:
-    shifted = values + ridge
-    if shifted[0] <= floor:
-      raise cholesky.NotPositiveDefiniteError(
-        f"The kernel matrix is singular in {dtype} (smallest eigenvalue"
-        f" {values[0]:.1e}, largest {values[-1]:.1e}); set a ridge > 0 or a"
-        " larger gamma."
-      )
-    alpha = vectors @ (rotated / shifted[:, None])
-    yield _finish(
-      alpha,
-      matrix @ alpha,
-      cross @ alpha,
-      targets,
-      ridge,
-      float(shifted[-1] / shifted[0]),
-      0,
-      "eigen",
-    )
-
-
-def by_primal(
-  train: np.ndarray,
-  test: np.ndarray,
-  targets: np.ndarray,
-  ridges: Sequence[float],
-) -> Iterator[Fit]:
-  """The linear kernel through its D weights: a path from one decomposition.
-
-  `w = Q (D + ridge)^-1 Q^T X^T y` with `X^T X = Q D Q^T` in float64. With ridge
-  0, directions of eigenvalue below `n eps` of the largest are left out: the
-  minimum-norm least-squares fit, which interpolates only if the rank is n.
-
-  Args:
-    train: features `[n, D]`.
-    test: features `[m, D]`.
-    targets: float64 `[n, c]`.
-    ridges: each >= 0.
-
-  Yields:
-    One fit for each ridge, in order. Its condition is over the directions
-    kept, its residual is that of the fit itself.
-
-  Reference:
-    Zhang, Bengio, Hardt, Recht, Vinyals (2017), section 5.
-  """
-  x = train.astype(np.float64)
-  z = test.astype(np.float64)
-  values, vectors = scipy.linalg.eigh(x.T @ x)
-  floor = max(x.shape) * np.finfo(np.float64).eps * values[-1]
-  kept = values > floor
-  rotated = vectors[:, kept].T @ (x.T @ targets)
-  for ridge in ridges:
-    shifted = values[kept] + ridge
-    weights = vectors[:, kept] @ (rotated / shifted[:, None])
-    outputs = x @ weights
-    residual = targets - outputs
-    yield Fit(
-      ridge=ridge,
-      train=outputs,
-      test=z @ weights,
-      inner=weights.T @ weights,
-      residual=float(np.abs(residual).max()),
-      relative_residual=float(
-        np.linalg.norm(residual) / np.linalg.norm(targets)
-      ),
-      condition=float(shifted.max() / shifted.min()),
-      refinements=0,
-      rank=int(kept.sum()),
-      solver="primal",
-    )
 
 
 def by_device(
@@ -362,7 +261,7 @@ def by_device(
       source, targets, ridge, tile, max_refinements, solve
     )
   test = _apply_cross(source, tile, alpha)
-  return _finish(alpha, train, test, targets, ridge, condition, taken, "device")
+  return finish(alpha, train, test, targets, ridge, condition, taken, "device")
 
 
 def _write(matrix, block, row, column):

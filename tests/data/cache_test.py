@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from rethinking.data import cache, prepared
+from rethinking.data import cache, records
 
 _SOURCE = "5" * 64
 
 
 def _arrays(count=4):
   rng = np.random.default_rng(0)
-  return prepared.Arrays(
+  return records.Arrays(
     images=rng.integers(0, 256, (count, 3, 3, 1), dtype=np.uint8),
     labels=rng.integers(0, 10, count, dtype=np.int32),
     ids=np.arange(count, dtype=np.uint32),
@@ -32,9 +32,9 @@ def _assert_equal(first, second):
 
 
 def test_what_is_stored_is_loaded_without_a_word():
-  assert cache.load("k", _SOURCE) is None
+  assert cache.load("k", lambda: _SOURCE) is None
   cache.store("k", _SOURCE, _arrays())
-  _assert_equal(cache.load("k", _SOURCE), _arrays())
+  _assert_equal(cache.load("k", lambda: _SOURCE), _arrays())
 
 
 def test_the_folder_follows_xdg(monkeypatch, tmp_path):
@@ -63,9 +63,9 @@ def test_any_damage_is_said_and_mended(data):
     del content[position:]
   path.write_bytes(content)
   with pytest.warns(RuntimeWarning, match="unusable"):
-    assert cache.load("k", _SOURCE) is None
+    assert cache.load("k", lambda: _SOURCE) is None
   cache.store("k", _SOURCE, _arrays())
-  _assert_equal(cache.load("k", _SOURCE), _arrays())
+  _assert_equal(cache.load("k", lambda: _SOURCE), _arrays())
 
 
 @pytest.mark.parametrize("name", ["images.npy", "labels.npy", "ids.npy"])
@@ -73,13 +73,13 @@ def test_a_missing_file_is_said(name):
   cache.store("k", _SOURCE, _arrays())
   (cache.folder() / "k" / name).unlink()
   with pytest.warns(RuntimeWarning, match=name):
-    assert cache.load("k", _SOURCE) is None
+    assert cache.load("k", lambda: _SOURCE) is None
 
 
 def test_the_cache_of_another_source_is_refused():
   cache.store("k", "6" * 64, _arrays())
   with pytest.warns(RuntimeWarning, match="another source"):
-    assert cache.load("k", _SOURCE) is None
+    assert cache.load("k", lambda: _SOURCE) is None
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", "", "null", '{"checksum": 1}'])
@@ -87,7 +87,7 @@ def test_a_meta_of_another_kind_is_refused(content):
   cache.store("k", _SOURCE, _arrays())
   (cache.folder() / "k/meta.json").write_text(content)
   with pytest.warns(RuntimeWarning, match="unusable"):
-    assert cache.load("k", _SOURCE) is None
+    assert cache.load("k", lambda: _SOURCE) is None
 
 
 def test_pickles_are_never_opened():
@@ -99,7 +99,14 @@ def test_pickles_are_never_opened():
   meta["checksum"] = cache._checksum(meta)
   (entry / "meta.json").write_text(json.dumps(meta))
   with pytest.warns(RuntimeWarning, match="allow_pickle=False"):
-    assert cache.load("k", _SOURCE) is None
+    assert cache.load("k", lambda: _SOURCE) is None
+
+
+def test_another_layout_is_refused(monkeypatch):
+  cache.store("k", _SOURCE, _arrays())
+  monkeypatch.setattr(cache, "_LAYOUT", cache._LAYOUT + 1)
+  with pytest.warns(RuntimeWarning, match="another version"):
+    assert cache.load("k", lambda: _SOURCE) is None
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(cache_home):
@@ -128,7 +135,7 @@ def test_a_full_disk_leaves_nothing_half_written():
     cache.store("k", _SOURCE, arrays)
   assert ["without a cache" in str(w.message) for w in caught] == [True]
   assert [p.name for p in (cache.folder() / "k").iterdir()] == ["lock"]
-  assert cache.load("k", _SOURCE) is None
+  assert cache.load("k", lambda: _SOURCE) is None
 
 
 def test_a_second_writer_leaves_it_to_the_first():

@@ -8,7 +8,7 @@ from flax import linen as nn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rethinking.models import layers
+from rethinking.models import layers, linear, normalization
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ def test_conv(side, kernel_size, stride, channels):
   x = normal(0, 2, side, side + 1, channels[0])
   kernel = normal(1, kernel_size, kernel_size, *channels)
   compare(
-    lambda x, k: layers.conv(x, k, stride),
+    lambda x, k: linear.conv(x, k, stride),
     lambda x, k: plain_conv(x, k, stride),
     x,
     kernel,
@@ -109,7 +109,7 @@ def plain_batch_norm(x, epsilon):
 
 @pytest.mark.parametrize("shape", [(6, 4, 4, 3), (16, 5)])
 def test_batch_norm_values_and_gradients(shape):
-  module = layers.BatchNorm(dtype=jnp.float64, epsilon=1e-3)
+  module = normalization.BatchNorm(dtype=jnp.float64, epsilon=1e-3)
   x = 3 * normal(0, *shape) + 2
   variables = module.init(jax.random.key(0), x, train=False)
   scale, offset = normal(1, shape[-1]), normal(2, shape[-1])
@@ -130,7 +130,9 @@ def test_batch_norm_values_and_gradients(shape):
 
 
 def test_batch_norm_running_statistics():
-  module = layers.BatchNorm(momentum=0.8, use_affine=False, dtype=jnp.float64)
+  module = normalization.BatchNorm(
+    momentum=0.8, use_affine=False, dtype=jnp.float64
+  )
   x = 3 * normal(0, 7, 2, 2, 3) + 2
   variables = module.init(jax.random.key(0), x, train=True)
   np.testing.assert_array_equal(variables["batch_stats"]["mean"], 0)
@@ -150,7 +152,7 @@ def test_batch_norm_over_devices():
   x, weight = normal(0, 8, 3, 3, 2), normal(1, 8, 3, 3, 2)
 
   def run(axis_name):
-    module = layers.BatchNorm(axis_name=axis_name, dtype=jnp.float64)
+    module = normalization.BatchNorm(axis_name=axis_name, dtype=jnp.float64)
     variables = module.init(jax.random.key(0), x, train=False)
 
     def loss(x, weight):
@@ -178,7 +180,7 @@ def test_batch_norm_over_devices():
 def test_batch_norm_in_float32_of_a_shifted_channel():
   """A mean a hundred times the spread costs no more than rounding."""
   x = normal(0, 64, 4, 4, 3) + 100
-  module = layers.BatchNorm(use_affine=False)
+  module = normalization.BatchNorm(use_affine=False)
   variables = module.init(jax.random.key(0), x, train=False)
   y, _ = module.apply(
     variables, x.astype(jnp.float32), train=True, mutable=["batch_stats"]
@@ -195,7 +197,7 @@ def test_local_response_norm(channels, radius):
     return x / (2.0 + 0.1 * total) ** 0.75
 
   compare(
-    lambda x: layers.local_response_norm(
+    lambda x: normalization.local_response_norm(
       x, radius=radius, bias=2.0, alpha=0.1, beta=0.75
     ),
     plain,
@@ -209,7 +211,7 @@ def test_local_response_norm_of_another_exponent():
     jnp.abs(jnp.subtract.outer(jnp.arange(8), jnp.arange(8))) <= 4
   ).astype(x.dtype)
   np.testing.assert_allclose(
-    layers.local_response_norm(x, beta=0.5), x / jnp.sqrt(total)
+    normalization.local_response_norm(x, beta=0.5), x / jnp.sqrt(total)
   )
 
 

@@ -10,7 +10,7 @@ from rethinking.theory import config, expressivity, task
 
 def test_digits_with_random_labels(tmp_path):
   c = config.expressivity("digits")
-  c.label_noise, c.p, c.epochs = "uniform", 1.0, 2
+  c.label_noise, c.p, c.epochs, c.batch_size = "uniform", 1.0, 1, 512
   summary = expressivity.run(c, tmp_path, quiet=True)
   assert summary["train_accuracy"] == 1.0
   assert summary["weights"] == 2 * 1437 + 64

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rethinking import errors
-from rethinking.theory import cholesky, config, kernel, task
+from rethinking.theory import cholesky, config, kernel, memory, task
 
 _FIGURES = [f"{n}.{e}" for n in ("noise", "ridge") for e in ("png", "svg")]
 
@@ -113,7 +113,7 @@ def test_norm_of_signed_targets(tmp_path):
 
 
 def test_too_large_is_refused_with_the_largest_that_fits(tmp_path):
-  with pytest.raises(kernel.TooLargeError, match=r"n = 1437 .*about") as found:
+  with pytest.raises(memory.TooLargeError, match=r"n = 1437 .*about") as found:
     kernel.run(_config(memory_gb=0.715), tmp_path / "a", quiet=True)
   assert not (tmp_path / "a").exists()
   largest = int(str(found.value).split("subset=")[1].split(",")[0])
@@ -122,14 +122,14 @@ def test_too_large_is_refused_with_the_largest_that_fits(tmp_path):
     _config(memory_gb=0.715, subset=largest), tmp_path / "b", quiet=True
   )
   assert summary["n"] == largest
-  with pytest.raises(kernel.TooLargeError):
+  with pytest.raises(memory.TooLargeError):
     kernel.run(
       _config(memory_gb=0.715, subset=largest + 1), tmp_path / "c", quiet=True
     )
 
 
 def test_estimate_of_mnist_is_near_what_it_took():
-  estimate = kernel.memory_bytes(
+  estimate = memory.estimate_bytes(
     60_000,
     m=10_000,
     width=784,

@@ -10,9 +10,7 @@ from rethinking.theory import config, rademacher, task
 
 def _config(**fields):
   c = config.rademacher("digits")
-  c.update(
-    {"draws": 3, "sizes": (20, 60), "steps": 60, "eval_steps": (0, 10, 60)}
-  )
+  c.update({"draws": 3, "sizes": (20,), "steps": 40, "eval_steps": (0, 40)})
   c.update(fields)
   return c
 
@@ -39,14 +37,11 @@ def test_interval_is_student_s():
 def test_digits(tmp_path):
   summary = rademacher.run(_config(), tmp_path, quiet=True)
   rows = summary["estimates"]
-  assert [(r["n"], r["step"]) for r in rows] == [
-    (n, s) for n in (20, 60) for s in (0, 10, 60)
-  ]
+  assert [(r["n"], r["step"]) for r in rows] == [(20, 0), (20, 40)]
   for row in rows:
     assert -1 <= row["low"] <= row["correlation"] <= row["high"] <= 1
     assert len(row["draws"]) == 3
-  by = {(r["n"], r["step"]): r["correlation"] for r in rows}
-  assert by[20, 60] == 1.0 and by[60, 60] > by[60, 10] > by[60, 0]
+  assert rows[1]["correlation"] == 1.0 > rows[0]["correlation"]
   assert summary["is_lower_bound"]
   assert summary["train_accuracy"] == (1 + summary["correlation"]) / 2
   assert "lower bound" in (tmp_path / "table.md").read_text()
@@ -56,16 +51,16 @@ def test_digits(tmp_path):
 
 def test_draws_trained_at_once_are_those_trained_alone():
   resolved = config.resolve(_config())
-  data = step.Data(*(part[:30] for part in task.load(resolved).train))
-  signs = rademacher.draw_signs(0, 3, 30)
+  data = step.Data(*(part[:20] for part in task.load(resolved).train))
+  signs = rademacher.draw_signs(0, 3, 20)
   together = rademacher.correlations(resolved, data, signs)
   alone = rademacher.correlations(
     config.resolve(_config(vectorise=False)), data, signs
   )
-  assert list(together) == [0, 10, 60]
+  assert list(together) == [0, 40]
   for at in together:
-    np.testing.assert_allclose(together[at], alone[at], atol=0.07)
-  np.testing.assert_array_equal(together[60], 1)
+    np.testing.assert_allclose(together[at], alone[at], atol=0.11)
+  np.testing.assert_array_equal(together[40], 1)
 
 
 def test_a_convolutional_learner(tmp_path):

@@ -1,0 +1,176 @@
+"""Random convolutional features: whitened random patches as filters."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rethinking import errors
+from rethinking.theory.features import Features, in_batches
+
+# Patches that the whitening is estimated from.
+_PATCHES = 100_000
+
+
+def _patches(images: jax.Array, side: int, stride: int) -> jax.Array:
+  """All patches: `[N, H, W, C]` to `[N, h, w, side side C]`."""
+  height = images.shape[1] - side + 1
+  width = images.shape[2] - side + 1
+  return jnp.concatenate(
+    [
+      images[:, i : i + height : stride, j : j + width : stride]
+      for i in range(side)
+      for j in range(side)
+    ],
+    -1,
+  )
+
+
+def _normalise(patches: jax.Array) -> jax.Array:
+  """Contrast normalisation with Coates and Ng's constant, 10 of 255^2."""
+  centred = patches - patches.mean(-1, keepdims=True)
+  variance = jnp.mean(centred**2, -1, keepdims=True)
+  return centred / jnp.sqrt(variance + 10 / 255**2)
+
+
+def random_filters(
+  key: jax.Array, images: np.ndarray, *, filters: int, side: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Whitening of patches, and filters that are random whitened patches.
+
+  Args:
+    key: typed key; the same key gives the same first filters for any count.
+    images: uint8 `[N, H, W, C]`.
+    filters: number of filters, >= 1.
+    side: patch side, pixels.
+
+  Returns:
+    Projection float32 `[side side C, filters]`, to apply to contrast-
+    normalised patches, and the patches' mean response `[filters]`.
+
+  Reference:
+    Coates, Ng (2012), "Learning feature representations with k-means",
+    section 2; Saxe et al. (2011), "On random weights and unsupervised feature
+    learning", section 2.
+  """
+  n, height, width, _ = images.shape
+
+  def draw(purpose: int, count: int) -> np.ndarray:
+    k = jax.random.fold_in(key, purpose)
+    bits = jax.random.bits(k, (3, max(count, _PATCHES)))
+    limits = np.array([n, height - side + 1, width - side + 1])
+    at = (np.asarray(bits) % limits[:, None].astype(np.uint32)).astype(int)
+    at = at[:, :count]
+    offsets = np.arange(side)
+    cut = images[
+      at[0][:, None, None],
+      (at[1][:, None] + offsets)[:, :, None],
+      (at[2][:, None] + offsets)[:, None, :],
+    ]
+    flat = cut.reshape(count, -1).astype(np.float32) / np.float32(255)
+    return np.asarray(_normalise(jnp.asarray(flat)), np.float64)
+
+  sample = draw(0, _PATCHES)
+  mean = sample.mean(0)
+  values, vectors = np.linalg.eigh(np.cov(sample, rowvar=False))
+  # Directions that hardly vary hold compression noise: damp, do not amplify.
+  whitening = (vectors / np.sqrt(np.maximum(values, 0) + 0.1)) @ vectors.T
+  chosen = (draw(1, filters) - mean) @ whitening
+  chosen /= np.maximum(np.linalg.norm(chosen, axis=1, keepdims=True), 1e-12)
+  projection = whitening @ chosen.T
+  return projection.astype(np.float32), (mean @ projection).astype(np.float32)
+
+
+@functools.partial(jax.jit, static_argnames=("side", "stride", "grid"))
+def _random_batch(
+  images: jax.Array,
+  projection: jax.Array,
+  offset: jax.Array,
+  threshold: jax.Array,
+  side: int,
+  stride: int,
+  grid: int,
+) -> jax.Array:
+  x = images.astype(jnp.float32) / 255
+  p = _normalise(_patches(x, side, stride))
+  response = jnp.matmul(p, projection, precision=jax.lax.Precision.HIGHEST)
+  response = response - offset[None, None, None]
+  height, width = response.shape[1:3]
+  rows = np.array_split(np.arange(height), grid)
+  columns = np.array_split(np.arange(width), grid)
+  parts = []
+  for r in rows:
+    for c in columns:
+      cell = response[:, r[0] : r[-1] + 1, c[0] : c[-1] + 1]
+      parts.append(jnp.maximum(cell - threshold, 0).mean((1, 2)))
+      parts.append(jnp.maximum(-cell - threshold, 0).mean((1, 2)))
+  return jnp.concatenate(parts, 1)
+
+
+def random_conv(
+  key: jax.Array,
+  images: np.ndarray,
+  *,
+  filters: int,
+  side: int,
+  stride: int,
+  grid: int,
+  threshold: float,
+  block_filters: int = 256,
+) -> Features:
+  """A convolution with random filters, rectified both ways and pooled.
+
+  For each filter w and each of grid x grid cells, the means over the cell of
+  `max(s - t, 0)` and `max(-s - t, 0)`, where s is the response of w to the
+  contrast-normalised, whitened patch at each position and t the threshold.
+
+  Args:
+    key: typed key of the filters.
+    images: the train set, uint8 `[N, H, W, C]`; the whitening is its own.
+    filters: number of filters, >= 1; each gives `2 grid^2` columns.
+    side: patch side, pixels.
+    stride: pixels between patches.
+    grid: pooling cells along each axis.
+    threshold: t, in units of a whitened patch's response to a unit filter.
+    block_filters: filters computed at a time.
+
+  Returns:
+    `ceil(filters / block_filters)` blocks.
+
+  Raises:
+    UserError: the patch does not fit the image.
+
+  Reference:
+    Coates, Ng (2012), section 3; Zhang et al. (2017), section 5, with 32,000
+    filters whose settings were not published.
+  """
+  if side > min(images.shape[1:3]):
+    raise errors.UserError(
+      f"patch is {side}, but the images are"
+      f" {images.shape[1]} x {images.shape[2]}; give at most"
+      f" {min(images.shape[1:3])}."
+    )
+  projection, offset = random_filters(key, images, filters=filters, side=side)
+  counts = tuple(
+    min(block_filters, filters - start)
+    for start in range(0, filters, block_filters)
+  )
+
+  def block(k: int, images: np.ndarray) -> np.ndarray:
+    cut = slice(k * block_filters, k * block_filters + counts[k])
+    weights = jnp.asarray(projection[:, cut])
+    shift = jnp.asarray(offset[cut])
+    level = jnp.float32(threshold)
+    return in_batches(
+      lambda part: _random_batch(
+        part, weights, shift, level, side, stride, grid
+      ),
+      images,
+      2 * grid * grid * counts[k],
+      64,
+    )
+
+  return Features(tuple(2 * grid * grid * c for c in counts), block)

@@ -1,0 +1,127 @@
+"""Whole paths of ridges from one eigendecomposition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import scipy.linalg
+
+from rethinking.theory import cholesky, gram
+from rethinking.theory.solvers import Fit, finish
+
+# Above this an eigendecomposition, about 25 Cholesky factorisations, no longer
+# pays for a path over a handful of ridges.
+EIGEN_LIMIT = 3_000
+
+
+def by_eigen(
+  source: gram.Gram, targets: np.ndarray, ridges: Sequence[float], tile: int
+) -> Iterator[Fit]:
+  """A whole path of ridges from one eigendecomposition in float64.
+
+  `alpha = Q (D + ridge)^-1 Q^T y` with `K = Q D Q^T`; 9 n^3 operations once,
+  then n^2 for each ridge.
+
+  Args:
+    source: the kernel matrix.
+    targets: float64 `[n, c]`.
+    ridges: each >= 0.
+    tile: rows per tile of the source.
+
+  Yields:
+    One fit for each ridge, in order.
+
+  Raises:
+    NotPositiveDefiniteError: an eigenvalue plus the ridge is not above
+      rounding.
+
+  Reference:
+    Golub, Van Loan (2013), "Matrix computations", section 6.1.4.
+  """
+  spans = cholesky.spans(source.n, tile)
+  matrix = np.empty((source.n, source.n))
+  cross = np.concatenate(
+    [source.cross(j) for j in range(len(spans))], 1
+  ).astype(np.float64)
+  dtype = None
+  for i, rows in enumerate(spans):
+    for j in range(i + 1):
+      block = source.tile(i, j)
+      dtype = block.dtype
+      matrix[rows, spans[j]] = block
+      matrix[spans[j], rows] = block.T
+  values, vectors = scipy.linalg.eigh(matrix)
+  floor = source.n * np.finfo(np.float64).eps * values[-1]
+  rotated = vectors.T @ targets
+  for ridge in ridges:
+    shifted = values + ridge
+    if shifted[0] <= floor:
+      raise cholesky.NotPositiveDefiniteError(
+        f"The kernel matrix is singular in {dtype} (smallest eigenvalue"
+        f" {values[0]:.1e}, largest {values[-1]:.1e}); set a ridge > 0 or a"
+        " larger gamma."
+      )
+    alpha = vectors @ (rotated / shifted[:, None])
+    yield finish(
+      alpha,
+      matrix @ alpha,
+      cross @ alpha,
+      targets,
+      ridge,
+      float(shifted[-1] / shifted[0]),
+      0,
+      "eigen",
+    )
+
+
+def by_primal(
+  train: np.ndarray,
+  test: np.ndarray,
+  targets: np.ndarray,
+  ridges: Sequence[float],
+) -> Iterator[Fit]:
+  """The linear kernel through its D weights: a path from one decomposition.
+
+  `w = Q (D + ridge)^-1 Q^T X^T y` with `X^T X = Q D Q^T` in float64. With ridge
+  0, directions of eigenvalue below `n eps` of the largest are left out: the
+  minimum-norm least-squares fit, which interpolates only if the rank is n.
+
+  Args:
+    train: features `[n, D]`.
+    test: features `[m, D]`.
+    targets: float64 `[n, c]`.
+    ridges: each >= 0.
+
+  Yields:
+    One fit for each ridge, in order. Its condition is over the directions
+    kept, its residual is that of the fit itself.
+
+  Reference:
+    Zhang, Bengio, Hardt, Recht, Vinyals (2017), section 5.
+  """
+  x = train.astype(np.float64)
+  z = test.astype(np.float64)
+  values, vectors = scipy.linalg.eigh(x.T @ x)
+  floor = max(x.shape) * np.finfo(np.float64).eps * values[-1]
+  kept = values > floor
+  rotated = vectors[:, kept].T @ (x.T @ targets)
+  for ridge in ridges:
+    shifted = values[kept] + ridge
+    weights = vectors[:, kept] @ (rotated / shifted[:, None])
+    outputs = x @ weights
+    residual = targets - outputs
+    yield Fit(
+      ridge=ridge,
+      train=outputs,
+      test=z @ weights,
+      inner=weights.T @ weights,
+      residual=float(np.abs(residual).max()),
+      relative_residual=float(
+        np.linalg.norm(residual) / np.linalg.norm(targets)
+      ),
+      condition=float(shifted.max() / shifted.min()),
+      refinements=0,
+      rank=int(kept.sum()),
+      solver="primal",
+    )
