@@ -105,30 +105,30 @@ def _shared(
 
 
 def _corrupt_chunk(corruption, key, images, ids, shared):
-  if corruption.name == "random_pixels":
+  name, level, value = corruption.name, None, None
+  if name == "random_pixels":
     return _random_pixels(key, images, ids)
-  return _chunk(key, images, ids, shared, corruption=corruption)
-
-
-@functools.partial(jax.jit, static_argnames="corruption")
-def _chunk(key, images, ids, shared, *, corruption):
-  name, level = corruption.name, corruption.level
-  keys = example_keys(key, ids)
-  if (
-    name == "shuffled_pixels"
-    or shared is not None
-    and (name == "partial_shuffle")
-  ):
-    return jax.vmap(ops.shuffle_pixels, (0, None))(images, shared)
-  if name == "partial_shuffle":
-    return jax.vmap(lambda k, x: ops.random_partial_shuffle(k, x, level))(
-      keys, images
-    )
+  # Only what shapes the program, so that other levels don't compile again.
   if name == "occlusion":
-    value = corruption.option("value")
+    level, value = corruption.level, corruption.option("value")
+  elif name == "partial_shuffle" and shared is None:
+    level = corruption.level
+  return _chunk(key, images, ids, shared, name=name, level=level, value=value)
+
+
+@functools.partial(jax.jit, static_argnames=("name", "level", "value"))
+def _chunk(key, images, ids, shared, *, name, level, value):
+  keys = example_keys(key, ids)
+  if name == "occlusion":
     return jax.vmap(lambda k, x: ops.random_occlude(k, x, level, value=value))(
       keys, images
     )
+  if name == "partial_shuffle" and shared is None:
+    return jax.vmap(lambda k, x: ops.random_partial_shuffle(k, x, level))(
+      keys, images
+    )
+  if name in ("shuffled_pixels", "partial_shuffle"):
+    return jax.vmap(ops.shuffle_pixels, (0, None))(images, shared)
   op = {
     "gaussian_pixels": ops.random_gaussian_pixels,
     "gaussian_noise": ops.random_gaussian_noise,

@@ -90,48 +90,39 @@ def draw_examples(
 
   classes = min(len(class_names), 20)
   order = np.argsort(ids, kind="stable")
-  figure = Figure(
-    figsize=(1.4 + 0.95 * _PER_CLASS, 0.5 + 2.2 * classes), dpi=80
+  # One canvas for all images: hundreds of axes would take seconds to draw.
+  side = max(before.shape[1:3])
+  size = side * max(1, round(64 / side))
+  row_height, column_width = 2 * size + size // 2, size + size // 8
+  canvas = np.full(
+    (classes * row_height, _PER_CLASS * column_width, 3), 255, np.uint8
   )
+  margin, head = 100, 40
+  width, height = canvas.shape[1] + margin, canvas.shape[0] + head
+  figure = Figure(figsize=(width / 80, height / 80), dpi=80)
   FigureCanvasAgg(figure)
-  # Two rows of images a class, then room for the labels in words.
-  grid = figure.subplots(
-    3 * classes,
-    _PER_CLASS,
-    squeeze=False,
-    gridspec_kw={"height_ratios": [1, 1, 0.3] * classes},
+  axes = figure.add_axes(
+    (margin / width, 0, canvas.shape[1] / width, canvas.shape[0] / height)
   )
-  height = figure.get_figheight()
-  figure.subplots_adjust(
-    left=1.3 / figure.get_figwidth(),
-    right=0.99,
-    bottom=0.05 / height,
-    top=1 - 0.4 / height,
-    wspace=0.08,
-    hspace=0.05,
-  )
-  for axes in grid.flat:
-    axes.set_axis_off()
+  axes.set_axis_off()
   for label in range(classes):
-    pairs = grid[3 * label : 3 * label + 2]
+    top = label * row_height
     rows = order[true_labels[order] == label][:_PER_CLASS]
     for column, row in enumerate(rows):
-      for axes, image in zip(
-        pairs[:, column], (before[row], after[row]), strict=True
+      left = column * column_width
+      for first, image in (
+        (top, before[row]),
+        (top + size + size // 16, after[row]),
       ):
-        axes.imshow(
-          image if image.shape[-1] == 3 else image[..., 0],
-          cmap="gray",
-          vmin=0,
-          vmax=255,
-          interpolation="nearest",
+        shown = _enlarge(image, size // side)
+        canvas[first : first + shown.shape[0], left : left + shown.shape[1]] = (
+          shown
         )
       wrong = labels[row] != label
-      pairs[1, column].text(
-        0.5,
-        -0.04,
+      axes.text(
+        left + size / 2,
+        top + 2 * size + size // 16 + 2,
         class_names[labels[row]],
-        transform=pairs[1, column].transAxes,
         ha="center",
         va="top",
         fontsize=9,
@@ -139,15 +130,21 @@ def draw_examples(
         # Vermilion of the colour-blind safe palette of Okabe and Ito.
         color="#d55e00" if wrong else "black",
       )
-    for axes, when in zip(pairs[:, 0], ("before", "after"), strict=True):
+    for middle, when in ((size / 2, "before"), (1.5 * size, "after")):
       axes.text(
-        -0.12,
-        0.5,
+        -8,
+        top + middle,
         f"{class_names[label]}\n{when}",
-        transform=axes.transAxes,
         ha="right",
         va="center",
         fontsize=9,
       )
-  figure.suptitle(title, fontsize=11, y=1 - 0.1 / height, va="top")
+  axes.imshow(canvas, interpolation="nearest", aspect="auto")
+  figure.suptitle(title, fontsize=11, y=1 - 8 / height, va="top")
   figure.savefig(path, metadata={"Software": None})
+
+
+def _enlarge(image: np.ndarray, factor: int) -> np.ndarray:
+  # Three channels, whether the image is grey or coloured.
+  larger = image.repeat(factor, axis=0).repeat(factor, axis=1)
+  return np.broadcast_to(larger, (*larger.shape[:2], 3))

@@ -54,6 +54,14 @@ def float64():
     yield
 
 
+@pytest.fixture
+def quick_compilation():
+  """Nothing here is timed, and compiling is what takes the time."""
+  jax.config.update("jax_disable_most_optimizations", True)
+  yield
+  jax.config.update("jax_disable_most_optimizations", False)
+
+
 def test_every_architecture_is_listed():
   assert set(models.ARCHITECTURES) == set(PUBLISHED)
 
@@ -151,7 +159,7 @@ def largest_difference(a, b):
 
 
 @every_arch
-def test_one_device_equals_four(arch, float64):
+def test_one_device_equals_four(arch, float64, quick_compilation):
   """With dropout and batch statistics on, to the last digits of float64."""
   settings = {"dtype": jnp.float64}
   if arch not in ("seed_cifar_cnn", "seed_mnist_cnn"):
@@ -176,7 +184,7 @@ def test_one_device_equals_four(arch, float64):
 
 
 @pytest.mark.parametrize("arch", ["seed_cifar_cnn", "digits_cnn"])
-def test_masks_follow_the_example(arch):
+def test_masks_follow_the_example(arch, quick_compilation):
   """A permuted batch gives permuted logits: no draw by position."""
   module = models.create(arch, dropout=0.5)
   x, _, ids = batch_for(arch, jnp.float32)

@@ -1,0 +1,73 @@
+"""The project's own training step and evaluation, ready to be timed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from rethinking import config as config_lib
+from rethinking import parallel, runtime, train
+from rethinking import step as step_lib
+
+EXAMPLES = 4096
+
+
+def random_data(shape: tuple[int, int, int]) -> step_lib.Data:
+  """Returns `EXAMPLES` random images and labels, NumPy.
+
+  Args:
+    shape: [H, W, C].
+  """
+  rng = np.random.default_rng(0)
+  return step_lib.Data(
+    rng.integers(0, 256, (EXAMPLES, *shape), np.uint8),
+    rng.integers(0, 10, EXAMPLES).astype(np.int32),
+    np.arange(EXAMPLES, dtype=np.uint32),
+  )
+
+
+def contenders(
+  arch: str, shape: tuple[int, int, int], batch_size: int
+) -> tuple[Callable[[int], None], Callable[[int], None]]:
+  """Returns functions that train for, and evaluate, a number of batches.
+
+  The programs are those that `train.run` makes, data on the device, Adam.
+
+  Args:
+    arch: a name of models.ARCHITECTURES.
+    shape: [H, W, C] of what the model sees.
+    batch_size: examples, over all devices.
+  """
+  config = config_lib.default()
+  config.arch, config.batch_size, config.crop = arch, batch_size, 0
+  config = config_lib.resolve(config)
+  devices = jax.local_devices()
+  programs = train.programs(config, EXAMPLES, 10)
+  data = parallel.replicate(random_data(shape), devices)
+  key = parallel.replicate(step_lib.root(0, "noise"), devices)
+  state = programs.init(step_lib.root(0, "init"), shape=shape)
+  held = [parallel.replicate(state, devices)]
+  order = train.Order(0, EXAMPLES, batch_size)
+  chunk = runtime.chunk_steps()
+
+  def steps(count: int) -> None:
+    state, taken = held.pop(), 0
+    while taken < count:
+      batches = order.batches(taken, chunk)
+      state, seen = programs.train(
+        state,
+        data,
+        jax.tree.map(lambda x: parallel.shard(x, len(devices)), batches),
+        key,
+      )
+      taken += chunk
+    jax.block_until_ready((state, seen))
+    held.append(state)
+
+  def evaluations(count: int) -> None:
+    for _ in range(count):
+      programs.evaluate(held[0], data, 1024)
+
+  return steps, evaluations

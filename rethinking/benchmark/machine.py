@@ -1,0 +1,75 @@
+"""What the machine is, and how fast it could be."""
+
+from __future__ import annotations
+
+import datetime
+import pathlib
+import platform
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rethinking import runtime
+from rethinking.benchmark import timing
+
+
+def describe() -> dict[str, Any]:
+  """Returns hardware, versions and flags, JSON-able."""
+  return {
+    **runtime.describe(jax.local_devices()),
+    "processor": _processor(),
+    "system": platform.platform(),
+    "date": datetime.date.today().isoformat(),
+  }
+
+
+def _processor() -> str:
+  try:
+    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+  except OSError:
+    return platform.processor()
+  names = [x.partition(":")[2].strip() for x in lines if "model name" in x]
+  return names[0] if names else platform.processor()
+
+
+def limits(rounds: int, seconds: float) -> dict[str, dict[str, Any]]:
+  """Measures the best that any program could do here.
+
+  Args:
+    rounds: measurements of each.
+    seconds: roughly how long one takes.
+
+  Returns:
+    `matmul_flops_per_second` of a float32 product of 2,048 x 2,048 matrices,
+    and `copy_bytes_per_second`, read and written, of 256 MiB.
+  """
+  side = 2048
+  square = jnp.ones((side, side))
+  values = jnp.ones((2**26,))
+  product = jax.jit(jnp.matmul)
+  copy = jax.jit(lambda x: x + 1)
+
+  def repeat(function, *arguments):
+    def work(count):
+      for _ in range(count):
+        jax.block_until_ready(function(*arguments))
+
+    return work
+
+  taken = timing.interleaved(
+    {
+      "matmul": repeat(product, square, square),
+      "copy": repeat(copy, values),
+    },
+    rounds,
+    seconds,
+  )
+  return {
+    "matmul_flops_per_second": timing.summary(
+      [2 * side**3 / t for t in taken["matmul"]["all"]]
+    ),
+    "copy_bytes_per_second": timing.summary(
+      [2 * values.nbytes / t for t in taken["copy"]["all"]]
+    ),
+  }

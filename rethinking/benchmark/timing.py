@@ -1,0 +1,56 @@
+"""Times that can be compared: contenders take turns."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+
+def summary(values: Sequence[float]) -> dict[str, Any]:
+  """Returns `median`, `low`, `high` and `all` of some measurements.
+
+  Args:
+    values: at least one.
+  """
+  values = list(values)
+  return {
+    "median": statistics.median(values),
+    "low": min(values),
+    "high": max(values),
+    "all": values,
+  }
+
+
+def interleaved(
+  contenders: Mapping[str, Callable[[int], None]],
+  rounds: int,
+  seconds: float,
+) -> dict[str, dict[str, Any]]:
+  """Times contenders in turns, so that the machine's moods hit all alike.
+
+  Args:
+    contenders: name -> function of a count that does the work that many times
+      and returns when it is done.
+    rounds: measurements of each.
+    seconds: roughly how long one measurement takes.
+
+  Returns:
+    Name -> summary of the seconds that doing the work once takes.
+  """
+  counts = {}
+  for name, work in contenders.items():
+    # Twice: the first compiles, fills caches and finds algorithms.
+    work(1)
+    began = time.perf_counter()
+    work(1)
+    once = time.perf_counter() - began
+    counts[name] = max(1, round(seconds / once))
+  taken: dict[str, list[float]] = {name: [] for name in contenders}
+  for _ in range(rounds):
+    for name, work in contenders.items():
+      began = time.perf_counter()
+      work(counts[name])
+      taken[name].append((time.perf_counter() - began) / counts[name])
+  return {name: summary(values) for name, values in taken.items()}

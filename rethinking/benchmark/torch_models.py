@@ -1,0 +1,164 @@
+"""The same architectures in PyTorch, for the comparison only."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class Flat(nn.Sequential):
+  """Layers on flattened images."""
+
+  def forward(self, x):
+    return super().forward(x.flatten(1))
+
+
+def mlp(shape, hidden):
+  height, width, channels = shape
+  sizes = [height * width * channels] + [512] * hidden
+  layers = []
+  for before, after in zip(sizes, sizes[1:], strict=False):
+    layers += [nn.Linear(before, after), nn.ReLU()]
+  return Flat(*layers, nn.Linear(512, 10))
+
+
+class SamePool(nn.Module):
+  """3x3 max pooling with stride 2, padded as TensorFlow pads."""
+
+  def forward(self, x):
+    pads = []
+    for size in (x.shape[3], x.shape[2]):
+      total = max((-(-size // 2) - 1) * 2 + 3 - size, 0)
+      pads += [total // 2, total - total // 2]
+    x = functional.pad(x, pads, value=float("-inf"))
+    return functional.max_pool2d(x, 3, 2)
+
+
+def alexnet(shape):
+  side = -(-(-(-shape[0] // 2)) // 2)
+  layers, channels = [], shape[2]
+  for _ in range(2):
+    layers += [
+      nn.Conv2d(channels, 64, 5, padding=2),
+      nn.ReLU(),
+      SamePool(),
+      nn.LocalResponseNorm(9, alpha=0.001, beta=0.75, k=1.0),
+    ]
+    channels = 64
+  layers += [nn.Flatten(), nn.Linear(side * side * 64, 384), nn.ReLU()]
+  layers += [nn.Linear(384, 192), nn.ReLU(), nn.Linear(192, 10)]
+  return nn.Sequential(*layers)
+
+
+def seed_cifar_cnn(shape):
+  layers, channels = [], shape[2]
+  for width, rate in zip(
+    (32, 64, 128, 256), (0.2, 0.3, 0.4, 0.5), strict=True
+  ):
+    for _ in range(2):
+      layers += [
+        nn.Conv2d(channels, width, 3, padding=1),
+        nn.ReLU(),
+        nn.BatchNorm2d(width, eps=1e-3, momentum=0.01),
+      ]
+      channels = width
+    layers += [nn.MaxPool2d(2), nn.Dropout(rate)]
+  side = shape[0] // 16
+  return nn.Sequential(
+    *layers, nn.Flatten(), nn.Linear(side * side * 256, 10)
+  )
+
+
+class ConvModule(nn.Module):
+  """Convolution, BatchNorm without scale and offset, ReLU."""
+
+  def __init__(self, before, after, kernel_size, stride, batch_norm):
+    super().__init__()
+    # Stride 2 pads at the end, as TensorFlow does at even sizes.
+    self.pad = stride == 2
+    padding = 0 if self.pad else kernel_size // 2
+    self.conv = nn.Conv2d(before, after, kernel_size, stride, padding)
+    self.norm = (
+      nn.BatchNorm2d(after, affine=False) if batch_norm else nn.Identity()
+    )
+
+  def forward(self, x):
+    if self.pad:
+      x = functional.pad(x, (0, 1, 0, 1))
+    return functional.relu(self.norm(self.conv(x)))
+
+
+class Branches(nn.Module):
+  """Two branches, concatenated over channels."""
+
+  def __init__(self, first, second):
+    super().__init__()
+    self.first, self.second = first, second
+
+  def forward(self, x):
+    return torch.cat((self.first(x), self.second(x)), 1)
+
+
+def inception(shape, batch_norm=True):
+  layers = [ConvModule(shape[2], 96, 3, 1, batch_norm)]
+  channels = 96
+  plan = [(32, 32), (32, 48), 80, (112, 48), (96, 64), (80, 80), (48, 96)]
+  for widths in [*plan, 96, (176, 160), (176, 160)]:
+    if isinstance(widths, int):
+      down = ConvModule(channels, widths, 3, 2, batch_norm)
+      layers.append(Branches(down, SamePool()))
+      channels += widths
+      continue
+    narrow, wide = widths
+    layers.append(
+      Branches(
+        ConvModule(channels, narrow, 1, 1, batch_norm),
+        ConvModule(channels, wide, 3, 1, batch_norm),
+      )
+    )
+    channels = narrow + wide
+  return nn.Sequential(
+    *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10)
+  )
+
+
+class Residual(nn.Module):
+  """A pre-activation block of two 3x3 convolutions."""
+
+  def __init__(self, before, after, stride):
+    super().__init__()
+    self.norm0, self.norm1 = nn.BatchNorm2d(before), nn.BatchNorm2d(after)
+    self.conv0 = nn.Conv2d(before, after, 3, stride, 1, bias=False)
+    self.conv1 = nn.Conv2d(after, after, 3, 1, 1, bias=False)
+    self.shortcut = None
+    if before != after:
+      self.shortcut = nn.Conv2d(before, after, 1, stride, bias=False)
+
+  def forward(self, x):
+    y = functional.relu(self.norm0(x))
+    shortcut = x if self.shortcut is None else self.shortcut(y)
+    y = self.conv0(y)
+    return shortcut + self.conv1(functional.relu(self.norm1(y)))
+
+
+def wide_resnet(shape):
+  layers, channels = [nn.Conv2d(shape[2], 16, 3, 1, 1, bias=False)], 16
+  for width in (16, 32, 64):
+    for index in range(4):
+      stride = 2 if index == 0 and width > 16 else 1
+      layers.append(Residual(channels, width, stride))
+      channels = width
+  layers += [nn.BatchNorm2d(channels), nn.ReLU(), nn.AdaptiveAvgPool2d(1)]
+  return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels, 10))
+
+
+BUILDERS = {
+  "mlp_1x512": lambda shape: mlp(shape, 1),
+  "mlp_3x512": lambda shape: mlp(shape, 3),
+  "seed_cifar_cnn": seed_cifar_cnn,
+  "alexnet": alexnet,
+  "inception": inception,
+  "inception_no_bn": lambda shape: inception(shape, batch_norm=False),
+  "wide_resnet_28_1": wide_resnet,
+}

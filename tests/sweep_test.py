@@ -1,0 +1,181 @@
+"""Grids, and that a sweep is nothing but its runs."""
+
+import json
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from rethinking import config as config_lib
+from rethinking import sweep, train
+from rethinking.errors import UserError
+
+
+def _config(grids, **fields):
+  c = config_lib.default()
+  c.update(
+    experiment="sweep",
+    variant="figure1",
+    dataset="digits",
+    arch="mlp_1x512",
+    subset=128,
+    batch_size=32,
+    epochs=3,
+    checkpoint_epochs=1,
+    plots=False,
+    tensorboard=False,
+    compilation_cache=False,
+  )
+  c.update(fields)
+  c.grids = ConfigDict(grids)
+  return c
+
+
+_LEVELS = {
+  "levels": {"variant": ("partial_labels",), "p": (0.0, 0.5), "seed": (0, 1)}
+}
+
+
+def _rows(workdir):
+  """The rows by name, without what depends on the clock."""
+  lines = (workdir / "results.jsonl").read_text().splitlines()
+  rows = [json.loads(line) for line in lines]
+  names = [row["cell"] for row in rows]
+  assert len(names) == len(set(names))
+  return {
+    row["cell"]: {k: v for k, v in row.items() if "second" not in k}
+    for row in rows
+  }
+
+
+def test_figure_1_of_the_digits_has_45_cells():
+  c = _config(config_lib.figure1("digits_cnn", ("digits_cnn", "mlp_1x512")))
+  cells = sweep.cells(c)
+  # 5 conditions and 2 x 6 levels at 3 seeds, less the 6 that both have.
+  assert len(cells) == 45
+  for name, cell in cells.items():
+    assert cell.experiment == "train" and "grids" not in name
+    assert cell.corruption_seed == cell.init_seed == cell.seed
+
+
+def test_the_ends_of_the_levels_are_conditions():
+  cells = sweep.cells(_config(_LEVELS))
+  assert {(c.variant, c.p, c.seed) for c in cells.values()} == {
+    ("true_labels", 0.0, 0),
+    ("true_labels", 0.0, 1),
+    ("partial_labels", 0.5, 0),
+    ("partial_labels", 0.5, 1),
+  }
+
+
+def test_seeds_are_separate_axes():
+  grid = {"g": {"init_seed": (1, 2), "order_seed": (3,)}}
+  for cell in sweep.cells(_config(grid)).values():
+    assert (cell.seed, cell.order_seed, cell.noise_seed) == (0, 3, 0)
+    assert cell.init_seed in (1, 2)
+
+
+@pytest.mark.parametrize(
+  ("grid", "message"),
+  [
+    ({"variant": ("foo",)}, "Unknown variant 'foo' in a grid; choose one of"),
+    ({"foo": (1,)}, "Unknown axis 'foo' in a grid; choose one of"),
+    ({"arch": ("foo",)}, "Unknown arch 'foo'"),
+    ({"variant": ("partial_labels",), "p": (2.0,)}, "p is 2.0"),
+  ],
+)
+def test_a_grid_that_makes_no_sense_is_refused(tmp_path, grid, message):
+  with pytest.raises(UserError, match=message):
+    sweep.run(_config({"g": grid}), tmp_path / "w", quiet=True)
+  assert not (tmp_path / "w").exists()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp("sweep")
+  summary = sweep.run(_config(_LEVELS), workdir, quiet=True)
+  return workdir, summary
+
+
+def test_a_cell_is_the_run_of_the_main_job_to_the_bit(undisturbed, tmp_path):
+  workdir, summary = undisturbed
+  assert summary["cells"] == summary["finished"] == 4
+  name, cell = next(
+    (n, c) for n, c in sweep.cells(_config(_LEVELS)).items() if c.p == 0.5
+  )
+  alone = train.run(cell, tmp_path, quiet=True)
+  row = _rows(workdir)[name]
+  for key, value in alone.items():
+    if "second" not in key and key != "git_commit":
+      assert row[key] == value, key
+  assert row["flip_rate"] == pytest.approx(0.45, abs=0.15)
+  assert row["curve"]["step"] == [0, 4, 8, 12]
+  assert row["curve"]["test_accuracy"][-1] == row["test_accuracy"]
+
+
+def test_a_sweep_that_was_killed_loses_nothing_and_repeats_nothing(
+  undisturbed, tmp_path, monkeypatch
+):
+  whole = sweep._run_cell
+  ran = []
+
+  def crash(name, *args):
+    row = whole(name, *args)
+    # The third cell is finished, but its row is not written yet.
+    if len(ran) == 2:
+      raise RuntimeError("power cut")
+    ran.append(name)
+    return row
+
+  with monkeypatch.context() as patch:
+    patch.setattr(sweep, "_run_cell", crash)
+    with pytest.raises(RuntimeError, match="power cut"):
+      sweep.run(_config(_LEVELS), tmp_path, quiet=True)
+  assert list(_rows(tmp_path)) == ran
+  steps = []
+
+  def count(self, end, step, *args):
+    steps.append(end - step)
+    return original(self, end, step, *args)
+
+  original = train._Loop.train_to
+  monkeypatch.setattr(train._Loop, "train_to", count)
+  sweep.run(_config(_LEVELS), tmp_path, quiet=True)
+  # Only the fourth cell trained.
+  assert sum(steps) == 12
+  assert _rows(tmp_path) == _rows(undisturbed[0])
+
+
+def test_a_cell_that_diverges_is_a_row_and_the_others_go_on(tmp_path):
+  grid = {"g": {"learning_rate": (1e9, 1e-3), "optimizer": ("sgd",)}}
+  config = _config(grid, schedule="constant")
+  summary = sweep.run(config, tmp_path, quiet=True)
+  assert (summary["finished"], summary["diverged"]) == (1, 1)
+  rows = _rows(tmp_path)
+  lost = next(r for r in rows.values() if r["status"] == "diverged")
+  assert lost["config"]["learning_rate"] == 1e9 and lost["step"] >= 1
+  # It is not tried again, and the finished sweep says so.
+  (tmp_path / "summary.json").unlink()
+  assert sweep.run(config, tmp_path, quiet=True)["diverged"] == 1
+  assert _rows(tmp_path) == rows
+
+
+def test_levels_share_their_draws(undisturbed):
+  config = _config({"g": {"variant": ("partial_labels",), "p": (0.2, 0.6)}})
+  from rethinking import problem
+
+  low, high = (problem.load(cell) for cell in sweep.cells(config).values())
+  changed = low.train.labels != low.true_labels
+  assert changed.any()
+  np.testing.assert_array_equal(
+    low.train.labels[changed], high.train.labels[changed]
+  )
+
+
+def test_a_finished_sweep_says_so(undisturbed, capsys):
+  workdir, summary = undisturbed
+  assert sweep.run(_config(_LEVELS), workdir) == summary
+  assert "Finished already" in capsys.readouterr().out
+  assert {"table.md", "table.csv", "figure1c.png"} <= {
+    p.name for p in workdir.iterdir()
+  }
