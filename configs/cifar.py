@@ -11,10 +11,16 @@ chosen by it.
 from ml_collections import ConfigDict
 
 from rethinking import config
+from rethinking.theory import config as theory
 
 
 def get_config(variant: str = "true_labels") -> ConfigDict:
   """Returns the config of "variant,key=value,..."."""
+  name = variant.partition(",")[0]
+  if name in theory.EXPERIMENTS:
+    return config.parse(
+      theory.EXPERIMENTS[name]("cifar10"), variant, {name: {}}
+    )
   c = config.default()
   c.dataset = "cifar10"
   c.arch = "inception"
@@ -27,4 +33,6 @@ def get_config(variant: str = "true_labels") -> ConfigDict:
     "plots": False,
     "tensorboard": False,
   }
-  return config.parse(c, variant, {**config.VARIANTS, "figure1": figure1})
+  return config.parse(
+    c, variant, {**config.VARIANTS, "figure1": figure1, **theory.VARIANTS}
+  )

@@ -10,10 +10,14 @@ measured here.
 from ml_collections import ConfigDict
 
 from rethinking import config
+from rethinking.theory import config as theory
 
 
 def get_config(variant: str = "true_labels") -> ConfigDict:
   """Returns the config of "variant,key=value,..."."""
+  name = variant.partition(",")[0]
+  if name in theory.EXPERIMENTS:
+    return config.parse(theory.EXPERIMENTS[name]("digits"), variant, {name: {}})
   c = config.default()
   c.dataset = "digits"
   c.arch = "digits_cnn"
@@ -33,4 +37,6 @@ def get_config(variant: str = "true_labels") -> ConfigDict:
     "tensorboard": False,
     "checkpoint_epochs": 60,
   }
-  return config.parse(c, variant, {**config.VARIANTS, "figure1": figure1})
+  return config.parse(
+    c, variant, {**config.VARIANTS, "figure1": figure1, **theory.VARIANTS}
+  )

@@ -10,10 +10,14 @@ by it.
 from ml_collections import ConfigDict
 
 from rethinking import config
+from rethinking.theory import config as theory
 
 
 def get_config(variant: str = "true_labels") -> ConfigDict:
   """Returns the config of "variant,key=value,..."."""
+  name = variant.partition(",")[0]
+  if name in theory.EXPERIMENTS:
+    return config.parse(theory.EXPERIMENTS[name]("mnist"), variant, {name: {}})
   c = config.default()
   c.dataset = "mnist"
   c.arch = "mlp_1x512"
@@ -26,4 +30,6 @@ def get_config(variant: str = "true_labels") -> ConfigDict:
     "plots": False,
     "tensorboard": False,
   }
-  return config.parse(c, variant, {**config.VARIANTS, "figure1": figure1})
+  return config.parse(
+    c, variant, {**config.VARIANTS, "figure1": figure1, **theory.VARIANTS}
+  )

@@ -28,6 +28,15 @@ def main(config: ConfigDict) -> int:
   """Runs what the config's `experiment` names; returns the exit code."""
   # Imported here: --help and a mistyped config should not wait for JAX.
   from rethinking import checkpoint, sweep, train
+  from rethinking.theory import expressivity, kernel, rademacher
+
+  runs = {
+    "train": train.run,
+    "sweep": sweep.run,
+    "kernel": kernel.run,
+    "expressivity": expressivity.run,
+    "rademacher": rademacher.run,
+  }
 
   workdir = _WORKDIR.value
   if workdir is None:
@@ -37,8 +46,7 @@ def main(config: ConfigDict) -> int:
     )
     print(f"workdir: {workdir}")
   try:
-    run = {"train": train.run, "sweep": sweep.run}[config.experiment]
-    run(config, workdir)
+    runs[config.experiment](config, workdir)
   except (train.Diverged, checkpoint.SaveError) as error:
     print(f"error: {error}", file=sys.stderr)
     return cli.FAILED

@@ -54,3 +54,15 @@ def interleaved(
       work(counts[name])
       taken[name].append((time.perf_counter() - began) / counts[name])
   return {name: summary(values) for name, values in taken.items()}
+
+
+def once(work: Callable[[int], None], count: int) -> float:
+  """Returns the seconds that `work(count)` takes.
+
+  Args:
+    work: does something `count` times and returns when it is done.
+    count: how often.
+  """
+  began = time.perf_counter()
+  work(count)
+  return time.perf_counter() - began

@@ -53,9 +53,7 @@ def alexnet(shape):
 
 def seed_cifar_cnn(shape):
   layers, channels = [], shape[2]
-  for width, rate in zip(
-    (32, 64, 128, 256), (0.2, 0.3, 0.4, 0.5), strict=True
-  ):
+  for width, rate in zip((32, 64, 128, 256), (0.2, 0.3, 0.4, 0.5), strict=True):
     for _ in range(2):
       layers += [
         nn.Conv2d(channels, width, 3, padding=1),
@@ -65,9 +63,7 @@ def seed_cifar_cnn(shape):
       channels = width
     layers += [nn.MaxPool2d(2), nn.Dropout(rate)]
   side = shape[0] // 16
-  return nn.Sequential(
-    *layers, nn.Flatten(), nn.Linear(side * side * 256, 10)
-  )
+  return nn.Sequential(*layers, nn.Flatten(), nn.Linear(side * side * 256, 10))
 
 
 class ConvModule(nn.Module):

@@ -235,8 +235,9 @@ def damaged(name: str, folder: pathlib.Path, reason: str) -> UserError:
     folder: the folder of the prepared version.
     reason: what is wrong with it.
   """
+  reason = " ".join(reason.split())  # TFDS's own messages have many lines.
   return UserError(
-    f"The prepared {name} in {folder} is damaged ({' '.join(reason.split())}); delete that"
+    f"The prepared {name} in {folder} is damaged ({reason}); delete that"
     f" folder and run `python -m rethinking.data {name}"
     f" --data_dir={folder.parents[1]}`."
   )

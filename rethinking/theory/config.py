@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
@@ -126,6 +128,17 @@ def rademacher(dataset: str) -> ConfigDict:
   return c
 
 
+# What a config file's variants of these names start from.
+EXPERIMENTS = {
+  "kernel": kernel,
+  "expressivity": expressivity,
+  "rademacher": rademacher,
+}
+
+# They set nothing more; here for the list of what there is.
+VARIANTS = {name: {} for name in EXPERIMENTS}
+
+
 def resolve(config: ConfigDict) -> ConfigDict:
   """Fills what is left None and checks every field, before any work.
 
@@ -178,6 +191,11 @@ def _within(c: ConfigDict, name: str, ok: bool, allowed: str) -> None:
     raise UserError(f"{name} is {c[name]}; it must be {allowed}.")
 
 
+def _numbers(values: Sequence[object]) -> bool:
+  """False for what key=value made of a tuple's text: its characters."""
+  return all(isinstance(value, int | float) for value in values)
+
+
 def _check_kernel(c: ConfigDict) -> None:
   _choose("kernel", c.kernel, kernels.KERNELS)
   _choose("features", c.features, FEATURES)
@@ -205,11 +223,14 @@ def _check_kernel(c: ConfigDict) -> None:
   _within(
     c,
     "ridges",
-    len(c.ridges) > 0 and min(c.ridges) >= 0,
-    "one or more penalties of at least 0",
+    len(c.ridges) > 0 and _numbers(c.ridges) and min(c.ridges) >= 0,
+    "one or more penalties of at least 0, as --config.ridges='(0.0, 1.0)'",
   )
   _within(
-    c, "levels", all(0 <= level <= 1 for level in c.levels), "rates in [0, 1]"
+    c,
+    "levels",
+    _numbers(c.levels) and all(0 <= level <= 1 for level in c.levels),
+    "rates in [0, 1], as --config.levels='(0.0, 0.5)'",
   )
 
 
@@ -240,13 +261,16 @@ def _check_rademacher(c: ConfigDict) -> None:
   _within(
     c,
     "sizes",
-    len(c.sizes) > 0 and min(c.sizes) >= 2,
-    "one or more numbers of examples, each at least 2",
+    len(c.sizes) > 0 and _numbers(c.sizes) and min(c.sizes) >= 2,
+    "one or more numbers of examples, each at least 2, as"
+    " --config.sizes='(100, 300)'",
   )
   _within(
     c,
     "eval_steps",
-    len(c.eval_steps) > 0 and all(0 <= s <= c.steps for s in c.eval_steps),
+    len(c.eval_steps) > 0
+    and _numbers(c.eval_steps)
+    and all(0 <= s <= c.steps for s in c.eval_steps),
     f"one or more steps in [0, steps = {c.steps}]",
   )
 

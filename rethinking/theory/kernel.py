@@ -93,6 +93,7 @@ def run(
     tile=config.tile,
     itemsize=np.dtype(config.precision).itemsize,
     summed=len(maps.widths) > 1,
+    primal=_is_primal(config, maps, len(rows)),
     columns=targets.shape[1],
     pixels=int(np.prod(images.shape[1:])),
   )
@@ -231,6 +232,12 @@ def _features(config: ConfigDict, images: np.ndarray) -> features_lib.Features:
   return features_lib.raw(shape)
 
 
+def _is_primal(config: ConfigDict, maps: features_lib.Features, n: int) -> bool:
+  """Whether a linear kernel has fewer weights than examples."""
+  held = len(maps.widths) == 1
+  return held and config.kernel == "linear" and maps.width < n
+
+
 def _fits(
   config: ConfigDict,
   maps: features_lib.Features,
@@ -245,7 +252,7 @@ def _fits(
     x, z = (
       maps.block(0, part).astype(dtype, copy=False) for part in (images, test)
     )
-    if config.kernel == "linear" and maps.width < n:
+    if _is_primal(config, maps, n):
       for fit in spectral.by_primal(x, z, targets, ridges):
         yield None, fit
       return

@@ -23,6 +23,7 @@ def estimate_bytes(
   tile: int,
   itemsize: int,
   summed: bool,
+  primal: bool,
   columns: int,
   pixels: int,
 ) -> float:
@@ -36,14 +37,20 @@ def estimate_bytes(
     itemsize: bytes per entry of the matrix.
     summed: whether the features come in blocks, which need the test rows of
       the matrix held as well.
+    primal: whether the fit goes through its `width` weights in float64 and
+      needs no kernel matrix.
     columns: of the targets.
     pixels: bytes per image.
 
   Returns:
     Bytes: the lower tiles, features, images, scratch tiles and outputs.
   """
-  tile = min(tile, n)
-  lower = itemsize * n * (n + tile) / 2
+  if primal:
+    tile, lower = 0, 3 * 8 * width * width
+    itemsize += 8
+  else:
+    tile = min(tile, n)
+    lower = itemsize * n * (n + tile) / 2
   held = (n + m) * (width * (itemsize + (4 if itemsize > 4 else 0)) + pixels)
   scratch = 6 * itemsize * tile * tile + 2 * itemsize * m * tile
   outputs = 8 * columns * (4 * n + m)

@@ -166,6 +166,7 @@ def rademacher(
   # Linear up to the first reading after step 0, which a log scale lacks.
   first = min((row["step"] for row in rows if row["step"]), default=1)
   right.set_xscale("symlog", linthresh=first)
+  right.set_xlim(left=-0.1 * first)
   left.set_xlabel("examples n")
   right.set_xlabel("training steps")
   left.set_ylabel("correlation with random signs")

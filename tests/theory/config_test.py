@@ -26,6 +26,7 @@ def test_defaults_resolve(name, dataset):
     ("kernel", "tile", 50_000, "tile is 50000.*46,341"),
     ("kernel", "ridges", (-1.0,), "ridges is"),
     ("kernel", "ridges", (), "ridges is"),
+    ("kernel", "ridges", tuple("0.1"), "ridges is.*config.ridges="),
     ("kernel", "levels", (0.0, 2.0), "label_noise is None"),
     ("kernel", "p", 0.5, "label_noise is None"),
     ("kernel", "wavelength", 2.0, "wavelength is 2.0"),

@@ -136,10 +136,16 @@ def test_estimate_of_mnist_is_near_what_it_took():
     tile=4000,
     itemsize=4,
     summed=False,
+    primal=False,
     columns=11,
     pixels=784,
   )
   assert 8e9 < estimate < 12e9
+
+
+def test_linear_needs_no_kernel_matrix(tmp_path):
+  c = _config(kernel="linear", memory_gb=0.715)
+  assert kernel.run(c, tmp_path, quiet=True)["n"] == 1437
 
 
 def test_singular_matrix_is_refused(tmp_path):

@@ -1,0 +1,100 @@
+"""Measures the project on this machine.
+
+  python -m rethinking.benchmark [what ...] [--out=FOLDER] [--rounds=5]
+
+`what` is start, data, corruptions, epoch, checkpoint, memory, an
+architecture's name (its training step and evaluation) or `all`; without it,
+everything but the networks PyTorch has no part in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from etils import epath
+from rich.console import Console
+
+from rethinking import runtime
+
+PARTS = ("start", "data", "corruptions", "epoch", "checkpoint", "memory")
+
+
+def main(argv: list[str] | None = None) -> int:
+  """Runs the command; returns the exit code.
+
+  Args:
+    argv: the arguments; None: this process's.
+  """
+  runtime.configure()
+  # After the flags: these start JAX.
+  from rethinking.benchmark import machine, report, steps
+
+  known = (*PARTS, *steps.SHAPES)
+  parser = argparse.ArgumentParser(
+    prog="python -m rethinking.benchmark",
+    description=__doc__,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+  )
+  parser.add_argument("what", nargs="*", help=", ".join(known))
+  parser.add_argument("--out", default="benchmark", help="a folder")
+  parser.add_argument(
+    "--rounds", type=int, default=5, help="of each, 1 or more"
+  )
+  parser.add_argument(
+    "--seconds", type=float, default=3.0, help="of a measurement, about"
+  )
+  arguments = parser.parse_args(argv)
+  wanted = list(dict.fromkeys(arguments.what)) or list(known)
+  if wanted == ["all"]:
+    wanted = list(known)
+  unknown = [name for name in wanted if name not in known]
+  if unknown:
+    print(
+      f"error: Unknown part {unknown[0]!r}; choose among {list(known)}.",
+      file=sys.stderr,
+    )
+    return 2
+  if arguments.rounds < 1:
+    print(
+      f"error: --rounds is {arguments.rounds}; give 1 or more.",
+      file=sys.stderr,
+    )
+    return 2
+  console = Console()
+  folder = epath.Path(arguments.out)
+  folder.mkdir(parents=True, exist_ok=True)
+  result: dict[str, Any] = {"machine": machine.describe()}
+  result["limits"] = machine.limits(arguments.rounds, 0.5)
+  result["batch_size"] = 128
+  for name in wanted:
+    console.print(f"measuring {name} ...")
+    if name in PARTS:
+      result[name] = _part(name, arguments.rounds)
+    else:
+      result.setdefault("models", {})[name] = steps.measure(
+        name, result["batch_size"], arguments.rounds, arguments.seconds
+      )
+    report.write(result, folder)
+  report.show(result, console)
+  console.print(f"Written: {folder / 'benchmark.json'}")
+  return 0
+
+
+def _part(name: str, rounds: int) -> dict[str, Any]:
+  from rethinking.benchmark import epochs, parts
+
+  measure = {
+    "start": lambda: parts.start(rounds),
+    "data": lambda: parts.load(rounds),
+    "corruptions": lambda: parts.corruption(rounds),
+    "epoch": lambda: epochs.measure(rounds),
+    "checkpoint": lambda: parts.checkpoints(rounds),
+    "memory": parts.memory,
+  }
+  return measure[name]()
+
+
+if __name__ == "__main__":
+  sys.exit(main())

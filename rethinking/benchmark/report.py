@@ -1,0 +1,147 @@
+"""The benchmark's table, JSON and picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from etils import epath
+from rich.console import Console
+from rich.table import Table
+
+from rethinking import files, plots
+
+
+def share_of_limit(result: Mapping[str, Any], arch: str) -> float:
+  """The part of the machine's product FLOP/s that a training step uses.
+
+  Args:
+    result: the benchmark's.
+    arch: a name in its `models`.
+  """
+  model = result["models"][arch]
+  rate = model["training"]["jax"]["median"] * model["operations"]["training"]
+  return rate / result["limits"]["matmul_flops_per_second"]["median"]
+
+
+def write(result: Mapping[str, Any], folder: epath.Path) -> None:
+  """Writes benchmark.json and, once a model is in it, benchmark.svg.
+
+  Args:
+    result: so far.
+    folder: exists.
+  """
+  files.write_json(folder / "benchmark.json", result)
+  if result.get("models"):
+    _draw(result, folder / "benchmark.svg")
+
+
+def _draw(result, path):
+  names = list(result["models"])
+  fig, axes = plots.figure(1, 1, (7, 1 + 0.6 * len(names)))
+  ax = axes[0, 0]
+  contenders = ("jax", "torch_nchw", "torch_channels_last")
+  for index, who in enumerate(contenders):
+    rows = [
+      (row, result["models"][name]["training"][who])
+      for row, name in enumerate(names)
+      if who in result["models"][name]["training"]
+    ]
+    if not rows:
+      continue
+    medians = [found["median"] for _, found in rows]
+    spread = [
+      [found["median"] - found["low"] for _, found in rows],
+      [found["high"] - found["median"] for _, found in rows],
+    ]
+    ax.barh(
+      [row + 0.25 * (index - 1) for row, _ in rows],
+      medians,
+      height=0.22,
+      xerr=spread,
+      color=plots.COLOURS[index],
+      label=who,
+    )
+  ax.set_yticks(range(len(names)), names)
+  ax.invert_yaxis()
+  ax.set_xscale("log")
+  ax.set_xlabel("training, images per second (median, lowest to highest)")
+  ax.legend(frameon=False)
+  plots.save(fig, path)
+
+
+def show(result: Mapping[str, Any], console: Console) -> None:
+  """Prints what was measured.
+
+  Args:
+    result: the benchmark's.
+    console: where to.
+  """
+  machine = result["machine"]
+  versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
+  console.print(
+    f"{machine['processor']}, {machine['cpu_count']} cores, "
+    f"{machine['device_count']} x {machine['device']}; {versions}; "
+    f"XLA_FLAGS={machine['xla_flags']!r}; {machine['date']}"
+  )
+  limits = result["limits"]
+  console.print(
+    f"limits: {limits['matmul_flops_per_second']['median'] / 1e9:.0f} GFLOP/s "
+    f"(float32 product), {limits['copy_bytes_per_second']['median'] / 1e9:.1f} "
+    "GB/s (copy, read and written)"
+  )
+  if result.get("models"):
+    console.print(_models(result))
+  for name, values in result.items():
+    if name in ("machine", "limits", "models", "batch_size"):
+      continue
+    table = Table(title=name)
+    for column in ("", "median", "lowest", "highest"):
+      table.add_column(column, justify="right" if column else "left")
+    for key, value in values.items():
+      if isinstance(value, Mapping):
+        numbers = (value[x] for x in ("median", "low", "high"))
+        table.add_row(key, *(f"{x:,.3g}" for x in numbers))
+      else:
+        table.add_row(key, str(value), "", "")
+    console.print(table)
+
+
+def _models(result):
+  table = Table(title=f"images per second, batch {result['batch_size']}")
+  columns = (
+    "model",
+    "training",
+    "lowest-highest",
+    "torch nchw",
+    "torch channels_last",
+    "ratio",
+    "share of FLOP/s",
+    "evaluation",
+    "ratio",
+  )
+  for column in columns:
+    table.add_column(column, justify="left" if column == "model" else "right")
+  for name, model in result["models"].items():
+    training, evaluation = model["training"], model["evaluation"]
+
+    def other(who, training=training):
+      return f"{training[who]['median']:,.0f}" if who in training else "-"
+
+    def ratio(kind, model=model):
+      found = model[f"{kind}_ratio"]
+      return "-" if found is None else f"{found:.2f}"
+
+    jax_training = training["jax"]
+    table.add_row(
+      name,
+      f"{jax_training['median']:,.0f}",
+      f"{jax_training['low']:,.0f}-{jax_training['high']:,.0f}",
+      other("torch_nchw"),
+      other("torch_channels_last"),
+      ratio("training"),
+      f"{share_of_limit(result, name):.0%}",
+      f"{evaluation['jax']['median']:,.0f}",
+      ratio("evaluation"),
+    )
+  return table

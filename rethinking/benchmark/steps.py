@@ -1,0 +1,64 @@
+"""Training steps and evaluation of each model, beside PyTorch's."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+from rethinking.benchmark import jax_steps, operations, timing
+
+# What each model is fed, [H, W, C].
+SHAPES = {
+  "mlp_1x512": (28, 28, 3),
+  "mlp_3x512": (28, 28, 3),
+  "seed_cifar_cnn": (32, 32, 3),
+  "seed_mnist_cnn": (28, 28, 1),
+  "alexnet": (28, 28, 3),
+  "inception": (28, 28, 3),
+  "inception_no_bn": (28, 28, 3),
+  "wide_resnet_28_1": (32, 32, 3),
+  "digits_cnn": (8, 8, 1),
+}
+
+
+def measure(
+  arch: str, batch_size: int, rounds: int, seconds: float
+) -> dict[str, Any]:
+  """Times one model.
+
+  Args:
+    arch: a name in SHAPES.
+    batch_size: examples a training step.
+    rounds: measurements of each contender.
+    seconds: roughly how long one takes.
+
+  Returns:
+    `operations` an image, `training` and `evaluation`: contender -> summary of
+    images a second; and `training_ratio`, the project's median over the better
+    PyTorch layout's, None without PyTorch.
+  """
+  shape = SHAPES[arch]
+  pairs = {"jax": jax_steps.contenders(arch, shape, batch_size)}
+  if importlib.util.find_spec("torch") is not None:
+    from rethinking.benchmark import torch_models, torch_steps
+
+    if arch in torch_models.BUILDERS:
+      for layout in torch_steps.LAYOUTS:
+        pairs[f"torch_{layout}"] = torch_steps.contender(
+          arch, shape, batch_size, layout
+        )
+  result: dict[str, Any] = {"operations": operations.per_image(arch, shape)}
+  sizes = {"training": batch_size, "evaluation": jax_steps.EXAMPLES}
+  for index, (kind, images) in enumerate(sizes.items()):
+    taken = timing.interleaved(
+      {name: pair[index] for name, pair in pairs.items()}, rounds, seconds
+    )
+    result[kind] = {
+      name: timing.summary([images / t for t in found["all"]])
+      for name, found in taken.items()
+    }
+    others = [v["median"] for k, v in result[kind].items() if k != "jax"]
+    result[f"{kind}_ratio"] = (
+      result[kind]["jax"]["median"] / max(others) if others else None
+    )
+  return result
