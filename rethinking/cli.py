@@ -6,6 +6,7 @@ import importlib.util
 import pathlib
 import re
 import sys
+import warnings
 from collections.abc import Callable
 
 from absl import flags
@@ -33,6 +34,10 @@ def run(main: Callable[[ConfigDict], int], argv: list[str] | None = None):
     argv: the command line; None: this process's.
   """
   argv = list(sys.argv if argv is None else argv)
+  # A warning is for the user: a line of its own, no file and line number.
+  warnings.showwarning = lambda message, *_: print(
+    f"warning: {message}", file=sys.stderr
+  )
   module = sys.modules["__main__"]
   try:
     code = main(_parse(argv, module.__doc__ or ""))

@@ -36,7 +36,7 @@ class SamePool(nn.Module):
 
 
 def alexnet(shape):
-  side = -(-(-(-shape[0] // 2)) // 2)
+  side = (shape[0] + 3) // 4  # Two halvings, each rounded up.
   layers, channels = [], shape[2]
   for _ in range(2):
     layers += [
