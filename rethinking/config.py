@@ -8,6 +8,7 @@ sets what its dataset needs and ends in `parse`. Fields that are None mean
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -121,9 +122,9 @@ def default() -> ConfigDict:
   c.label_noise = placeholder(str)  # A label corruption's name; None: none.
   c.p = 0.0  # The label corruption's level, in [0, 1].
   c.exact = False  # Corrupt exactly round(p n) labels, not n coins.
-  c.label_options = ConfigDict()  # Its other options, such as map="cifar10".
+  c.label_options = ""  # Its other options, such as "map=cifar10".
   c.pixel_noise = placeholder(str)  # An image corruption's name; None: none.
-  c.pixel_options = ConfigDict()  # Its options, such as fraction=0.5.
+  c.pixel_options = ""  # Its options, such as "fraction=0.5 exact=True".
 
   # Model.
   c.arch = "inception"  # A name of rethinking.models.ARCHITECTURES.
@@ -330,27 +331,47 @@ def corruptions(config: ConfigDict) -> tuple[corruptions_lib.Corruption, ...]:
   Raises:
     UserError: for an unknown name, option or level.
   """
-  label_options = config.label_options.to_dict()
+  label_options = _options(config, "label_options")
   if config.exact:
     label_options["exact"] = True
   found = []
   for field, target, options in (
-    ("label_noise", "labels", {"level": config.p, **label_options}),
-    ("pixel_noise", "images", config.pixel_options.to_dict()),
+    ("label_noise", "labels", label_options),
+    ("pixel_noise", "images", _options(config, "pixel_options")),
   ):
     name = config[field]
     if name is None:
       continue
-    allowed = sorted(
-      n for n, d in corruptions_lib.DEFINITIONS.items() if d.target == target
-    )
+    allowed = {
+      n: d for n, d in corruptions_lib.DEFINITIONS.items() if d.target == target
+    }
     if name not in allowed:
-      raise UserError(f"Unknown {field} {name!r}; choose one of {allowed}.")
+      raise UserError(
+        f"Unknown {field} {name!r}; choose one of {sorted(allowed)}."
+      )
+    if target == "labels" and allowed[name].has_level:
+      options["level"] = config.p
     try:
       found.append(corruptions_lib.Corruption.create(name, **options))
     except ValueError as error:
       raise UserError(str(error)) from error
   return tuple(found)
+
+
+def _options(config: ConfigDict, field: str) -> dict[str, Any]:
+  """Reads "name=value name=value" with Python literals or plain words."""
+  found = {}
+  for pair in config[field].split():
+    name, equals, value = pair.partition("=")
+    if not equals:
+      raise UserError(
+        f"{field} is {config[field]!r}; write name=value, separated by spaces."
+      )
+    try:
+      found[name] = ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+      found[name] = value
+  return found
 
 
 def plain(config: ConfigDict) -> dict[str, Any]:

@@ -137,3 +137,19 @@ def test_differences_name_the_fields_but_not_the_place():
   assert config_lib.differences(old, c.to_dict()) == []
   new = {**c.to_dict(), "seed": 3, "data_dir": "/elsewhere"}
   assert config_lib.differences(old, new) == ["seed: 0 -> 3"]
+
+
+def test_options_reach_their_corruption():
+  c = _load(
+    "cifar",
+    "partial_labels,label_noise=asymmetric,label_options=map=cifar10,p=0.2,"
+    "pixel_noise=random_pixels,pixel_options=fraction=0.5 exact=True",
+  )
+  labels, pixels = config_lib.corruptions(c)
+  assert (labels.name, labels.level) == ("asymmetric", 0.2)
+  assert dict(labels.options)["map"] == "cifar10"
+  assert dict(pixels.options) == {"fraction": 0.5, "exact": True}
+  with c.unlocked():
+    c.pixel_options = "fraction"
+  with pytest.raises(UserError, match="write name=value, separated by spaces"):
+    config_lib.corruptions(c)

@@ -38,7 +38,7 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
   # 0.1 * 3 and 0.3 are the same level.
   kept["p"] = round(float(kept.get("p") or 0), 9)
   if not kept["p"] or kept.get("label_noise") is None:
-    kept |= {"label_noise": None, "label_options": {}, "p": 0.0, "exact": False}
+    kept |= {"label_noise": None, "label_options": "", "p": 0.0, "exact": False}
   return kept
 
 

@@ -31,9 +31,9 @@ def _common(experiment: str, dataset: str) -> ConfigDict:
   c.label_noise = placeholder(str)  # A label corruption's name; None: none.
   c.p = 0.0  # The label corruption's level, in [0, 1].
   c.exact = False  # Corrupt exactly round(p n) labels, not n coins.
-  c.label_options = ConfigDict()  # Its other options, such as map="cifar10".
+  c.label_options = ""  # Its other options, such as "map=cifar10".
   c.pixel_noise = placeholder(str)  # An image corruption's name; None: none.
-  c.pixel_options = ConfigDict()  # Its options, such as fraction=0.5.
+  c.pixel_options = ""  # Its options, such as "fraction=0.5 exact=True".
 
   c.seed = 0  # The one to change for another repetition.
   c.corruption_seed = placeholder(int)  # None: the same as seed.
