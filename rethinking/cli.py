@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import pathlib
 import re
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -39,11 +40,20 @@ def run(main: Callable[[ConfigDict], int], argv: list[str] | None = None):
     f"warning: {message}", file=sys.stderr
   )
   module = sys.modules["__main__"]
+  # Outside a training loop, which saves first, SIGTERM ends as Ctrl-C does.
+  signal.signal(signal.SIGTERM, signal.default_int_handler)
   try:
     code = main(_parse(argv, module.__doc__ or ""))
   except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     code = REFUSED
+  except KeyboardInterrupt:
+    print(
+      "Stopped; the same command with the same --workdir continues from the "
+      "last checkpoint.",
+      file=sys.stderr,
+    )
+    code = STOPPED
   sys.exit(code)
 
 
@@ -71,6 +81,11 @@ def _parse(argv: list[str], usage: str) -> ConfigDict:
       "--config is missing; give one, such as "
       "--config=configs/digits.py:random_labels."
     )
+  if "variant" in flags.FLAGS["config"].override_values:
+    raise UserError(
+      "--config.variant would change nothing but the name; give the variant "
+      "after the config's path, as in configs/digits.py:random_labels."
+    )
   return _CONFIG.value
 
 
@@ -84,7 +99,9 @@ def _check_config_file(argv: list[str]) -> None:
     match = re.fullmatch(r"--?config(?:=(.*))?", flag)
     if match is None:
       continue
-    path, _, variant = (match[1] or following).partition(":")
+    path, _, variant = (following if match[1] is None else match[1]).partition(
+      ":"
+    )
     if not pathlib.Path(path).is_file():
       raise UserError(
         f"There is no config file {path!r}; give one, such as "

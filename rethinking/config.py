@@ -192,6 +192,9 @@ def parse(
     raise UserError(
       f"Unknown variant {variant!r}; choose one of {sorted(variants)}."
     )
+  # Only these may be none; the others always have a value.
+  optional = {k for k in config if config[k] is None}
+  optional |= {k for k, v in default().items() if v is None}
   config.variant = variant
   config.update(variants[variant])
   keys = sorted(k for k in config if k != "variant" and not _is_dict(config, k))
@@ -201,7 +204,10 @@ def parse(
       raise UserError(
         f"Unknown key {pair!r}; write key=value with a key of {keys}."
       )
-    config[key] = _read(key, value, config.get_type(key))
+    if value.lower() == "none" and key in optional:
+      config[key] = None
+    else:
+      config[key] = _read(key, value, config.get_type(key))
   return config.lock()
 
 
@@ -213,8 +219,6 @@ def _read(key: str, value: str, kind: type) -> Any:
   """One value of the variant grammar, in the field's type."""
   words = {"true": True, "false": False}
   try:
-    if value.lower() == "none":
-      return None
     return words[value.lower()] if kind is bool else kind(value)
   except (KeyError, ValueError):
     raise UserError(

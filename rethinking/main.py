@@ -4,8 +4,8 @@
   python -m rethinking.main --config=configs/cifar.py:partial_labels,p=0.4 \\
       --workdir=DIR --config.seed=3
 
-The same command again continues a run that was interrupted. Exit codes:
-0 finished, 1 failed, 2 refused input, 75 stopped and resumable.
+The same command with the same workdir continues what was interrupted.
+Exit codes: 0 finished, 1 failed, 2 refused input, 75 stopped and resumable.
 """
 
 import datetime
@@ -16,6 +16,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from rethinking import cli
+from rethinking.errors import UserError
 
 _WORKDIR = flags.DEFINE_string(
   "workdir",
@@ -27,7 +28,7 @@ _WORKDIR = flags.DEFINE_string(
 def main(config: ConfigDict) -> int:
   """Runs what the config's `experiment` names; returns the exit code."""
   # Imported here: --help and a mistyped config should not wait for JAX.
-  from rethinking import checkpoint, sweep, train
+  from rethinking import sweep, train
   from rethinking.theory import expressivity, kernel, rademacher
 
   runs = {
@@ -38,6 +39,10 @@ def main(config: ConfigDict) -> int:
     "rademacher": rademacher.run,
   }
 
+  if config.experiment not in runs:
+    raise UserError(
+      f"Unknown experiment {config.experiment!r}; choose one of {sorted(runs)}."
+    )
   workdir = _WORKDIR.value
   if workdir is None:
     now = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
@@ -47,7 +52,7 @@ def main(config: ConfigDict) -> int:
     print(f"workdir: {workdir}")
   try:
     runs[config.experiment](config, workdir)
-  except (train.Diverged, checkpoint.SaveError) as error:
+  except (train.Diverged, OSError) as error:
     print(f"error: {error}", file=sys.stderr)
     return cli.FAILED
   except train.Stopped as error:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -61,34 +62,47 @@ def shard(array: np.ndarray, devices: int) -> np.ndarray:
 def train_chunk(
   step: Callable, devices: Sequence[jax.Device]
 ) -> Callable[..., tuple[step_lib.TrainState, dict[str, jax.Array]]]:
-  """Returns `chunk(state, data, batches, key) -> (state, metrics)`, pmapped.
+  """Returns `chunk(state, data, batches, size, key) -> (state, metrics)`.
 
   Args:
     step: from step.make_train_step with axis_name=AXIS.
     devices: the batch is split over these.
 
   Returns:
-    A function of a replicated state (donated: do not use it again), replicated
-    data, `Batch` leaves [devices, steps, B / devices], and a key. It takes
-    all the steps in one dispatch; metrics are [steps].
+    A pmapped function of a replicated state (donated: do not use it again),
+    replicated data, `Batch` leaves [devices, chunk, B / devices], how many of
+    the chunk's steps to take, and a key. It takes them in one dispatch;
+    metrics are [chunk], of which the first `size` count. One program serves
+    every size.
   """
 
-  def chunk(state, data, batches, key):
-    if batches.index.shape[0] == 1:
+  def chunk(state, data, batches, size, key):
+    length = batches.index.shape[0]
+    if length == 1:
       # XLA on the CPU runs a convolution inside a loop more than ten times
       # slower (jax issue 12868), so a single step must not be in one.
       state, metrics = step(
         state, data, jax.tree.map(lambda x: x[0], batches), key
       )
       return state, jax.tree.map(lambda x: x[None], metrics)
-    return jax.lax.scan(
-      lambda s, batch: step(s, data, batch, key), state, batches
+
+    def body(i, carry):
+      state, seen = carry
+      batch = jax.tree.map(lambda x: x[i], batches)
+      state, metrics = step(state, data, batch, key)
+      return state, jax.tree.map(lambda x, m: x.at[i].set(m), seen, metrics)
+
+    first = jax.tree.map(lambda x: x[0], batches)
+    empty = jax.tree.map(
+      lambda m: jnp.zeros((length,), m.dtype),
+      jax.eval_shape(step, state, data, first, key)[1],
     )
+    return jax.lax.fori_loop(0, size, body, (state, empty))
 
   return jax.pmap(
     chunk,
     axis_name=AXIS,
-    in_axes=(None, None, 0, None),
+    in_axes=(None, None, 0, None, None),
     out_axes=None,
     donate_argnums=0,
     devices=devices,

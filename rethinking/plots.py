@@ -8,6 +8,8 @@ from typing import Any
 
 from etils import epath
 
+from rethinking import files
+
 # Okabe and Ito's palette: told apart with any colour vision, and in grey by
 # the line styles that go with it.
 COLOURS = (
@@ -53,7 +55,7 @@ def save(fig, path: epath.Path, dpi: int = 120) -> None:
   # No date inside: the same numbers give the same file.
   metadata = {"Date": None} if path.suffix == ".svg" else None
   fig.savefig(buffer, format=path.suffix[1:], dpi=dpi, metadata=metadata)
-  path.write_bytes(buffer.getvalue())
+  files.replace(path, buffer.getvalue())
 
 
 def curves(

@@ -37,25 +37,20 @@ class Problem:
   source: dict[str, str]
 
 
-def load(config: ConfigDict) -> Problem:
-  """Loads and corrupts what a config asks for.
+def check(config: ConfigDict, train: data.Dataset) -> int:
+  """Refuses a config that its data set is too small for.
 
   Args:
     config: resolved.
+    train: the whole train set.
 
   Returns:
-    The problem; the same for the same config, whatever the machine.
+    How many train examples the config takes.
 
   Raises:
-    UserError: for a subset, batch size or crop that the data set is too small
-      for, and where the data cannot be had.
+    UserError: for a subset, batch size, crop or number of epochs that does not
+      go with it.
   """
-  train, test = (
-    data.load(
-      config.dataset, split, data_dir=config.data_dir, cache=config.data_cache
-    )
-    for split in ("train", "test")
-  )
   total = len(train.ids)
   if config.subset is not None and config.subset > total:
     raise UserError(
@@ -79,6 +74,29 @@ def load(config: ConfigDict) -> Problem:
       f"crop is {config.crop}, but the images of {config.dataset} are {side} "
       "pixels wide; give at most that, or 0 for the whole image."
     )
+  return count
+
+
+def load(config: ConfigDict) -> Problem:
+  """Loads and corrupts what a config asks for.
+
+  Args:
+    config: resolved.
+
+  Returns:
+    The problem; the same for the same config, whatever the machine.
+
+  Raises:
+    UserError: for a subset, batch size or crop that the data set is too small
+      for, and where the data cannot be had.
+  """
+  train, test = (
+    data.load(
+      config.dataset, split, data_dir=config.data_dir, cache=config.data_cache
+    )
+    for split in ("train", "test")
+  )
+  count = check(config, train)
   pixel = [c for c in config_lib.corruptions(config) if c.target == "images"]
   train_images, test_images = train.images[:count], test.images
   if pixel:

@@ -13,6 +13,8 @@ import jax
 import jaxlib
 import numpy as np
 
+from rethinking.data import cache
+
 # jaxlib versions that the flags below were tried on: an unknown flag in
 # XLA_FLAGS aborts the process.
 _TRIED_JAXLIB = ("0.10.",)
@@ -21,12 +23,6 @@ _TRIED_JAXLIB = ("0.10.",)
 # and backward of the seed's CNN's layers at batch 128 on two cores went from
 # 431 to 205 ms with this fusion off (an empty value).
 _CPU_FLAGS = ("--xla_cpu_experimental_ynn_fusion_type=",)
-
-
-def cache_folder() -> pathlib.Path:
-  """Returns this user's cache folder for the project; it may not exist."""
-  base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-  return pathlib.Path(base) / "rethinking"
 
 
 def configure(
@@ -48,7 +44,8 @@ def configure(
     wanted += _CPU_FLAGS
   if deterministic and not _cpu_only():
     wanted.append("--xla_gpu_deterministic_ops=true")
-  new = [flag for flag in wanted if flag.partition("=")[0] not in given]
+  named = {flag.partition("=")[0] for flag in given.split()}
+  new = [flag for flag in wanted if flag.partition("=")[0] not in named]
   if new:
     os.environ["XLA_FLAGS"] = " ".join([*given.split(), *new])
   if compilation_cache:
@@ -70,7 +67,7 @@ def _cpu_only() -> bool:
 def _use_compilation_cache() -> None:
   if jax.config.jax_compilation_cache_dir is not None:
     return
-  folder = cache_folder() / "xla"
+  folder = cache.folder() / "xla"
   try:
     folder.mkdir(parents=True, exist_ok=True)
   except OSError as error:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import pathlib
 import time
+from collections.abc import Iterable
 from typing import Any
 
+import jax
 from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking import report, train, writers
+from rethinking import data, parallel, problem, report, train, writers
 from rethinking.errors import UserError
 
 # Fields of a sweep's config that its cells do not have.
@@ -42,7 +44,11 @@ def cells(config: ConfigDict) -> dict[str, ConfigDict]:
     axes = grid.to_dict()
     for values in itertools.product(*axes.values()):
       name, cell = _cell(base, dict(zip(axes, values, strict=True)))
-      found.setdefault(name, cell)
+      if found.setdefault(name, cell) != cell:
+        raise UserError(
+          f"Two different cells of the grids would be called {name!r}; let an "
+          "axis tell them apart."
+        )
   return found
 
 
@@ -64,15 +70,13 @@ def _cell(
       f"{sorted(['variant', *fields])}."
     )
   fields.update(chosen)
-  if fields["label_noise"] == "uniform" and fields["p"] in (0, 1):
-    variant = "random_labels" if fields["p"] else "true_labels"
+  if variant == "partial_labels" and fields["p"] in (0, 1):
+    variant = "random_labels" if chosen.pop("p") else "true_labels"
     fields.update({"label_noise": None, "p": 0.0})
     fields.update(config_lib.VARIANTS[variant])
   fields["variant"] = variant
   parts = [fields["arch"], variant]
-  if variant == "partial_labels":
-    parts.append(f"p{fields['p']:g}")
-  parts += [f"{k}{v}" for k, v in chosen.items() if k not in ("arch", "p")]
+  parts += [f"{k}{v}" for k, v in chosen.items() if k != "arch"]
   name = "-".join(str(part).replace("/", "_") for part in parts)
   return name, config_lib.resolve(ConfigDict(fields))
 
@@ -99,6 +103,7 @@ def run(
   """
   began = time.monotonic()
   todo = cells(config)
+  _check(todo.values())
   workdir = epath.Path(workdir)
   with writers.Lock(workdir):
     finished = train.open_workdir(workdir, config)
@@ -142,6 +147,25 @@ def run(
       f"and table.md are in {workdir}."
     )
   return summary
+
+
+def _check(todo: Iterable[ConfigDict]) -> None:
+  """Refuses what a run would, before anything is written."""
+  devices = len(jax.local_devices())
+  seen = set()
+  for cell in todo:
+    parallel.check_batch("batch_size", cell.batch_size, devices)
+    size = tuple(
+      cell[k] for k in ("dataset", "subset", "batch_size", "crop", "epochs")
+    )
+    if size not in seen:
+      seen.add(size)
+      problem.check(
+        cell,
+        data.load(
+          cell.dataset, "train", data_dir=cell.data_dir, cache=cell.data_cache
+        ),
+      )
 
 
 def _run_cell(

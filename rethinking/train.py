@@ -66,10 +66,10 @@ class Stopped(RuntimeError):
     step: where the same command continues.
   """
 
-  def __init__(self, step: int):
+  def __init__(self, step: int, workdir: epath.Path):
     super().__init__(
-      f"Stopped and saved at step {step}; the same command with this workdir "
-      "continues there."
+      f"Stopped and saved at step {step}; the same command with "
+      f"--workdir={workdir} continues there."
     )
     self.step = step
 
@@ -80,6 +80,9 @@ class Programs(NamedTuple):
   init: Callable[..., step_lib.TrainState]
   train: Callable[..., tuple[step_lib.TrainState, dict[str, jax.Array]]]
   evaluate: Callable[..., tuple[np.ndarray, np.ndarray]]
+  # Chunk lengths called before: the first call compiles, so its time says
+  # nothing about speed.
+  compiled: set[int]
 
 
 # The fields that the programs depend on: runs that differ in others, such as
@@ -137,6 +140,7 @@ def _programs(fields: str, num_examples: int, num_classes: int) -> Programs:
     ),
     train=parallel.train_chunk(train_step, devices),
     evaluate=parallel.evaluate(eval_step, devices),
+    compiled=set(),
   )
 
 
@@ -200,22 +204,24 @@ def run(
   )
   devices = jax.local_devices()
   parallel.check_batch("batch_size", config.batch_size, len(devices))
-  task = problem.load(config)
   workdir = epath.Path(workdir)
+  finished = open_workdir(workdir, config)
+  if finished is not None:
+    if not quiet:
+      print(f"Finished already: {workdir / 'summary.json'} has the results.")
+    return finished
+  task = problem.load(config)
   with writers.Lock(workdir):
-    finished = open_workdir(workdir, config)
-    if finished is not None:
-      if not quiet:
-        print(f"Finished already: {workdir / 'summary.json'} has the results.")
-      return finished
+    # Again, now that nobody else can be writing.
+    open_workdir(workdir, config)
     writers.write_json(workdir / "config.json", config_lib.plain(config))
     writers.write_json(workdir / "corruption.json", task.report)
-    loop = _Loop(config, workdir, task, devices)
+    loop = _Loop(config, workdir, task, devices, began)
     title = f"{config.dataset} {config.variant} {config.arch}"
     with Console(loop.steps, title, quiet=quiet) as console, _signals() as stop:
       loop.restore(console)
       loop.train(console, stop)
-    summary = loop.summary(time.monotonic() - began)
+    summary = loop.summary()
     if config.plots:
       plots.curves(loop.rows, workdir / "curves.png", title)
     # Last: its presence says that the run is finished.
@@ -230,7 +236,7 @@ def open_workdir(
   """Checks that what is in a workdir belongs to this config.
 
   Args:
-    workdir: the folder, locked.
+    workdir: the folder; it need not be there.
     config: resolved.
 
   Returns:
@@ -276,7 +282,7 @@ def read_json(path: epath.Path) -> dict[str, Any]:
 class _Loop:
   """The state of one run between its start and its summary."""
 
-  def __init__(self, config, workdir, task, devices):
+  def __init__(self, config, workdir, task, devices, began):
     self.config, self.workdir, self.task = config, workdir, task
     self.devices = devices
     count = len(task.train.ids)
@@ -302,6 +308,9 @@ class _Loop:
     self.board = None
     self.rows: list[dict[str, Any]] = []
     self.saved: int | None = None
+    self.saved_epoch = 0
+    # Clocks that an interrupted run takes up again.
+    self.began = began
     self.train_seconds = 0.0
     self.timed_steps = 0
 
@@ -314,11 +323,21 @@ class _Loop:
         console.warn(warning)
       self.state, step = found.state, found.step
       self.saved = step
+      self.began -= found.extra["wall_seconds"]
+      self.train_seconds = found.extra["train_seconds"]
+      self.timed_steps = found.extra["timed_steps"]
       console.say(f"Continuing from the checkpoint of step {step}.")
     for warning in self.lines.warnings:
       console.warn(warning)
     self.lines.truncate(lambda row: found is not None and row["step"] <= step)
     self.rows = self.lines.rows()
+    if found is not None and not self.rows:
+      raise UserError(
+        f"{self.lines.path} has lost the evaluations before the checkpoint of "
+        f"step {step}; restore it, or give another workdir."
+      )
+    if self.rows:
+      self.saved_epoch = self.rows[-1]["epoch"]
     self.state = parallel.replicate(self.state, self.devices)
     if self.config.tensorboard:
       self.board = writers.Events(
@@ -332,7 +351,7 @@ class _Loop:
     epoch = self.rows[-1]["epoch"] if self.rows else 0
     if not self.rows:
       self.evaluate(step, epoch, console)
-    while step < self.steps and not self.is_over():
+    while self.rows[-1]["step"] < self.steps and not self.is_over():
       # Train to the next evaluation.
       epoch = min(
         epoch // c.eval_epochs * c.eval_epochs + c.eval_epochs, c.epochs
@@ -341,8 +360,10 @@ class _Loop:
       # See what was learned.
       self.evaluate(step, epoch, console)
       # Keep it.
-      if epoch % c.checkpoint_epochs == 0 or epoch == c.epochs:
+      every = c.checkpoint_epochs
+      if epoch // every > self.saved_epoch // every:
         self.save(step)
+        self.saved_epoch = epoch
     if self.saved != step:
       self.save(step)
 
@@ -359,11 +380,12 @@ class _Loop:
       # Chunks start at absolute multiples, so that a resumed run dispatches
       # the same programs as an undisturbed one.
       size = min(self.chunk - step % self.chunk, end - step)
-      batches = self.order.batches(step, size)
+      batches = self.order.batches(step, self.chunk)
       self.state, seen = self.programs.train(
         self.state,
         self.train_data,
         jax.tree.map(lambda x: parallel.shard(x, len(self.devices)), batches),
+        np.int32(size),
         self.key,
       )
       step += size
@@ -374,7 +396,7 @@ class _Loop:
       if stop.is_set():
         self.check(pending, clock)
         self.save(step)
-        raise Stopped(step)
+        raise Stopped(step, self.workdir)
     self.check(pending, clock)
     return step
 
@@ -383,14 +405,14 @@ class _Loop:
     if pending is None:
       return
     step, size, seen = pending
-    finite = np.isfinite(np.asarray(seen["loss"]))
+    finite = np.isfinite(np.asarray(seen["loss"])[:size])
     if not finite.all():
       raise Diverged(step - size + int(np.argmin(finite)) + 1, self.saved)
     seconds = clock.lap()
-    if size in _COMPILED.setdefault(id(self.programs.train), set()):
+    if self.chunk in self.programs.compiled:
       self.train_seconds += seconds
       self.timed_steps += size
-    _COMPILED[id(self.programs.train)].add(size)
+    self.programs.compiled.add(self.chunk)
 
   def images_per_second(self) -> float | None:
     if not self.train_seconds:
@@ -443,10 +465,23 @@ class _Loop:
     files.replace(folder / f"step_{step:08d}.npz", buffer.getvalue())
 
   def save(self, step: int) -> None:
-    self.checkpoints.save(step, self.state, {"epochs": self.config.epochs})
+    # A loss is that before its update: the last update is seen only here.
+    if not all(
+      np.isfinite(x).all() for x in jax.tree.leaves(self.state.params)
+    ):
+      raise Diverged(step, self.saved)
+    self.checkpoints.save(
+      step,
+      self.state,
+      {
+        "wall_seconds": time.monotonic() - self.began,
+        "train_seconds": self.train_seconds,
+        "timed_steps": self.timed_steps,
+      },
+    )
     self.saved = step
 
-  def summary(self, wall_seconds: float) -> dict[str, Any]:
+  def summary(self) -> dict[str, Any]:
     last = {k: v for k, v in self.rows[-1].items() if "second" not in k}
     steps = last.pop("step")
     best = max(self.rows, key=lambda row: row["test_accuracy"])
@@ -458,7 +493,7 @@ class _Loop:
       "best_test_accuracy_epoch": best["epoch"],
       "potential_gain": best["test_accuracy"] - last["test_accuracy"],
       "num_parameters": sum(x.size for x in jax.tree.leaves(self.state.params)),
-      "wall_seconds": wall_seconds,
+      "wall_seconds": time.monotonic() - self.began,
       "images_per_second": self.images_per_second(),
       **runtime.describe(self.devices),
       "rethinking": __version__,
@@ -469,11 +504,6 @@ class _Loop:
       },
       "data_source": self.task.source,
     }
-
-
-# Chunk sizes that each program was already called with: the first call
-# compiles, so its time says nothing about speed.
-_COMPILED: dict[int, set[int]] = {}
 
 
 class _Clock:
@@ -515,14 +545,16 @@ def _git_commit() -> str | None:
   folder = pathlib.Path(__file__).parent
   try:
     found = subprocess.run(
-      ["git", "-C", str(folder), "rev-parse", "HEAD"],
+      ["git", "-C", str(folder), "rev-parse", "--show-prefix", "HEAD"],
       capture_output=True,
       text=True,
       check=True,
     )
   except (OSError, subprocess.CalledProcessError):
     return None
-  return found.stdout.strip()
+  prefix, commit = found.stdout.split("\n")[:2]
+  # In an environment inside another repository, that one's commit is not ours.
+  return commit if prefix == f"{folder.name}/" else None
 
 
 def _tell(console, summary, task, workdir) -> None:

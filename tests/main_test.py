@@ -39,6 +39,19 @@ def _run(*flags):
       "epochs is -3; it must be at least 1",
     ),
     (["--config=configs/digits.py:true_labels", "--foo=1"], "foo"),
+    (["--config=configs/digits.py:true_labels,seed=none"], "seed=none"),
+    (["--config=", "--workdir=x"], "no config file ''"),
+    (
+      ["--config=configs/digits.py:true_labels", "--config.experiment=foo"],
+      "Unknown experiment 'foo'; choose one of",
+    ),
+    (
+      [
+        "--config=configs/digits.py:true_labels",
+        "--config.variant=random_labels",
+      ],
+      "--config.variant would change nothing but the name",
+    ),
   ],
 )
 def test_a_mistake_is_one_line_and_code_2(flags, message):

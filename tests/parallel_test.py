@@ -14,7 +14,7 @@ from rethinking.errors import UserError
 _SHAPES = {"digits_cnn": (8, 8, 1), "seed_cifar_cnn": (16, 16, 3)}
 
 
-def _one_step(arch, devices, dtype, batch=8, chunk=1):
+def _one_step(arch, devices, dtype, batch=8, chunk=1, size=None, index=None):
   """The state after SGD steps from the same start on some devices."""
   shape = _SHAPES.get(arch, (8, 8, 3))
   module = models.create(
@@ -28,7 +28,8 @@ def _one_step(arch, devices, dtype, batch=8, chunk=1):
     jnp.arange(16, dtype=jnp.int32) % 10,
     jnp.arange(16, dtype=jnp.uint32) + 100,
   )
-  index = np.random.default_rng(0).permutation(16)[: batch * chunk]
+  if index is None:
+    index = np.random.default_rng(0).permutation(16)[: batch * chunk]
   batches = step.Batch(
     index.reshape(chunk, batch).astype(np.int32),
     np.zeros((chunk, batch), np.int32),
@@ -41,6 +42,7 @@ def _one_step(arch, devices, dtype, batch=8, chunk=1):
     parallel.replicate(state, devices),
     parallel.replicate(data, devices),
     jax.tree.map(lambda x: parallel.shard(x, len(devices)), batches),
+    np.int32(chunk if size is None else size),
     parallel.replicate(keys[2], devices),
   )
 
@@ -63,11 +65,29 @@ def test_one_sgd_step_on_1_device_equals_one_on_4(arch):
     _assert_close(seen_one, seen_four, 1e-9)
 
 
-def test_a_chunk_of_two_steps_equals_two_chunks_of_one():
+def test_a_chunk_takes_its_steps_one_after_another():
   devices = jax.devices()[:2]
-  (state, seen) = _one_step("mlp_1x512", devices, jnp.float32, 4, chunk=2)
-  assert seen["loss"].shape == (2,)
-  assert int(state.step) == 2
+  index = np.arange(16)
+
+  def run(**kwargs):
+    return _one_step("mlp_1x512", devices, jnp.float32, 4, **kwargs)
+
+  one, seen_one = run(chunk=1, index=index[:4])
+  # Of a chunk of four, the first step alone.
+  first, seen_first = run(chunk=4, size=1, index=index)
+  assert int(first.step) == 1
+  _assert_close(one.params, first.params, 1e-6)
+  _assert_close(seen_one["loss"][0], seen_first["loss"][0], 1e-6)
+  # The second step of a chunk of two starts where the first ended.
+  two, seen_two = run(chunk=2, index=index[:8])
+  four, seen_four = run(chunk=4, size=2, index=index)
+  assert int(two.step) == int(four.step) == 2
+  _assert_close(two.params, four.params, 1e-6)
+  _assert_close(seen_two["loss"], seen_four["loss"][:2], 1e-6)
+  assert np.any(
+    np.asarray(two.params["logits"]["bias"])
+    != np.asarray(one.params["logits"]["bias"])
+  )
 
 
 def test_the_state_is_given_up_to_the_next():
@@ -89,7 +109,7 @@ def test_the_state_is_given_up_to_the_next():
     step.make_train_step(module, optimizer, crop=0), devices
   )
   zeros = np.zeros((1, 1, 2), np.int32)
-  train(state, data, step.Batch(zeros, zeros), jax.random.key(0))
+  train(state, data, step.Batch(zeros, zeros), np.int32(1), jax.random.key(0))
   assert all(x.is_deleted() for x in jax.tree.leaves(state.params))
 
 

@@ -68,6 +68,13 @@ def test_the_ends_of_the_levels_are_conditions():
   }
 
 
+def test_levels_of_any_label_noise_are_cells_of_their_own():
+  grid = {"g": {"label_noise": ("symmetric",), "p": (0.0, 0.2, 0.4)}}
+  assert len(sweep.cells(_config(grid))) == 3
+  grid = {"g": {"variant": ("random_labels",), "p": (0.2, 0.4, 1.0)}}
+  assert len(sweep.cells(_config(grid))) == 3
+
+
 def test_seeds_are_separate_axes():
   grid = {"g": {"init_seed": (1, 2), "order_seed": (3,)}}
   for cell in sweep.cells(_config(grid)).values():
@@ -82,6 +89,7 @@ def test_seeds_are_separate_axes():
     ({"foo": (1,)}, "Unknown axis 'foo' in a grid; choose one of"),
     ({"arch": ("foo",)}, "Unknown arch 'foo'"),
     ({"variant": ("partial_labels",), "p": (2.0,)}, "p is 2.0"),
+    ({"subset": (9999,)}, "subset is 9999"),
   ],
 )
 def test_a_grid_that_makes_no_sense_is_refused(tmp_path, grid, message):

@@ -1,5 +1,6 @@
 """The run: what it leaves, and that nothing of it depends on its luck."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import numpy as np
 import pytest
@@ -141,12 +143,67 @@ def test_a_crash_and_a_restart_end_in_the_same_bits(
     np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("arch", ["mlp_1x512", "seed_cifar_cnn"])
+def test_a_stop_at_any_step_and_a_restart_end_in_the_same_bits(
+  tmp_path, monkeypatch, arch
+):
+  config = _config(arch=arch, subset=64, batch_size=32, epochs=2, dropout=None)
+  whole = tmp_path / "whole"
+  train.run(config, whole, quiet=True)
+  # BatchNorm's statistics must survive too; the last step is a case of its own.
+  for last in (1, 4):
+    workdir = tmp_path / f"stopped{last}"
+
+    asked = iter(range(1, 100))
+
+    @contextlib.contextmanager
+    def signals(asked=asked, last=last):
+      yield types.SimpleNamespace(is_set=lambda: next(asked) == last)
+
+    with monkeypatch.context() as patch:
+      patch.setattr(train, "_signals", signals)
+      with pytest.raises(train.Stopped, match=f"at step {last}.*{workdir}"):
+        train.run(config, workdir, quiet=True)
+    summary = train.run(config, workdir, quiet=True)
+    assert (summary["epoch"], summary["steps"]) == (2, 4)
+    assert _rows(workdir) == _rows(whole)
+
+
+def test_checkpoints_come_at_the_evaluation_after_they_are_due(
+  tmp_path, monkeypatch
+):
+  saved = []
+  whole = train._Loop.save
+
+  def save(self, step):
+    saved.append(self.rows[-1]["epoch"])
+    whole(self, step)
+
+  monkeypatch.setattr(train._Loop, "save", save)
+  train.run(
+    _config(subset=48, epochs=12, eval_epochs=5, checkpoint_epochs=2),
+    tmp_path,
+    quiet=True,
+  )
+  assert saved == [5, 10, 12]
+
+
+def test_lost_evaluations_are_refused(tmp_path, monkeypatch):
+  with monkeypatch.context() as patch:
+    patch.setattr(train._Loop, "summary", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+      train.run(_config(), tmp_path, quiet=True)
+  (tmp_path / "metrics.jsonl").unlink()
+  with pytest.raises(UserError, match="has lost the evaluations before"):
+    train.run(_config(), tmp_path, quiet=True)
+
+
 def test_a_damaged_newest_checkpoint_falls_back(
   undisturbed, tmp_path, monkeypatch, capsys
 ):
   workdir, _ = undisturbed
 
-  def crash(self, wall_seconds):
+  def crash(self):
     raise RuntimeError("power cut")
 
   with monkeypatch.context() as patch:
@@ -300,7 +357,7 @@ def test_kill_9_and_sigterm_then_the_same_command_again(tmp_path):
   stopped = tmp_path / "stopped"
   code, _, err = _start_and(signal.SIGTERM, stopped, cache)
   assert code == 75
-  assert "the same command with this workdir continues" in err
+  assert f"the same command with --workdir={stopped} continues" in err
   assert "Traceback" not in err
   for workdir in (broken, stopped):
     subprocess.run(

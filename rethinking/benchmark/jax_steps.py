@@ -47,7 +47,7 @@ def contenders(
   programs = train.programs(config, EXAMPLES, 10)
   data = parallel.replicate(random_data(shape), devices)
   key = parallel.replicate(step_lib.root(0, "noise"), devices)
-  state = programs.init(step_lib.root(0, "init"), shape=shape)
+  state = programs.init(key=step_lib.root(0, "init"), shape=shape)
   held = [parallel.replicate(state, devices)]
   order = train.Order(0, EXAMPLES, batch_size)
   chunk = runtime.chunk_steps()
@@ -60,6 +60,7 @@ def contenders(
         state,
         data,
         jax.tree.map(lambda x: parallel.shard(x, len(devices)), batches),
+        np.int32(chunk),
         key,
       )
       taken += chunk

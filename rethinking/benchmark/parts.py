@@ -161,7 +161,7 @@ def checkpoints(rounds: int) -> dict[str, Any]:
   config.crop = 0
   config = config_lib.resolve(config)
   programs = train.programs(config, jax_steps.EXAMPLES, 10)
-  state = programs.init(step_lib.root(0, "init"), shape=(28, 28, 3))
+  state = programs.init(key=step_lib.root(0, "init"), shape=(28, 28, 3))
   with tempfile.TemporaryDirectory() as folder:
     keeper = checkpoint.Checkpointer(folder, keep=2)
     steps = iter(range(1, 10_000))

@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         continue
       print(f"{name}: {preparation.prepare(name, root)}", flush=True)
   except UserError as error:
-    print(error, file=sys.stderr)
+    print(f"error: {error}", file=sys.stderr)
     return 2
   print(f"TFDS_DATA_DIR={root}")
   return 0

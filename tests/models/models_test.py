@@ -153,6 +153,13 @@ def batch_for(arch, dtype):
   return x, y, jnp.arange(100, 100 + BATCH, dtype=jnp.uint32)
 
 
+def initial(module, x):
+  """Initialised in one compiled program, not operation by operation."""
+  return jax.jit(functools.partial(module.init, train=False))(
+    jax.random.key(0), x
+  )
+
+
 def largest_difference(a, b):
   gaps = jax.tree.map(lambda x, y: jnp.max(jnp.abs(x - y)), a, b)
   return max(float(gap) for gap in jax.tree.leaves(gaps))
@@ -166,7 +173,7 @@ def test_one_device_equals_four(arch, float64, quick_compilation):
     settings["dropout"] = 0.3
   batch = batch_for(arch, jnp.float64)
   module = models.create(arch, **settings)
-  variables = module.init(jax.random.key(0), batch[0][:1], train=False)
+  variables = initial(module, batch[0][:1])
   one = jax.jit(make_step(module))(variables, *batch)
   split = [x.reshape(4, BATCH // 4, *x.shape[1:]) for x in batch]
   four = jax.pmap(
@@ -188,9 +195,10 @@ def test_masks_follow_the_example(arch, quick_compilation):
   """A permuted batch gives permuted logits: no draw by position."""
   module = models.create(arch, dropout=0.5)
   x, _, ids = batch_for(arch, jnp.float32)
-  variables = module.init(jax.random.key(0), x[:1], train=False)
+  variables = initial(module, x[:1])
   order = np.random.default_rng(2).permutation(BATCH)
 
+  @jax.jit
   def forward(x, ids):
     logits, _ = module.apply(
       variables,
@@ -220,7 +228,7 @@ def test_dropout_of_zero_needs_no_keys(arch):
 def test_dropout_without_keys_is_refused():
   module = models.create("seed_mnist_cnn")
   x = jnp.zeros((2, 8, 8, 1))
-  variables = module.init(jax.random.key(0), x, train=False)
+  variables = initial(module, x)
   with pytest.raises(ValueError, match="dropout_keys"):
     module.apply(variables, x, train=True)
 
