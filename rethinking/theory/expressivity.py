@@ -141,7 +141,7 @@ def _mlp_config(config: ConfigDict) -> ConfigDict:
   c = training_config.default()
   c.update({name: config[name] for name in _SHARED})
   for name in ("label_options", "pixel_options"):
-    c[name] = ConfigDict(config[name].to_dict())
+    c[name] = config[name]
   c.variant = f"{config.variant}_mlp"
   c.crop = 0
   c.eval_epochs = max(1, config.epochs // 10)
