@@ -9,7 +9,7 @@ finished. One that fails the check is skipped for the one before it.
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -184,12 +184,15 @@ class Checkpointer:
     self._delete([old for old in self._steps() if old not in finished])
     self._meet("pruned")
 
-  def restore(self, like: PyTree) -> Restored | None:
+  def restore(
+    self, like: PyTree | Callable[[dict[str, Any]], PyTree]
+  ) -> Restored | None:
     """Reads the newest intact checkpoint.
 
     Args:
       like: a tree with the structure, shapes and dtypes of the state; arrays
         or `jax.ShapeDtypeStruct`s, Python numbers where the state has them.
+        Or a function of `extra` that gives one.
 
     Returns:
       The checkpoint, or None where none was ever finished.
@@ -213,6 +216,8 @@ class Checkpointer:
       about = self._manager.restore(
         step, args=ocp.args.Composite(extra=ocp.args.JsonRestore())
       ).extra
+      if callable(like):
+        like = like(about["extra"])
       wanted = _by_name(like)
       self._check(step, {k: _spec(v) for k, v in wanted.items()}, about)
       target = {

@@ -62,6 +62,8 @@ def figure1(
       "arch": levels_on,
       "p": _LEVELS,
       "seed": _SEEDS,
+      # Panels b and c read the first fit; panel a's own runs go on.
+      "stop_at_fit": (True,),
     },
   }
 
@@ -100,7 +102,7 @@ DTYPES = ("float32", "bfloat16")
 
 # Fields that say where and how fast a run happens, not what is computed: a
 # resume may change them.
-PLACE_FIELDS = ("data_dir", "data_cache", "compilation_cache")
+PLACE_FIELDS = ("data_dir", "data_cache", "compilation_cache", "runs_at_once")
 
 
 def default() -> ConfigDict:
@@ -109,7 +111,9 @@ def default() -> ConfigDict:
   c.experiment = "train"  # What main runs: train or sweep.
   c.variant = "true_labels"  # The condition's name, for titles and folders.
 
-  c.grids = ConfigDict()  # A sweep's: name -> axis -> values; see sweep.cells.
+  # A sweep's.
+  c.grids = ConfigDict()  # Name -> axis -> values; see sweep.cells.
+  c.runs_at_once = placeholder(int)  # Runs in one program; None: by platform.
 
   # Data.
   c.dataset = "cifar10"  # A name of rethinking.data.NAMES.
@@ -301,7 +305,7 @@ def _check(c: ConfigDict) -> None:
     "checkpoint_epochs",
   ):
     within(name, c[name] >= 1, "at least 1")
-  for name in ("subset", "chunk_steps"):
+  for name in ("subset", "chunk_steps", "runs_at_once"):
     within(name, c[name] is None or c[name] >= 1, "at least 1, or None")
   within("learning_rate", c.learning_rate > 0, "above 0")
   for name in ("weight_decay", "l2", "crop"):

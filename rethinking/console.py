@@ -21,10 +21,13 @@ _BESIDE_BAR = {
 }
 
 
-def _duration(seconds: float) -> str:
-  """Hours, minutes, seconds.
+def duration(seconds: float) -> str:
+  """Returns hours, minutes, seconds.
 
-  >>> _duration(3723.4)
+  Args:
+    seconds: at least 0.
+
+  >>> duration(3723.4)
   '1:02:03'
   """
   minutes, seconds = divmod(int(seconds), 60)
@@ -114,7 +117,7 @@ class Console:
       if self._step > first:
         each = (time.monotonic() - began) / (self._step - first)
         left = each * max(self._total - self._step, 0)
-        parts.append(f"{_duration(left)} left")
+        parts.append(f"{duration(left)} left")
     return "  ".join(parts)
 
   def _draw(self) -> None:

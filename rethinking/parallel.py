@@ -128,15 +128,9 @@ def evaluate(
 
   def run(state, data, batch_size):
     count = data.ids.shape[0]
-    # Whole multiples of the devices, no longer than the split needs.
-    size = min(batch_size, count) // len(devices) * len(devices)
-    size = max(size, len(devices))
-    batches = -(-count // size)
-    index = np.zeros((batches * size,), np.int32)
-    index[:count] = np.arange(count)
     found = [
       mapped(state, data, shard(rows, len(devices)))
-      for rows in index.reshape(batches, size)
+      for rows in _padded(count, batch_size, len(devices))
     ]
     loss, prediction = (
       np.concatenate([np.asarray(x).ravel() for x in column])[:count]
@@ -145,3 +139,144 @@ def evaluate(
     return loss, prediction
 
   return run
+
+
+def _padded(count: int, batch_size: int, devices: int) -> np.ndarray:
+  """Rows 0 to count in batches, filled up with row 0: int32 [batches, size]."""
+  # Whole multiples of the devices, no longer than the split needs.
+  size = max(min(batch_size, count) // devices * devices, devices)
+  batches = -(-count // size)
+  index = np.zeros((batches * size,), np.int32)
+  index[:count] = np.arange(count)
+  return index.reshape(batches, size)
+
+
+# What runs that train together share of their data, and what is their own.
+_RUNS = step_lib.Data(None, 0, None)
+
+
+def train_runs(
+  step: Callable, devices: Sequence[jax.Device], *, spread: bool
+) -> Callable[..., tuple[step_lib.TrainState, jax.Array]]:
+  """Returns `chunk(state, data, batches, sizes, limit, keys) -> (state, loss)`.
+
+  One program takes steps of R runs. Spread, each device has R / devices whole
+  runs; otherwise every device has a part of each run's batch.
+
+  Args:
+    step: from step.make_train_step, with axis_name=AXIS unless spread.
+    devices: which ones.
+    spread: whether the runs are split over devices, not the batches.
+
+  Returns:
+    A pmapped function of states from `stack_runs` (donated: do not use them
+    again), `Data` whose labels are [R, N], `Batch` leaves [R, chunk, B], how
+    many steps each run takes, [R], at most `limit`, the most steps of any, and
+    a key for each run. All but the state are laid out by `split_runs`. Losses
+    are [R, chunk], of which a run's first `size` count.
+  """
+
+  def one(state, data, batches, size, limit, key):
+    def body(i, carry):
+      state, losses = carry
+      batch = jax.tree.map(lambda x: x[i], batches)
+      new, metrics = step(state, data, batch, key)
+      state = jax.tree.map(lambda a, b: jnp.where(i < size, a, b), new, state)
+      return state, losses.at[i].set(metrics["loss"])
+
+    length = batches.index.shape[0]
+    empty = jnp.zeros((length,), jnp.result_type(float))
+    return jax.lax.fori_loop(0, limit, body, (state, empty))
+
+  together = jax.vmap(one, in_axes=(0, _RUNS, 0, 0, None, 0))
+  return jax.pmap(
+    together,
+    axis_name=AXIS,
+    in_axes=(0, _RUNS, 0, 0, None, 0)
+    if spread
+    else (None, None, 0, None, None, None),
+    out_axes=0 if spread else None,
+    donate_argnums=0,
+    devices=devices,
+  )
+
+
+def evaluate_runs(
+  step: Callable, devices: Sequence[jax.Device], *, spread: bool
+) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+  """Returns `evaluate(state, data, batch_size) -> ([R, N], [R, N])`.
+
+  Args:
+    step: from step.make_eval_step.
+    devices: which ones.
+    spread: as for `train_runs`.
+
+  Returns:
+    A function over a whole split: each run's loss and prediction of each
+    example, exact at any batch size.
+  """
+  mapped = jax.pmap(
+    jax.vmap(step, in_axes=(0, _RUNS, None)),
+    axis_name=AXIS,
+    in_axes=(0, _RUNS, None) if spread else (None, None, 0),
+    devices=devices,
+  )
+
+  def run(state, data, batch_size):
+    count = data.ids.shape[0]
+    shards = 1 if spread else len(devices)
+    index = _padded(count, batch_size, shards)
+    found = [
+      mapped(state, data, rows if spread else shard(rows, shards))
+      for rows in index
+    ]
+
+    def join(parts):
+      # Spread: [devices, R / devices, B]; otherwise [devices, R, B / devices].
+      whole = [np.asarray(x) for x in parts]
+      whole = [
+        x.reshape(-1, x.shape[-1])
+        if spread
+        else np.moveaxis(x, 0, 1).reshape(x.shape[1], -1)
+        for x in whole
+      ]
+      return np.concatenate(whole, axis=1)[:, :count]
+
+    loss, prediction = (join(column) for column in zip(*found, strict=True))
+    return loss, prediction
+
+  return run
+
+
+def split_runs(
+  tree: Any, devices: Sequence[jax.Device], *, spread: bool
+) -> Any:
+  """Lays arrays with one row a run out for `train_runs`.
+
+  Args:
+    tree: leaves [R, ...]; spread, R is a multiple of the devices.
+    devices: where to.
+    spread: as for `train_runs`.
+  """
+  if not spread:
+    return replicate(tree, devices)
+  mesh = Mesh(np.array(devices), (AXIS,))
+  return jax.device_put(
+    jax.tree.map(lambda x: x.reshape(len(devices), -1, *x.shape[1:]), tree),
+    NamedSharding(mesh, PartitionSpec(AXIS)),
+  )
+
+
+def join_runs(tree: Any, *, spread: bool) -> Any:
+  """Returns what `split_runs` laid out as NumPy arrays, one row a run.
+
+  Args:
+    tree: leaves [devices, R / devices, ...] if spread, else [R, ...].
+    spread: as for `train_runs`.
+  """
+
+  def join(x):
+    x = np.array(x)
+    return x.reshape(-1, *x.shape[2:]) if spread else x
+
+  return jax.tree.map(join, tree)

@@ -139,3 +139,37 @@ def load(config: ConfigDict) -> Problem:
     report=given.report,
     source={"train": train.identity, "test": test.identity},
   )
+
+
+def relabel(task: Problem, config: ConfigDict) -> Problem:
+  """Returns the problem of a config that differs in its label noise alone.
+
+  Args:
+    task: from `load`, without pixel corruption; the images are shared.
+    config: resolved; its data set and subset are the same.
+
+  Raises:
+    UserError: for a label corruption that cannot be applied.
+  """
+  noise = [c for c in config_lib.corruptions(config) if c.target == "labels"]
+  try:
+    given = corruptions.apply(
+      noise,
+      seed=config.corruption_seed,
+      images=task.train.images if config.label_noise == "instance" else None,
+      labels=task.true_labels,
+      ids=task.train.ids,
+      split="train",
+      num_classes=task.num_classes,
+    )
+  except ValueError as error:
+    raise UserError(str(error)) from error
+  return dataclasses.replace(
+    task,
+    train=task.train._replace(labels=given.labels),
+    # What was not passed on is as it was.
+    report={
+      k: task.report[k] if k.startswith("images_") else v
+      for k, v in given.report.items()
+    },
+  )

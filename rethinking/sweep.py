@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import pathlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -13,11 +13,19 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking import data, parallel, problem, report, train, writers
+from rethinking import (
+  data,
+  lockstep,
+  parallel,
+  problem,
+  report,
+  train,
+  writers,
+)
 from rethinking.errors import UserError
 
 # Fields of a sweep's config that its cells do not have.
-_SWEEP_FIELDS = ("experiment", "variant", "grids")
+_SWEEP_FIELDS = ("experiment", "variant", "grids", "runs_at_once")
 
 
 def cells(config: ConfigDict) -> dict[str, ConfigDict]:
@@ -27,7 +35,8 @@ def cells(config: ConfigDict) -> dict[str, ConfigDict]:
   sets what the variant of that name sets, before the other axes. Runs that
   several grids share appear once. A level of 0 is `true_labels` and a level
   of 1 `random_labels`, so that a grid of levels shares them with a grid of
-  conditions.
+  conditions. A run that one grid ends when its train set is fitted and another
+  one doesn't goes on: what the first asks of it is seen on the way.
 
   Args:
     config: of a sweep: a run's fields, and `grids`.
@@ -44,7 +53,11 @@ def cells(config: ConfigDict) -> dict[str, ConfigDict]:
     axes = grid.to_dict()
     for values in itertools.product(*axes.values()):
       name, cell = _cell(base, dict(zip(axes, values, strict=True)))
-      if found.setdefault(name, cell) != cell:
+      other = found.setdefault(name, cell)
+      longer = [_without_stop(one) for one in (cell, other)]
+      if longer[0] == longer[1]:
+        found[name] = cell if other.stop_at_fit else other
+      else:
         raise UserError(
           f"Two different cells of the grids would be called {name!r}; let an "
           "axis tell them apart."
@@ -76,9 +89,14 @@ def _cell(
     fields.update(config_lib.VARIANTS[variant])
   fields["variant"] = variant
   parts = [fields["arch"], variant]
-  parts += [f"{k}{v}" for k, v in chosen.items() if k != "arch"]
+  silent = ("arch", "stop_at_fit")
+  parts += [f"{k}{v}" for k, v in chosen.items() if k not in silent]
   name = "-".join(str(part).replace("/", "_") for part in parts)
   return name, config_lib.resolve(ConfigDict(fields))
+
+
+def _without_stop(cell: ConfigDict) -> dict[str, Any]:
+  return {**cell.to_dict(), "stop_at_fit": False}
 
 
 def run(
@@ -114,38 +132,51 @@ def run(
     writers.write_json(workdir / "config.json", config_lib.plain(config))
     results = writers.JsonLines(workdir / "results.jsonl")
     rows = {row["cell"]: row for row in results.rows()}
-    with writers.Console(len(todo), config.variant, quiet=quiet) as console:
+    with writers.SweepConsole(
+      len(todo), config.variant, quiet=quiet
+    ) as console:
       for warning in results.warnings:
         console.warn(warning)
+      for row in rows.values():
+        console.count(row)
       if rows:
         console.say(f"{len(rows)} of {len(todo)} cells are finished already.")
-      for done, (name, cell) in enumerate(todo.items(), start=1):
-        if name not in rows:
-          rows[name] = _run_cell(name, cell, config.variant, workdir)
-          results.append(rows[name])
-          console.say(f"{done:>4}/{len(todo)}  {_line(rows[name])}")
-        console.step(done)
+
+      def finish(name: str, seen: Mapping[str, Any]) -> None:
+        rows[name] = _row(name, todo[name], config.variant, workdir, seen)
+        results.append(rows[name])
+        console.finished(name, rows[name])
+
+      for group in _groups(todo):
+        left = {name: todo[name] for name in group if name not in rows}
+        if not left:
+          continue
+        first = next(iter(left.values()))
+        at_once = lockstep.places(first, len(group), config.runs_at_once)
+        if at_once > 1:
+          lockstep.run(left, workdir, at_once, finish, console)
+          continue
+        for name, cell in left.items():
+          console.running(name, 0, cell.epochs, None)
+          finish(name, _run_cell(name, cell, workdir))
       report.draw(workdir)
     summary = {
-      "cells": len(rows),
-      **{
-        status: sum(row["status"] == status for row in rows.values())
-        for status in ("finished", "diverged")
-      },
-      "censored": sum(
-        row["status"] == "finished" and row["steps_to_fit"] is None
-        for row in rows.values()
-      ),
-      "cell_seconds": sum(row["seconds"] for row in rows.values()),
+      **_summary(rows.values()),
       "wall_seconds": time.monotonic() - began,
     }
     writers.write_json(workdir / "summary.json", summary)
     console.say(
       f"{summary['cells']} cells in {summary['wall_seconds']:.0f} s: "
       f"{summary['finished']} finished, {summary['censored']} of them never "
-      f"fitted their train set; {summary['diverged']} diverged. The figures "
-      f"and table.md are in {workdir}."
+      f"fitted their train set; {summary['diverged']} diverged."
     )
+    if summary["retired"]:
+      console.say(
+        f"{summary['retired']} ended when they had fitted, which saved "
+        f"{summary['steps_saved']:,} steps, about "
+        f"{summary['seconds_saved']:.0f} s."
+      )
+    console.say(f"The figures and table.md are in {workdir}.")
   return summary
 
 
@@ -168,48 +199,74 @@ def _check(todo: Iterable[ConfigDict]) -> None:
       )
 
 
+def _groups(todo: Mapping[str, ConfigDict]) -> list[list[str]]:
+  """The cells' names, those together that can train together."""
+  found: dict[str, list[str]] = {}
+  for name, cell in todo.items():
+    found.setdefault(lockstep.group_key(cell), []).append(name)
+  return list(found.values())
+
+
 def _run_cell(
-  name: str, cell: ConfigDict, figure: str, workdir: epath.Path
+  name: str, cell: ConfigDict, workdir: epath.Path
 ) -> dict[str, Any]:
-  """One run, as a row of results.jsonl."""
+  """One run alone; what `_row` is made of."""
   began = time.monotonic()
-  row = {"cell": name, "figure": figure, "config": config_lib.plain(cell)}
-  folder = workdir / "cells" / name
   try:
-    summary = train.run(cell, folder, quiet=True)
+    seen = train.run(cell, workdir / "cells" / name, quiet=True)
+    seen = {"status": "finished", **seen}
   except train.Diverged as error:
-    return {
-      **row,
-      "status": "diverged",
-      "step": error.step,
-      "seconds": time.monotonic() - began,
-    }
+    seen = {"status": "diverged", "step": error.step}
+  return {**seen, "seconds": time.monotonic() - began}
+
+
+def _row(
+  name: str,
+  cell: ConfigDict,
+  figure: str,
+  workdir: epath.Path,
+  seen: Mapping[str, Any],
+) -> dict[str, Any]:
+  """A row of results.jsonl."""
+  row = {"cell": name, "figure": figure, "config": config_lib.plain(cell)}
+  if seen["status"] == "diverged":
+    return {**row, **seen}
+  folder = workdir / "cells" / name
   curve = writers.JsonLines(folder / "metrics.jsonl").rows()
   corruption = train.read_json(folder / "corruption.json")
   at_fit = [
-    r["test_accuracy"] for r in curve if r["step"] == summary["steps_to_fit"]
+    r["test_accuracy"] for r in curve if r["step"] == seen["steps_to_fit"]
   ]
+  # A fitted run that has not gone through all its epochs was retired.
+  left = cell.epochs - seen["epoch"]
+  each = seen["steps"] / seen["epoch"] if seen["epoch"] else 0
   return {
     **row,
-    "status": "finished",
-    **summary,
+    **seen,
     "test_accuracy_at_fit": at_fit[0] if at_fit else None,
     "flip_rate": corruption["flip_rate"],
+    "steps_saved": round(left * each),
     "curve": {
       key: [r[key] for r in curve] for key in curve[0] if "second" not in key
     },
-    "seconds": time.monotonic() - began,
   }
 
 
-def _line(row: dict[str, Any]) -> str:
-  """A row in one line of a log."""
-  if row["status"] == "diverged":
-    return f"{row['cell']}  diverged at step {row['step']}"
-  fit = row["steps_to_fit"]
-  return (
-    f"{row['cell']}  train {100 * row['train_accuracy']:.2f} %  test "
-    f"{100 * row['test_accuracy']:.2f} %  "
-    + (f"fitted by step {fit}" if fit is not None else "not fitted")
-    + f"  {row['seconds']:.1f} s"
-  )
+def _summary(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+  """What was seen over all cells."""
+  rows = list(rows)
+  finished = [row for row in rows if row["status"] == "finished"]
+  retired = [row for row in finished if row["steps_saved"]]
+  return {
+    "cells": len(rows),
+    "finished": len(finished),
+    "diverged": len(rows) - len(finished),
+    "censored": sum(row["steps_to_fit"] is None for row in finished),
+    "cell_seconds": sum(row["seconds"] for row in rows),
+    "retired": len(retired),
+    "steps_saved": sum(row["steps_saved"] for row in retired),
+    # As many steps more at the pace of each run.
+    "seconds_saved": sum(
+      row["seconds"] * row["steps_saved"] / row["steps"] for row in retired
+    ),
+  }

@@ -103,6 +103,46 @@ _PROGRAM_FIELDS = (
 )
 
 
+def program_key(config: ConfigDict) -> str:
+  """Returns what a config's programs depend on, as text.
+
+  Args:
+    config: resolved.
+  """
+  return json.dumps({name: config[name] for name in _PROGRAM_FIELDS})
+
+
+@functools.lru_cache(maxsize=16)
+def steps(
+  fields: str, num_examples: int, num_classes: int, axis_name: str | None
+) -> tuple[Callable, Callable, Callable]:
+  """Returns the pure functions `init`, `train_step`, `eval_step` of a config.
+
+  Args:
+    fields: from `program_key`.
+    num_examples: examples an epoch.
+    num_classes: K.
+    axis_name: of the pmap over shards of the batch; None outside one.
+  """
+  config = ConfigDict(json.loads(fields))
+  optimizer = optim.create(config, num_examples)
+  module = models.create(
+    config.arch,
+    num_classes=num_classes,
+    dropout=config.dropout,
+    dtype=jnp.dtype(config.dtype),
+    axis_name=axis_name,
+  )
+  init = jax.jit(
+    functools.partial(step_lib.init_state, module, optimizer),
+    static_argnames="shape",
+  )
+  train_step = step_lib.make_train_step(
+    module, optimizer, crop=config.crop, axis_name=axis_name
+  )
+  return init, train_step, step_lib.make_eval_step(module, crop=config.crop)
+
+
 def programs(
   config: ConfigDict, num_examples: int, num_classes: int
 ) -> Programs:
@@ -113,35 +153,32 @@ def programs(
     num_examples: examples an epoch.
     num_classes: K.
   """
-  fields = {name: config[name] for name in _PROGRAM_FIELDS}
-  return _programs(json.dumps(fields), num_examples, num_classes)
+  return _programs(program_key(config), num_examples, num_classes)
 
 
 @functools.lru_cache(maxsize=8)
 def _programs(fields: str, num_examples: int, num_classes: int) -> Programs:
-  config = ConfigDict(json.loads(fields))
   devices = jax.local_devices()
-  optimizer = optim.create(config, num_examples)
-  module = models.create(
-    config.arch,
-    num_classes=num_classes,
-    dropout=config.dropout,
-    dtype=jnp.dtype(config.dtype),
-    axis_name=parallel.AXIS,
+  init, train_step, eval_step = steps(
+    fields, num_examples, num_classes, parallel.AXIS
   )
-  train_step = step_lib.make_train_step(
-    module, optimizer, crop=config.crop, axis_name=parallel.AXIS
-  )
-  eval_step = step_lib.make_eval_step(module, crop=config.crop)
   return Programs(
-    init=jax.jit(
-      functools.partial(step_lib.init_state, module, optimizer),
-      static_argnames="shape",
-    ),
+    init=init,
     train=parallel.train_chunk(train_step, devices),
     evaluate=parallel.evaluate(eval_step, devices),
     compiled=set(),
   )
+
+
+def shape(config: ConfigDict, images: np.ndarray) -> tuple[int, int, int]:
+  """Returns [H, W, C] of what a config's model sees.
+
+  Args:
+    config: resolved.
+    images: [N, H, W, C], cropped already or not.
+  """
+  _, height, width, channels = images.shape
+  return (config.crop or height, config.crop or width, channels)
 
 
 class Order:
@@ -218,7 +255,7 @@ def run(
     writers.write_json(workdir / "corruption.json", task.report)
     loop = _Loop(config, workdir, task, devices, began)
     title = f"{config.dataset} {config.variant} {config.arch}"
-    with Console(loop.steps, title, quiet=quiet) as console, _signals() as stop:
+    with Console(loop.steps, title, quiet=quiet) as console, signals() as stop:
       loop.restore(console)
       loop.train(console, stop)
     summary = loop.summary()
@@ -291,10 +328,9 @@ class _Loop:
     )
     self.steps = self.epoch_end(config.epochs)
     self.programs = programs(config, count, task.num_classes)
-    side = config.crop or task.train.images.shape[1]
     self.state = self.programs.init(
       key=step_lib.root(config.init_seed, "init"),
-      shape=(side, side, task.train.images.shape[3]),
+      shape=shape(config, task.train.images),
     )
     self.train_data = parallel.replicate(task.train, devices)
     self.test_data = parallel.replicate(task.test, devices)
@@ -424,14 +460,7 @@ class _Loop:
     size = self.config.eval_batch_size
     train = self.programs.evaluate(self.state, self.train_data, size)
     test = self.programs.evaluate(self.state, self.test_data, size)
-    row = {
-      "step": step,
-      "epoch": epoch,
-      **metrics.train_metrics(
-        *train, np.asarray(self.task.train.labels), self.task.true_labels
-      ),
-      **metrics.test_metrics(*test, np.asarray(self.task.test.labels)),
-    }
+    row = evaluation(step, epoch, self.task, train, test)
     if not np.isfinite(row["train_loss"]):
       raise Diverged(step, self.saved)
     row["train_images_per_second"] = self.images_per_second()
@@ -482,28 +511,85 @@ class _Loop:
     self.saved = step
 
   def summary(self) -> dict[str, Any]:
-    last = {k: v for k, v in self.rows[-1].items() if "second" not in k}
-    steps = last.pop("step")
-    best = max(self.rows, key=lambda row: row["test_accuracy"])
-    return {
-      **last,
-      **metrics.time_to_fit(self.rows, self.config.fit_accuracy),
-      "steps": steps,
-      "best_test_accuracy": best["test_accuracy"],
-      "best_test_accuracy_epoch": best["epoch"],
-      "potential_gain": best["test_accuracy"] - last["test_accuracy"],
-      "num_parameters": sum(x.size for x in jax.tree.leaves(self.state.params)),
-      "wall_seconds": time.monotonic() - self.began,
-      "images_per_second": self.images_per_second(),
-      **runtime.describe(self.devices),
-      "rethinking": __version__,
-      "git_commit": _git_commit(),
-      "data_fingerprint": {
-        part: self.task.report[f"{part}_sha256"]
-        for part in ("labels", "images")
-      },
-      "data_source": self.task.source,
-    }
+    return summarise(
+      self.config,
+      self.task,
+      self.rows,
+      self.devices,
+      num_parameters=sum(x.size for x in jax.tree.leaves(self.state.params)),
+      wall_seconds=time.monotonic() - self.began,
+      images_per_second=self.images_per_second(),
+    )
+
+
+def evaluation(
+  step: int,
+  epoch: int,
+  task: problem.Problem,
+  train: tuple[np.ndarray, np.ndarray],
+  test: tuple[np.ndarray, np.ndarray],
+) -> dict[str, Any]:
+  """Returns a row of metrics.jsonl.
+
+  Args:
+    step: steps taken.
+    epoch: epochs completed.
+    task: what is learned.
+    train: loss and prediction of each train example, [N] each.
+    test: the same of the test set.
+  """
+  return {
+    "step": step,
+    "epoch": epoch,
+    **metrics.train_metrics(
+      *train, np.asarray(task.train.labels), task.true_labels
+    ),
+    **metrics.test_metrics(*test, np.asarray(task.test.labels)),
+  }
+
+
+def summarise(
+  config: ConfigDict,
+  task: problem.Problem,
+  rows: list[dict[str, Any]],
+  devices: list[jax.Device],
+  *,
+  num_parameters: int,
+  wall_seconds: float,
+  images_per_second: float | None,
+) -> dict[str, Any]:
+  """Returns what summary.json holds.
+
+  Args:
+    config: resolved.
+    task: what was learned.
+    rows: all of metrics.jsonl.
+    devices: those used.
+    num_parameters: of the model.
+    wall_seconds: from the start of the run to now.
+    images_per_second: of training, without compilation.
+  """
+  last = {k: v for k, v in rows[-1].items() if "second" not in k}
+  steps = last.pop("step")
+  best = max(rows, key=lambda row: row["test_accuracy"])
+  return {
+    **last,
+    **metrics.time_to_fit(rows, config.fit_accuracy),
+    "steps": steps,
+    "best_test_accuracy": best["test_accuracy"],
+    "best_test_accuracy_epoch": best["epoch"],
+    "potential_gain": best["test_accuracy"] - last["test_accuracy"],
+    "num_parameters": num_parameters,
+    "wall_seconds": wall_seconds,
+    "images_per_second": images_per_second,
+    **runtime.describe(devices),
+    "rethinking": __version__,
+    "git_commit": _git_commit(),
+    "data_fingerprint": {
+      part: task.report[f"{part}_sha256"] for part in ("labels", "images")
+    },
+    "data_source": task.source,
+  }
 
 
 class _Clock:
@@ -519,7 +605,7 @@ class _Clock:
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[threading.Event]:
+def signals() -> Iterator[threading.Event]:
   """An event that SIGTERM or Ctrl-C sets, instead of ending the process."""
   stop = threading.Event()
   if threading.current_thread() is not threading.main_thread():
@@ -540,6 +626,7 @@ def _signals() -> Iterator[threading.Event]:
       signal.signal(number, handler)
 
 
+@functools.cache
 def _git_commit() -> str | None:
   """The commit of this checkout; None where it is not one."""
   folder = pathlib.Path(__file__).parent

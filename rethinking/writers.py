@@ -12,8 +12,16 @@ from rethinking.errors import UserError
 from rethinking.events import Events
 from rethinking.files import write_json
 from rethinking.lock import Lock
+from rethinking.sweep_console import SweepConsole
 
-__all__ = ["Console", "Events", "JsonLines", "Lock", "write_json"]
+__all__ = [
+  "Console",
+  "Events",
+  "JsonLines",
+  "Lock",
+  "SweepConsole",
+  "write_json",
+]
 
 
 class JsonLines:

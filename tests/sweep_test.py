@@ -25,6 +25,7 @@ def _config(grids, **fields):
     plots=False,
     tensorboard=False,
     compilation_cache=False,
+    runs_at_once=1,
   )
   c.update(fields)
   c.grids = ConfigDict(grids)

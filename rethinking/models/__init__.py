@@ -53,6 +53,9 @@ ARCHITECTURES: Mapping[str, str] = MappingProxyType(
   {name: description for name, (_, description) in _BUILDERS.items()}
 )
 
+# Those without convolutions.
+DENSE = ("mlp_1x512", "mlp_3x512")
+
 
 def create(
   arch: str,

@@ -245,7 +245,7 @@ def changed(
   name: str,
   notes: Sequence[str],
 ) -> str | None:
-  """Final accuracy on changed and unchanged examples against the level."""
+  """Accuracy on changed and unchanged examples against the level."""
   lines = [
     line
     for line in lines
@@ -267,7 +267,7 @@ def changed(
       pictures.band(
         axis,
         p,
-        [group.stat(quantity) for group in line.points],
+        [group.stat_at_fit(quantity) for group in line.points],
         scale=100,
         label=words,
         **pictures.style(k),
@@ -278,7 +278,7 @@ def changed(
   groups = [group for line in lines for group in line.points]
   fig.legend(
     *axes[0].get_legend_handles_labels(),
-    title=pictures.title("Train examples at the end", groups),
+    title=pictures.title("Train examples at the first fit", groups),
     title_fontsize=10,
     fontsize=8,
     loc="outside upper center",

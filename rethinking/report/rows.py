@@ -104,6 +104,17 @@ class Group:
   def stat(self, name: str) -> Stat:
     return stat(row.get(name) for row in self.rows)
 
+  def stat_at_fit(self, name: str) -> Stat:
+    """Statistics of a metric at the first fit; else at the end of the run."""
+    found = []
+    for row in self.rows:
+      curve, fit = row.get("curve") or {}, row.get("steps_to_fit")
+      if fit in curve.get("step", ()) and name in curve:
+        found.append(curve[name][curve["step"].index(fit)])
+      else:
+        found.append(row.get(name))
+    return stat(found)
+
   def time_to_fit(self, unit: str = "steps") -> Times:
     """Returns the time to fit, in "steps" or "epochs"."""
     last = {"steps": "steps", "epochs": "epoch"}[unit]

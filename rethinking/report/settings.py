@@ -17,6 +17,9 @@ _UNSEEN = (
   "eval_batch_size",
   "checkpoint_epochs",
   "chunk_steps",
+  "runs_at_once",
+  # What is drawn is read at the first fit, or is of runs that went on.
+  "stop_at_fit",
   "per_example",
   "tensorboard",
   "plots",
