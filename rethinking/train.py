@@ -62,16 +62,16 @@ class Diverged(RuntimeError):
 class Stopped(RuntimeError):
   """A signal ended the run after its state was saved.
 
-  Attributes:
-    step: where the same command continues.
+  Args:
+    what: what was saved, such as "at step 12".
+    workdir: where.
   """
 
-  def __init__(self, step: int, workdir: epath.Path):
+  def __init__(self, what: str, workdir: epath.Path):
     super().__init__(
-      f"Stopped and saved at step {step}; the same command with "
+      f"Stopped and saved {what}; the same command with "
       f"--workdir={workdir} continues there."
     )
-    self.step = step
 
 
 class Programs(NamedTuple):
@@ -432,7 +432,7 @@ class _Loop:
       if stop.is_set():
         self.check(pending, clock)
         self.save(step)
-        raise Stopped(step, self.workdir)
+        raise Stopped(f"at step {step}", self.workdir)
     self.check(pending, clock)
     return step
 

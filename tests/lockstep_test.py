@@ -9,6 +9,8 @@ from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
 from rethinking import lockstep, parallel, problem, sweep, train
+from rethinking.lockstep import arrays
+from rethinking.lockstep.group import _Group
 
 
 def _config(grids=None, **fields):
@@ -99,9 +101,9 @@ def test_runs_that_train_together_are_one_program(tmp_path, monkeypatch):
     return call
 
   monkeypatch.setattr(parallel, "train_runs", counted)
-  lockstep._programs.cache_clear()
+  arrays._programs.cache_clear()
   sweep.run(_config(runs_at_once=6), tmp_path, quiet=True)
-  lockstep._programs.cache_clear()
+  arrays._programs.cache_clear()
   # One dispatch for each of three epochs, whatever the number of runs.
   assert len(calls) == 3
   # 100 examples at 32 a step: the third epoch ends with the tenth step.
@@ -137,7 +139,7 @@ def test_killed_at_any_dispatch_it_goes_on_to_the_same_rows(
 ):
   config = _config(runs_at_once=4)
   sweep.run(config, tmp_path / "whole", quiet=True)
-  original = lockstep._Group.batches
+  original = arrays.Arrays._batches
   seen = []
 
   def crash(self, chunk):
@@ -147,7 +149,7 @@ def test_killed_at_any_dispatch_it_goes_on_to_the_same_rows(
     return original(self, chunk)
 
   with monkeypatch.context() as patch:
-    patch.setattr(lockstep._Group, "batches", crash)
+    patch.setattr(arrays.Arrays, "_batches", crash)
     with pytest.raises(RuntimeError, match="power cut"):
       sweep.run(config, tmp_path / "cut", quiet=True)
   before = _rows(tmp_path / "cut") if dispatches > 3 else {}
@@ -158,7 +160,7 @@ def test_killed_at_any_dispatch_it_goes_on_to_the_same_rows(
 
 def test_a_stopped_sweep_goes_on_where_it_was(tmp_path, monkeypatch):
   config = _config(runs_at_once=6, chunk_steps=2, checkpoint_epochs=3)
-  original = lockstep._Group.train
+  original = _Group.train
   taken = []
 
   def stopping(self, stop):
@@ -167,16 +169,16 @@ def test_a_stopped_sweep_goes_on_where_it_was(tmp_path, monkeypatch):
     return original(self, stop)
 
   with monkeypatch.context() as patch:
-    patch.setattr(lockstep._Group, "train", stopping)
+    patch.setattr(_Group, "train", stopping)
     with pytest.raises(train.Stopped):
       sweep.run(config, tmp_path / "cut", quiet=True)
 
   def counting(self, chunk):
-    taken.append(self.running[0].step)
+    taken.append(self.members[0].step)
     return batches(self, chunk)
 
-  batches = lockstep._Group.batches
-  monkeypatch.setattr(lockstep._Group, "batches", counting)
+  batches = arrays.Arrays._batches
+  monkeypatch.setattr(arrays.Arrays, "_batches", counting)
   # Four steps in the first epoch and two of the second were kept.
   sweep.run(config, tmp_path / "cut", quiet=True)
   assert taken[0] == 6
@@ -197,9 +199,9 @@ def test_one_that_diverges_leaves_the_others_alone(tmp_path, monkeypatch):
       return state.replace(params=params)
     return state
 
-  initial = lockstep._Group.initial
+  initial = arrays.Arrays.initial
   sweep.run(config, tmp_path / "good", quiet=True)
-  monkeypatch.setattr(lockstep._Group, "initial", spoil)
+  monkeypatch.setattr(arrays.Arrays, "initial", spoil)
   summary = sweep.run(config, tmp_path / "bad", quiet=True)
   assert (summary["finished"], summary["diverged"]) == (5, 1)
   good, bad = _rows(tmp_path / "good"), _rows(tmp_path / "bad")

@@ -161,7 +161,7 @@ def test_a_stop_at_any_step_and_a_restart_end_in_the_same_bits(
       yield types.SimpleNamespace(is_set=lambda: next(asked) == last)
 
     with monkeypatch.context() as patch:
-      patch.setattr(train, "_signals", signals)
+      patch.setattr(train, "signals", signals)
       with pytest.raises(train.Stopped, match=f"at step {last}.*{workdir}"):
         train.run(config, workdir, quiet=True)
     summary = train.run(config, workdir, quiet=True)

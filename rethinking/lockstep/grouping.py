@@ -1,0 +1,88 @@
+"""Which runs can train together, and how many should."""
+
+from __future__ import annotations
+
+import json
+
+import jax
+from ml_collections import ConfigDict
+
+from rethinking import config as config_lib
+from rethinking import data, models, train
+from rethinking.lockstep import arrays
+
+# In these alone may runs that train together differ: they change labels,
+# weights, order and draws, but neither a shape nor the program.
+_OWN = ("stop_at_fit", "seed", "init_seed", "order_seed", "noise_seed")
+# In these too, as long as the images do not change with them.
+_OWN_LABELS = (
+  "variant",
+  "label_noise",
+  "p",
+  "exact",
+  "label_options",
+  "corruption_seed",
+)
+
+# Parameters up to which a matrix product is so small that a CPU gains from
+# taking several at once; `python -m rethinking.benchmark sweep` measures it.
+_SMALL = 100_000
+_MOST_ON_CPU = 32
+
+
+def group_key(config: ConfigDict) -> str:
+  """Returns what runs that can train together have in common, as text.
+
+  Args:
+    config: a run's, resolved.
+  """
+  own = _OWN if config.pixel_noise else (*_OWN, *_OWN_LABELS)
+  own = {*own, *config_lib.PLACE_FIELDS}
+  fields = {k: v for k, v in config_lib.plain(config).items() if k not in own}
+  return json.dumps(fields, sort_keys=True)
+
+
+def places(config: ConfigDict, runs: int, at_once: int | None) -> int:
+  """Returns how many runs to train together; 1: one after another.
+
+  Without a number from the user: together where it was measured to win. That
+  is dense networks, on accelerators as many as fit the memory, on a CPU small
+  ones only. Convolutions with a kernel for each run become grouped ones, which
+  lose on CPUs and were not measured elsewhere.
+
+  Args:
+    config: one of them, resolved.
+    runs: how many there are.
+    at_once: what the user asks for, at least 1; None: decide here.
+  """
+  if runs < 2 or config.tensorboard or config.per_example:
+    return 1
+  if jax.process_count() > 1:
+    return 1
+  if at_once is not None:
+    return min(at_once, runs)
+  if config.arch not in models.DENSE:
+    return 1
+  devices = jax.local_devices()
+  size = _parameters(config)
+  if devices[0].platform == "cpu":
+    return min(runs, _MOST_ON_CPU) if size <= _SMALL else 1
+  memory = (devices[0].memory_stats() or {}).get("bytes_limit")
+  if memory is None:
+    return 1
+  # Parameters, momenta, gradients, updates and what they become, float32;
+  # half of the memory is for images, activations and the compiler.
+  each = 8 * 4 * size
+  return max(1, min(runs, len(devices) * int(memory / 2) // each))
+
+
+def _parameters(config: ConfigDict) -> int:
+  """Counts the parameters of a config's model, without making them."""
+  test = data.load(
+    config.dataset, "test", data_dir=config.data_dir, cache=config.data_cache
+  )
+  init, _, _ = train.steps(
+    train.program_key(config), len(test.ids), test.num_classes, None
+  )
+  empty = arrays.shapes(init, train.shape(config, test.images))
+  return sum(x.size for x in jax.tree.leaves(empty.params))

@@ -1,0 +1,73 @@
+"""One of the runs that train together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from etils import epath
+from ml_collections import ConfigDict
+
+from rethinking import config as config_lib
+from rethinking import problem, train, writers
+from rethinking.errors import UserError
+
+
+class Member:
+  """A run's position, its files, and its share of the time.
+
+  Args:
+    name: the cell's.
+    config: resolved.
+    task: what it learns.
+  """
+
+  # What an interrupted run takes up again.
+  kept = ("step", "epoch", "wall_seconds", "train_seconds", "timed_steps")
+
+  def __init__(self, name: str, config: ConfigDict, task: problem.Problem):
+    self.name, self.config, self.task = name, config, task
+    self.order = train.Order(
+      config.order_seed, len(task.train.ids), config.batch_size
+    )
+    self.rows: list[dict[str, Any]] = []
+    self.step = self.epoch = self.timed_steps = 0
+    self.wall_seconds = self.train_seconds = 0.0
+
+  def open(self, folder: epath.Path, kept: Mapping[str, Any] | None) -> None:
+    """Makes its files agree with where it begins.
+
+    Args:
+      folder: of the run.
+      kept: what a checkpoint says of it, by the names in `kept`; None begins
+        anew.
+
+    Raises:
+      UserError: for a folder of another run, or one that lacks evaluations.
+    """
+    for key in self.kept if kept else ():
+      setattr(self, key, kept[key])
+    self.folder = folder
+    train.open_workdir(folder, self.config)
+    folder.mkdir(parents=True, exist_ok=True)
+    writers.write_json(folder / "config.json", config_lib.plain(self.config))
+    writers.write_json(folder / "corruption.json", self.task.report)
+    self.lines = writers.JsonLines(folder / "metrics.jsonl")
+    self.lines.truncate(lambda row: bool(kept) and row["step"] <= self.step)
+    self.rows = self.lines.rows()
+    if kept and not self.rows:
+      raise UserError(
+        f"{self.lines.path} has lost the evaluations before step {self.step}; "
+        "restore it, or give another workdir."
+      )
+
+  def next_epoch(self) -> int:
+    """Returns the epoch of the next evaluation."""
+    every = self.config.eval_epochs
+    return min(self.epoch // every * every + every, self.config.epochs)
+
+  def images_per_second(self) -> float | None:
+    """Returns its share of the speed, without compilation."""
+    if not self.train_seconds:
+      return None
+    return self.timed_steps * self.config.batch_size / self.train_seconds
