@@ -2,7 +2,7 @@
 
   python -m rethinking.benchmark [what ...] [--out=FOLDER] [--rounds=5]
 
-`what` is start, data, corruptions, epoch, checkpoint, memory, an
+`what` is start, data, corruptions, epoch, sweep, checkpoint, memory, an
 architecture's name (its training step and evaluation) or `all`; without it,
 everything but the networks PyTorch has no part in.
 """
@@ -18,7 +18,15 @@ from rich.console import Console
 
 from rethinking import runtime
 
-PARTS = ("start", "data", "corruptions", "epoch", "checkpoint", "memory")
+PARTS = (
+  "start",
+  "data",
+  "corruptions",
+  "epoch",
+  "sweep",
+  "checkpoint",
+  "memory",
+)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -71,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
   for name in wanted:
     console.print(f"measuring {name} ...")
     if name in PARTS:
-      result[name] = _part(name, arguments.rounds)
+      result[name] = _part(name, arguments.rounds, arguments.seconds)
     else:
       result.setdefault("models", {})[name] = steps.measure(
         name, result["batch_size"], arguments.rounds, arguments.seconds
@@ -82,15 +90,16 @@ def main(argv: list[str] | None = None) -> int:
   return 0
 
 
-def _part(name: str, rounds: int) -> dict[str, Any]:
-  from rethinking.benchmark import epochs, parts
+def _part(name: str, rounds: int, seconds: float) -> dict[str, Any]:
+  from rethinking.benchmark import corruption, epochs, parts, together
 
   measure = {
     "start": lambda: parts.start(rounds),
     "data": lambda: parts.load(rounds),
-    "corruptions": lambda: parts.corruption(rounds),
+    "corruptions": lambda: corruption.measure(rounds),
     "epoch": lambda: epochs.measure(rounds),
     "checkpoint": lambda: parts.checkpoints(rounds),
+    "sweep": lambda: together.measure(rounds, seconds),
     "memory": parts.memory,
   }
   return measure[name]()

@@ -14,9 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 
-from rethinking import checkpoint, corruptions, data, train
+from rethinking import checkpoint, data, train
 from rethinking import config as config_lib
 from rethinking import step as step_lib
 from rethinking.benchmark import jax_steps, timing
@@ -114,41 +113,6 @@ def load(rounds: int) -> dict[str, Any]:
     0,
   )
   return {"dataset": name, **taken}
-
-
-def corruption(rounds: int) -> dict[str, Any]:
-  """Examples a second of the label and image corruptions, 10,000 examples.
-
-  Args:
-    rounds: measurements of each.
-  """
-  rng = np.random.default_rng(0)
-  count = 10_000
-  given = {
-    "images": rng.integers(0, 256, (count, 32, 32, 3), np.uint8),
-    "labels": rng.integers(0, 10, count).astype(np.int32),
-    "ids": np.arange(count, dtype=np.uint32),
-    "split": "train",
-    "num_classes": 10,
-  }
-  plans = {
-    "uniform": corruptions.Corruption.create("uniform", level=0.5),
-    "shuffled_pixels": corruptions.Corruption.create("shuffled_pixels"),
-    "random_pixels": corruptions.Corruption.create("random_pixels"),
-    "gaussian_pixels": corruptions.Corruption.create("gaussian_pixels"),
-  }
-  taken = timing.interleaved(
-    {
-      name: _repeat(lambda c=c: corruptions.apply([c], seed=0, **given))
-      for name, c in plans.items()
-    },
-    rounds,
-    1,
-  )
-  return {
-    name: timing.summary([count / t for t in found["all"]])
-    for name, found in taken.items()
-  }
 
 
 def checkpoints(rounds: int) -> dict[str, Any]:

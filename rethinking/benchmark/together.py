@@ -1,0 +1,130 @@
+"""Runs that train together, against the same runs one after another."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rethinking import config as config_lib
+from rethinking import parallel, train
+from rethinking import step as step_lib
+from rethinking.benchmark import jax_steps, timing
+from rethinking.models import linear
+
+# Architecture, image, runs. What a CPU is given ends in seconds: a convolution
+# with a kernel for each run, or in a loop, takes minutes there.
+_ON_CPU = (("mlp_1x512", (8, 8, 1), 18), ("mlp_1x512", (28, 28, 3), 6))
+_ON_ACCELERATORS = (
+  ("mlp_1x512", (28, 28, 3), 88),
+  ("alexnet", (28, 28, 3), 8),
+  ("inception", (28, 28, 3), 8),
+)
+_BATCH = 128
+# Steps of each run in a dispatch.
+_STEPS = 100
+
+
+def measure(rounds: int, seconds: float) -> dict[str, Any]:
+  """Returns run-steps a second, and how much faster together is.
+
+  Args:
+    rounds: measurements of each contender.
+    seconds: roughly how long one takes.
+  """
+  cpu = jax.default_backend() == "cpu"
+  result: dict[str, Any] = {}
+  for arch, shape, runs in _ON_CPU if cpu else _ON_ACCELERATORS:
+    pairs = {"one after another": _alone(arch, shape)}
+    pairs["together"] = _together(arch, shape, runs)
+    if not arch.startswith("mlp"):
+      with _patches():
+        pairs["together, patches"] = _together(arch, shape, runs)
+    taken = timing.interleaved(pairs, rounds, seconds)
+    name = f"{runs} x {arch} on {'x'.join(map(str, shape))}"
+    medians = {}
+    for who, found in taken.items():
+      steps = _STEPS * (1 if who == "one after another" else runs)
+      rates = timing.summary([steps / t for t in found["all"]])
+      result[f"{name}, {who} (run-steps/s)"] = rates
+      medians[who] = rates["median"]
+    alone = medians.pop("one after another")
+    result[f"{name}, together over one after another"] = round(
+      max(medians.values()) / alone, 2
+    )
+  return result
+
+
+def _config(arch: str):
+  config = config_lib.default()
+  config.update(arch=arch, batch_size=_BATCH, crop=0)
+  return config_lib.resolve(config)
+
+
+def _alone(arch: str, shape: tuple[int, int, int]) -> Callable[[int], None]:
+  """Takes `_STEPS` steps of one run, `count` times."""
+  steps, _ = jax_steps.contenders(arch, shape, _BATCH)
+  return lambda count: steps(count * _STEPS)
+
+
+def _together(
+  arch: str, shape: tuple[int, int, int], runs: int
+) -> Callable[[int], None]:
+  """Takes `_STEPS` steps of every run, `count` times."""
+  devices = jax.local_devices()
+  lay = functools.partial(parallel.split_runs, devices=devices, spread=True)
+  init, step, _ = train.steps(
+    train.program_key(_config(arch)), jax_steps.EXAMPLES, 10, None
+  )
+  program = parallel.train_runs(step, devices, spread=True)
+  data = jax_steps.random_data(shape)
+  state = init(key=step_lib.root(0, "init"), shape=shape)
+  held = [lay(jax.tree.map(lambda x: np.stack([np.asarray(x)] * runs), state))]
+  images, ids = parallel.replicate((data.images, data.ids), devices)
+  shown = step_lib.Data(images, lay(np.stack([data.labels] * runs)), ids)
+  keys = lay(jnp.stack([step_lib.root(i, "noise") for i in range(runs)]))
+  orders = [train.Order(i, jax_steps.EXAMPLES, _BATCH) for i in range(runs)]
+
+  def work(count: int) -> None:
+    state = held.pop()
+    for turn in range(count):
+      found = [one.batches(turn * _STEPS, _STEPS) for one in orders]
+      state, seen = program(
+        state,
+        shown,
+        lay(jax.tree.map(lambda *x: np.stack(x), *found)),
+        lay(np.full(runs, _STEPS, np.int32)),
+        np.int32(_STEPS),
+        keys,
+      )
+    jax.block_until_ready((state, seen))
+    held.append(state)
+
+  return work
+
+
+@contextmanager
+def _patches() -> Iterator[None]:
+  """Convolutions traced inside are products with the patches of the image."""
+
+  def product(x, kernel, stride):
+    size, _, channels, features = kernel.shape
+    patches = jax.lax.conv_general_dilated_patches(
+      x,
+      (size, size),
+      (stride, stride),
+      "SAME",
+      dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    # The patches' channels come before their positions.
+    flat = kernel.transpose(2, 0, 1, 3).reshape(-1, features)
+    return patches @ flat
+
+  with mock.patch.object(linear, "_conv", product):
+    yield
