@@ -97,6 +97,7 @@ _CROPPED = (
 OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("cosine", "exponential", "constant")
 DTYPES = ("float32", "bfloat16")
+NORMALIZATIONS = ("per_image", "global")
 
 # Fields that say where and how fast a run happens, not what is computed: a
 # resume may change them.
@@ -125,6 +126,10 @@ def default() -> ConfigDict:
   c.label_options = ""  # Its other options, such as "map=cifar10".
   c.pixel_noise = placeholder(str)  # An image corruption's name; None: none.
   c.pixel_options = ""  # Its options, such as "fraction=0.5 exact=True".
+
+  # What the model sees.
+  c.augment = "none"  # A name of rethinking.augment.PRESETS.
+  c.normalization = "per_image"  # Or global: by the train images' channels.
 
   # Model.
   c.arch = "inception"  # A name of rethinking.models.ARCHITECTURES.
@@ -276,9 +281,11 @@ def _choose(name: str, given: Any, allowed: Any) -> None:
 
 def _check(c: ConfigDict) -> None:
   """Refuses every value outside its range, before any work."""
-  from rethinking import data
+  from rethinking import augment, data
 
   _choose("dataset", c.dataset, data.NAMES)
+  augment.create(c.augment)
+  _choose("normalization", c.normalization, NORMALIZATIONS)
   _choose("optimizer", c.optimizer, OPTIMIZERS)
   _choose("schedule", c.schedule, SCHEDULES)
   _choose("dtype", c.dtype, DTYPES)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from rethinking import augment, corruptions, data, step
 from rethinking import config as config_lib
-from rethinking import corruptions, data, step
 from rethinking.errors import UserError
 
 
@@ -48,8 +49,8 @@ def check(config: ConfigDict, train: data.Dataset) -> int:
     How many train examples the config takes.
 
   Raises:
-    UserError: for a subset, batch size, crop or number of epochs that does not
-      go with it.
+    UserError: for a subset, batch size, crop, augmentation or number of
+      epochs that does not go with it.
   """
   total = len(train.ids)
   if config.subset is not None and config.subset > total:
@@ -74,7 +75,45 @@ def check(config: ConfigDict, train: data.Dataset) -> int:
       f"crop is {config.crop}, but the images of {config.dataset} are {side} "
       "pixels wide; give at most that, or 0 for the whole image."
     )
+  _check_augment(config, train.images.shape[1:])
   return count
+
+
+def _check_augment(config: ConfigDict, shape: tuple[int, ...]) -> None:
+  """Refuses an augmentation whose images the model could not be tested on."""
+  if config.pixel_noise is not None and config.crop:
+    # Cropped already: see load.
+    shape = (config.crop, config.crop, shape[2])
+  height, width, _ = jax.eval_shape(
+    augment.create(config.augment),
+    jax.eval_shape(lambda: jax.random.key(0)),
+    jax.ShapeDtypeStruct(shape, np.float32),
+  ).shape
+  seen = (config.crop,) * 2 if config.crop else shape[:2]
+  if min(height, width) < config.crop or (
+    not config.crop and (height, width) != seen
+  ):
+    raise UserError(
+      f"augment={config.augment} leaves {height} x {width} pixels, but test "
+      f"images have {seen[0]} x {seen[1]}; give crop={min(height, width)} or "
+      "another augment."
+    )
+
+
+def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Returns mean and standard deviation of each channel, float32 [C] each.
+
+  Args:
+    images: uint8 [N, H, W, C]; the statistics are those of images / 255.
+
+  Returns:
+    The biased deviation is at least 1/255, one level of grey.
+  """
+  sums = corruptions.image_statistics(images)
+  mean = np.array(sums.sums) / sums.pixels
+  variance = np.array(sums.squares) / sums.pixels - mean**2
+  std = np.sqrt(np.maximum(variance, 1.0))
+  return (mean / 255).astype(np.float32), (std / 255).astype(np.float32)
 
 
 def load(config: ConfigDict) -> Problem:
@@ -130,10 +169,13 @@ def load(config: ConfigDict) -> Problem:
     )
   except ValueError as error:
     raise UserError(str(error)) from error
+  statistics = ()
+  if config.normalization == "global":
+    statistics = channel_statistics(step.centre_crop(given.images, config.crop))
   return Problem(
-    train=step.Data(given.images, given.labels, given.ids),
+    train=step.Data(given.images, given.labels, given.ids, statistics),
     true_labels=given.true_labels,
-    test=step.Data(shown.images, shown.labels, shown.ids),
+    test=step.Data(shown.images, shown.labels, shown.ids, statistics),
     num_classes=train.num_classes,
     class_names=train.class_names,
     report=given.report,

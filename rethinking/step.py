@@ -24,11 +24,14 @@ class Data(NamedTuple):
     images: uint8 [N, H, W, C].
     labels: int32 [N], the given ones.
     ids: uint32 [N], unique.
+    statistics: mean and standard deviation of each channel, float [C] each,
+      that images are normalised by; empty: each image is by its own.
   """
 
   images: Array
   labels: Array
   ids: Array
+  statistics: tuple[Array, ...] = ()
 
 
 class Batch(NamedTuple):
@@ -114,6 +117,20 @@ def whiten(image: Array) -> Array:
   return centred / jnp.maximum(std, image.size**-0.5)
 
 
+def normalize(images: Array, statistics: tuple[Array, ...]) -> Array:
+  """Returns images as the model sees them.
+
+  Args:
+    images: float [B, H, W, C] in [0, 1].
+    statistics: the data's: mean and standard deviation [C], for
+      (x - mean) / std; empty: `whiten` each image.
+  """
+  if not statistics:
+    return jax.vmap(whiten)(images)
+  mean, std = (x.reshape(1, 1, 1, -1) for x in statistics)
+  return (images - mean) / std
+
+
 def init_state(
   module: nn.Module,
   optimizer: optax.GradientTransformation,
@@ -177,7 +194,7 @@ def make_train_step(
     return loss, (updates.get("batch_stats", {}), accuracy)
 
   def step(state, data, batch, key):
-    images, labels, ids = (x[batch.index] for x in data)
+    images, labels, ids = (x[batch.index] for x in data[:3])
     dropout_root, augment_root = jax.random.split(key)
     dropout_keys = jax.vmap(jax.random.fold_in, (None, 0))(
       jax.random.fold_in(dropout_root, state.step), ids
@@ -188,7 +205,7 @@ def make_train_step(
         lambda e, i: jax.random.fold_in(jax.random.fold_in(augment_root, e), i)
       )
       x = jax.vmap(augment)(fold(batch.epoch, ids), x)
-    x = jax.vmap(whiten)(centre_crop(x, crop))
+    x = normalize(centre_crop(x, crop), data.statistics)
     # The mean of the gradients: the gradient of a pmean would silently be
     # that of one device's loss.
     grad = jax.value_and_grad(forward, has_aux=True)
@@ -223,7 +240,8 @@ def make_eval_step(
   """
 
   def step(state, data, index):
-    x = jax.vmap(whiten)(_to_float(centre_crop(data.images[index], crop)))
+    x = _to_float(centre_crop(data.images[index], crop))
+    x = normalize(x, data.statistics)
     logits = module.apply(
       {"params": state.params, "batch_stats": state.batch_stats},
       x,

@@ -156,7 +156,16 @@ def _check(todo: Iterable[ConfigDict]) -> None:
   for cell in todo:
     parallel.check_batch("batch_size", cell.batch_size, devices)
     size = tuple(
-      cell[k] for k in ("dataset", "subset", "batch_size", "crop", "epochs")
+      cell[k]
+      for k in (
+        "dataset",
+        "subset",
+        "batch_size",
+        "crop",
+        "epochs",
+        "augment",
+        "pixel_noise",
+      )
     )
     if size not in seen:
       seen.add(size)

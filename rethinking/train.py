@@ -22,6 +22,7 @@ from ml_collections import ConfigDict
 
 from rethinking import (
   __version__,
+  augment,
   checkpoint,
   files,
   metrics,
@@ -92,6 +93,8 @@ _PROGRAM_FIELDS = (
   "dropout",
   "dtype",
   "crop",
+  "augment",
+  "normalization",
   "batch_size",
   "epochs",
   "optimizer",
@@ -130,7 +133,14 @@ def _programs(fields: str, num_examples: int, num_classes: int) -> Programs:
     axis_name=parallel.AXIS,
   )
   train_step = step_lib.make_train_step(
-    module, optimizer, crop=config.crop, axis_name=parallel.AXIS
+    module,
+    optimizer,
+    crop=config.crop,
+    # Without one no draw is made, and the program is the shorter.
+    augment=None
+    if config.augment == "none"
+    else augment.create(config.augment),
+    axis_name=parallel.AXIS,
   )
   eval_step = step_lib.make_eval_step(module, crop=config.crop)
   return Programs(
