@@ -55,12 +55,15 @@ class TrainState:
     params: the model's parameters.
     batch_stats: BatchNorm's running statistics; empty for models without.
     opt_state: optax's.
+    best: `params` and `batch_stats` of the best evaluation, which the step
+      hands on; None where nothing is chosen by one.
   """
 
   step: Array
   params: Any
   batch_stats: Any
   opt_state: Any
+  best: Any = None
 
 
 def root(seed: int, name: str) -> Array:
@@ -68,9 +71,9 @@ def root(seed: int, name: str) -> Array:
 
   Args:
     seed: in [0, 2**32).
-    name: 'init', 'order' or 'noise'; each has draws of its own.
+    name: 'init', 'order', 'noise' or 'validation'; each has draws of its own.
   """
-  names = ("init", "order", "noise")
+  names = ("init", "order", "noise", "validation")
   key = jax.random.key(seed, impl="threefry2x32")
   return jax.random.fold_in(key, names.index(name))
 
@@ -215,7 +218,7 @@ def make_train_step(
     if axis_name is not None:
       grads, loss, accuracy = jax.lax.pmean((grads, loss, accuracy), axis_name)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-    state = TrainState(
+    state = state.replace(
       step=state.step + 1,
       params=optax.apply_updates(state.params, updates),
       batch_stats=batch_stats,

@@ -165,6 +165,7 @@ def _check(todo: Iterable[ConfigDict]) -> None:
         "epochs",
         "augment",
         "pixel_noise",
+        "validation",
       )
     )
     if size not in seen:

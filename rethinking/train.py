@@ -103,6 +103,7 @@ _PROGRAM_FIELDS = (
   "decay",
   "weight_decay",
   "l2",
+  "l2_kernels",
 )
 
 
@@ -306,8 +307,13 @@ class _Loop:
       key=step_lib.root(config.init_seed, "init"),
       shape=(side, side, task.train.images.shape[3]),
     )
+    if config.early_stopping:
+      self.state = self.state.replace(best=_weights(self.state))
     self.train_data = parallel.replicate(task.train, devices)
     self.test_data = parallel.replicate(task.test, devices)
+    self.validation_data = None
+    if task.validation is not None:
+      self.validation_data = parallel.replicate(task.validation, devices)
     self.key = parallel.replicate(
       step_lib.root(config.noise_seed, "noise"), devices
     )
@@ -339,7 +345,10 @@ class _Loop:
       console.say(f"Continuing from the checkpoint of step {step}.")
     for warning in self.lines.warnings:
       console.warn(warning)
-    self.lines.truncate(lambda row: found is not None and row["step"] <= step)
+    # An evaluation may come after the checkpoint of its step: the state must
+    # not miss what it learns from one.
+    seen = -1 if found is None else found.extra.get("evaluated", step)
+    self.lines.truncate(lambda row: row["step"] <= seen)
     self.rows = self.lines.rows()
     if found is not None and not self.rows:
       raise UserError(
@@ -350,9 +359,7 @@ class _Loop:
       self.saved_epoch = self.rows[-1]["epoch"]
     self.state = parallel.replicate(self.state, self.devices)
     if self.config.tensorboard:
-      self.board = writers.Events(
-        self.workdir / "tensorboard", step if found is not None else -1
-      )
+      self.board = writers.Events(self.workdir / "tensorboard", seen)
 
   def train(self, console: Console, stop: threading.Event) -> None:
     c = self.config
@@ -374,13 +381,34 @@ class _Loop:
       if epoch // every > self.saved_epoch // every:
         self.save(step)
         self.saved_epoch = epoch
-    if self.saved != step:
+    if c.early_stopping:
+      self.set_state(**_copy(self.state.best))
+    if c.early_stopping or self.saved != step:
       self.save(step)
 
   def is_over(self) -> bool:
-    return bool(self.config.stop_at_fit and self.rows) and (
-      self.rows[-1]["train_accuracy"] >= self.config.fit_accuracy
-    )
+    c, last, best = self.config, self.rows[-1], self.best()
+    if best is not None and last["epoch"] - best["epoch"] >= c.early_stopping:
+      return True
+    return c.stop_at_fit and last["train_accuracy"] >= c.fit_accuracy
+
+  def best(self) -> dict[str, Any] | None:
+    """The evaluation whose weights are kept; None where none is chosen."""
+    return metrics.best(self.rows) if self.config.early_stopping else None
+
+  def learn(self, row: dict[str, Any]) -> None:
+    """Lets an evaluation steer the learning rate and choose the weights."""
+    if self.config.schedule == "plateau" and row["epoch"]:
+      self.set_state(
+        opt_state=optim.observe(
+          self.config, self.state.opt_state, row["validation_loss"]
+        )
+      )
+    if row is self.best():
+      self.set_state(best=_weights(self.state))
+
+  def set_state(self, **parts: Any) -> None:
+    self.state = parallel.replicate(self.state.replace(**parts), self.devices)
 
   def train_to(self, end, step, console, stop) -> int:
     """Dispatches chunks up to step `end`, reading each one's loss late."""
@@ -434,6 +462,12 @@ class _Loop:
     size = self.config.eval_batch_size
     train = self.programs.evaluate(self.state, self.train_data, size)
     test = self.programs.evaluate(self.state, self.test_data, size)
+    held_out = {}
+    if self.validation_data is not None:
+      held_out = metrics.validation_metrics(
+        *self.programs.evaluate(self.state, self.validation_data, size),
+        np.asarray(self.task.validation.labels),
+      )
     row = {
       "step": step,
       "epoch": epoch,
@@ -441,8 +475,10 @@ class _Loop:
         *train, np.asarray(self.task.train.labels), self.task.true_labels
       ),
       **metrics.test_metrics(*test, np.asarray(self.task.test.labels)),
+      **held_out,
     }
-    if not np.isfinite(row["train_loss"]):
+    losses = (row["train_loss"], row.get("validation_loss", 0.0))
+    if not np.isfinite(losses).all():
       raise Diverged(step, self.saved)
     row["train_images_per_second"] = self.images_per_second()
     row["eval_seconds"] = time.monotonic() - began
@@ -450,6 +486,7 @@ class _Loop:
       self.write_examples(step, train, test)
     self.lines.append(row)
     self.rows.append(row)
+    self.learn(row)
     if self.board is not None:
       self.board.append(
         step, {k: v for k, v in row.items() if v is not None and k != "step"}
@@ -487,13 +524,18 @@ class _Loop:
         "wall_seconds": time.monotonic() - self.began,
         "train_seconds": self.train_seconds,
         "timed_steps": self.timed_steps,
+        "evaluated": self.rows[-1]["step"],
       },
     )
     self.saved = step
 
   def summary(self) -> dict[str, Any]:
-    last = {k: v for k, v in self.rows[-1].items() if "second" not in k}
-    steps = last.pop("step")
+    chosen = self.best() or self.rows[-1]
+    last = {k: v for k, v in chosen.items() if "second" not in k}
+    steps = self.rows[-1]["step"]
+    del last["step"]
+    if chosen is not self.rows[-1]:
+      last |= {"epoch": self.rows[-1]["epoch"], "best_epoch": chosen["epoch"]}
     best = max(self.rows, key=lambda row: row["test_accuracy"])
     return {
       **last,
@@ -514,6 +556,16 @@ class _Loop:
       },
       "data_source": self.task.source,
     }
+
+
+def _copy(tree: Any) -> Any:
+  """Buffers of their own: a step is given those of the state for good."""
+  return jax.tree.map(jnp.copy, tree)
+
+
+def _weights(state: step_lib.TrainState) -> dict[str, Any]:
+  """What the best evaluation's weights are kept as."""
+  return _copy({"params": state.params, "batch_stats": state.batch_stats})
 
 
 class _Clock:
@@ -586,9 +638,10 @@ def _tell(console, summary, task, workdir) -> None:
             "train_loss_unchanged",
           ),
           ("  label changed", "train_accuracy_changed", "train_loss_changed"),
+          ("validation", "validation_accuracy", "validation_loss"),
           ("test, true labels", "test_accuracy", "test_loss"),
         )
-        if summary[a] is not None
+        if summary.get(a) is not None
       ),
     ]
   )
