@@ -75,6 +75,42 @@ def figure1(
   }
 
 
+def seed_study(
+  convolutional: tuple[str, ...],
+  mlps: tuple[str, ...],
+  augment: str,
+  *,
+  levels: tuple[float, ...] = tuple(n / 10 for n in range(10)),
+  seeds: tuple[int, ...] = _SEEDS,
+) -> dict[str, Any]:
+  """Returns the seed project's study: noise levels, augmentation, networks.
+
+  Args:
+    convolutional: architectures with the seed recipe's L2 on convolutions.
+    mlps: architectures that have none, and so no L2.
+    augment: the augmentation that is compared with none.
+    levels: of uniform label noise.
+    seeds: repetitions.
+  """
+  axes = {
+    "variant": ("partial_labels",),
+    "p": levels,
+    "augment": ("none", augment),
+    "seed": seeds,
+  }
+  return {
+    "experiment": "sweep",
+    "grids": {
+      "convolutional": {"arch": convolutional, **axes},
+      "mlp": {"arch": mlps, "l2": (0.0,), **axes},
+    },
+    "recipe": "seed",
+    "normalization": "global",
+    "plots": False,
+    "tensorboard": False,
+  }
+
+
 # Zhang et al. (2017), appendix A; others wherever the paper has no such model.
 _PAPER_LEARNING_RATE = {"inception": 0.1, "inception_no_bn": 0.1}
 
@@ -135,6 +171,7 @@ def default() -> ConfigDict:
   c.variant = "true_labels"  # The condition's name, for titles and folders.
 
   c.grids = ConfigDict()  # A sweep's: name -> axis -> values; see sweep.cells.
+  c.only = placeholder(str)  # The cells whose names contain this; None: all.
 
   # Data.
   c.dataset = "cifar10"  # A name of rethinking.data.NAMES.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fractions
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -94,13 +95,13 @@ def create(
 _FACTOR, _PATIENCE, _FLOOR, _LEAST_GAIN = 0.5, 10, 1e-5, 1e-4
 
 
-def _plateau(config: ConfigDict) -> optax.GradientTransformationExtraArgs:
+def _plateau(rate: float) -> optax.GradientTransformationExtraArgs:
   return optax.contrib.reduce_on_plateau(
     factor=_FACTOR,
     patience=_PATIENCE,
     rtol=0.0,
     atol=_LEAST_GAIN,
-    min_scale=min(1.0, _FLOOR / config.learning_rate),
+    min_scale=min(1.0, _FLOOR / rate),
   )
 
 
@@ -111,7 +112,9 @@ def _scale_by_plateau(config: ConfigDict) -> optax.GradientTransformation:
     del params
     return jax.tree.map(lambda g: state.scale * g, updates), state
 
-  return optax.GradientTransformation(_plateau(config).init, update)
+  return optax.GradientTransformation(
+    _plateau(config.learning_rate).init, update
+  )
 
 
 def observe(
@@ -137,6 +140,12 @@ def observe(
   def see(part):
     if not is_plateau(part):
       return part
-    return _plateau(config).update({}, part, value=validation_loss)[1]
+    return _see(part, validation_loss, rate=config.learning_rate)
 
   return jax.tree.map(see, opt_state, is_leaf=is_plateau)
+
+
+# Compiled: its branches would be at every call otherwise.
+@functools.partial(jax.jit, static_argnames="rate")
+def _see(state, value, *, rate):
+  return _plateau(rate).update({}, state, value=value)[1]

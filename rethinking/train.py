@@ -534,7 +534,7 @@ class _Loop:
     last = {k: v for k, v in chosen.items() if "second" not in k}
     steps = self.rows[-1]["step"]
     del last["step"]
-    if chosen is not self.rows[-1]:
+    if self.config.early_stopping:
       last |= {"epoch": self.rows[-1]["epoch"], "best_epoch": chosen["epoch"]}
     best = max(self.rows, key=lambda row: row["test_accuracy"])
     return {
