@@ -4,7 +4,13 @@
 
 The test set is the last 360 examples, which other people wrote; the train set
 is the first 1,437. There is no validation set: nothing is chosen by a number
-measured here. Only `seed_study`, whose recipe needs one, keeps 144 apart.
+measured here.
+
+`seed_study` is the seed project's study, made small enough for five minutes on
+two CPU cores: label noise 0 to 0.9, with and without augmentation, a CNN and an
+MLP, two seeds. Its recipe needs a validation set and keeps 144 train examples
+apart; runs have 30 epochs at most, end after 10 without a better validation
+loss instead of 40, and begin at a learning rate of 2e-3 instead of 5e-4.
 """
 
 from ml_collections import ConfigDict
