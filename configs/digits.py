@@ -5,6 +5,12 @@
 The test set is the last 360 examples, which other people wrote; the train set
 is the first 1,437. There is no validation set: nothing is chosen by a number
 measured here.
+
+`seed_study` is the seed project's study, made small enough for five minutes on
+two CPU cores: label noise 0 to 0.9, with and without augmentation, a CNN and an
+MLP, two seeds. Its recipe needs a validation set and keeps 144 train examples
+apart; runs have 30 epochs at most, end after 10 without a better validation
+loss instead of 40, and begin at a learning rate of 2e-3 instead of 5e-4.
 """
 
 from ml_collections import ConfigDict
@@ -37,6 +43,19 @@ def get_config(variant: str = "true_labels") -> ConfigDict:
     "tensorboard": False,
     "checkpoint_epochs": 60,
   }
+  sweeps = {
+    "figure1": figure1,
+    "seed_study": {
+      **config.seed_study(
+        ("digits_cnn",), ("mlp_1x512",), "seed_mnist", seeds=(0, 1)
+      ),
+      "batch_size": 64,
+      "epochs": 30,
+      "early_stopping": 10,
+      "checkpoint_epochs": 30,
+      "validation": 144,
+    },
+  }
   return config.parse(
-    c, variant, {**config.VARIANTS, "figure1": figure1, **theory.VARIANTS}
+    c, variant, {**config.VARIANTS, **sweeps, **theory.VARIANTS}
   )

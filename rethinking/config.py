@@ -30,6 +30,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
   "gaussian_pixels": {"pixel_noise": "gaussian_pixels"},
 }
 
+_SEED_FIELDS = (
+  "seed",
+  "corruption_seed",
+  "init_seed",
+  "order_seed",
+  "noise_seed",
+  "validation_seed",
+)
+
 _SEEDS = (0, 1, 2)
 _LEVELS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
@@ -68,8 +77,47 @@ def figure1(
   }
 
 
+def seed_study(
+  convolutional: tuple[str, ...],
+  mlps: tuple[str, ...],
+  augment: str,
+  *,
+  levels: tuple[float, ...] = tuple(n / 10 for n in range(10)),
+  seeds: tuple[int, ...] = _SEEDS,
+) -> dict[str, Any]:
+  """Returns the seed project's study: noise levels, augmentation, networks.
+
+  Args:
+    convolutional: architectures with the seed recipe's L2 on convolutions.
+    mlps: architectures that have none, and so no L2.
+    augment: the augmentation that is compared with none.
+    levels: of uniform label noise.
+    seeds: repetitions.
+  """
+  axes = {
+    "variant": ("partial_labels",),
+    "p": levels,
+    "augment": ("none", augment),
+    "seed": seeds,
+  }
+  return {
+    "experiment": "sweep",
+    "grids": {
+      "convolutional": {"arch": convolutional, **axes},
+      "mlp": {"arch": mlps, "l2": (0.0,), **axes},
+    },
+    "recipe": "seed",
+    "normalization": "global",
+    "plots": False,
+    "tensorboard": False,
+  }
+
+
 # Zhang et al. (2017), appendix A; others wherever the paper has no such model.
 _PAPER_LEARNING_RATE = {"inception": 0.1, "inception_no_bn": 0.1}
+
+# What recipes have that do not say otherwise.
+_PLAIN = {"l2": 0.0, "l2_kernels": "all", "early_stopping": 0}
 
 RECIPES: dict[str, dict[str, Any]] = {
   # The default of this project.
@@ -85,6 +133,16 @@ RECIPES: dict[str, dict[str, Any]] = {
     "learning_rate": 0.01,
     "schedule": "exponential",
   },
+  # The seed project's notebooks, in Keras, whose l2(1e-4) adds 1e-4 times the
+  # sum of squares where l2 here adds half of that.
+  "seed": {
+    "optimizer": "adam",
+    "learning_rate": 5e-4,
+    "schedule": "plateau",
+    "l2": 2e-4,
+    "l2_kernels": "conv",
+    "early_stopping": 40,
+  },
 }
 
 # Models that take the paper's 28 x 28 centre crop of a 32 x 32 image.
@@ -97,8 +155,11 @@ _CROPPED = (
 )
 
 OPTIMIZERS = ("adam", "sgd")
-SCHEDULES = ("cosine", "exponential", "constant")
+SCHEDULES = ("cosine", "exponential", "constant", "plateau")
+L2_KERNELS = ("all", "conv")
+VALIDATION_LABELS = ("true", "given")
 DTYPES = ("float32", "bfloat16")
+NORMALIZATIONS = ("per_image", "global")
 
 # Fields that say where and how fast a run happens, not what is computed: a
 # resume may change them.
@@ -113,6 +174,7 @@ def default() -> ConfigDict:
 
   # A sweep's.
   c.grids = ConfigDict()  # Name -> axis -> values; see sweep.cells.
+  c.only = placeholder(str)  # The cells whose names contain this; None: all.
   c.runs_at_once = placeholder(int)  # Runs in one program; None: by platform.
 
   # Data.
@@ -130,6 +192,10 @@ def default() -> ConfigDict:
   c.pixel_noise = placeholder(str)  # An image corruption's name; None: none.
   c.pixel_options = ""  # Its options, such as "fraction=0.5 exact=True".
 
+  # What the model sees.
+  c.augment = "none"  # A name of rethinking.augment.PRESETS.
+  c.normalization = "per_image"  # Or global: by the train images' channels.
+
   # Model.
   c.arch = "inception"  # A name of rethinking.models.ARCHITECTURES.
   c.dropout = placeholder(float)  # Every rate, in [0, 1); None: the model's.
@@ -142,16 +208,25 @@ def default() -> ConfigDict:
   c.epochs = 30  # Passes over the train set.
   c.optimizer = placeholder(str)  # adam or sgd (momentum 0.9).
   c.learning_rate = placeholder(float)  # At the start of the schedule.
-  c.schedule = placeholder(str)  # cosine (to 0), exponential or constant.
+  # cosine (to 0), exponential, constant, or plateau: halved after 10
+  # evaluations without a better validation loss, down to 1e-5.
+  c.schedule = placeholder(str)
   c.decay = 0.95  # The exponential schedule's factor an epoch, in (0, 1].
   c.weight_decay = 0.0  # Decoupled (AdamW): w -= learning_rate * this * w.
-  c.l2 = 0.0  # L2 in the loss: l2/2 * the kernels' sum of squares.
+  c.l2 = placeholder(float)  # In the loss: l2/2 * the kernels' sum of squares.
+  c.l2_kernels = placeholder(str)  # Whose: all, or conv for convolutions alone.
+  # End after this many epochs without a better validation loss and take the
+  # best weights, however the run ended; 0: neither.
+  c.early_stopping = placeholder(int)
 
   # Evaluation and stopping.
   c.eval_epochs = 1  # Epochs between evaluations.
   c.eval_batch_size = 1000  # Examples a dispatch; changes no number.
   c.fit_accuracy = 1.0  # Train accuracy that counts as fitted, in (0, 1].
   c.stop_at_fit = False  # End the run at the first evaluation that fits.
+  # Train examples kept apart, drawn before corruption; 0: none.
+  c.validation = 0
+  c.validation_labels = "true"  # Or given: corrupted as the train labels are.
   c.per_example = False  # Write each example's loss and prediction, by id.
 
   # Keeping. None: ten checkpoints in a run.
@@ -165,6 +240,7 @@ def default() -> ConfigDict:
   c.init_seed = placeholder(int)  # The weights' first values.
   c.order_seed = placeholder(int)  # The order of the examples.
   c.noise_seed = placeholder(int)  # Dropout and augmentation.
+  c.validation_seed = placeholder(int)  # Which examples are kept apart.
 
   # Execution.
   c.chunk_steps = placeholder(int)  # Steps a dispatch; None: by platform.
@@ -251,7 +327,7 @@ def resolve(config: ConfigDict) -> ConfigDict:
   c = ConfigDict(config.to_dict())
   _choose("recipe", c.recipe, RECIPES)
   _choose("arch", c.arch, models.ARCHITECTURES)
-  recipe = dict(RECIPES[c.recipe])
+  recipe = {**_PLAIN, **RECIPES[c.recipe]}
   if c.recipe == "paper":
     recipe["learning_rate"] = _PAPER_LEARNING_RATE.get(
       c.arch, recipe["learning_rate"]
@@ -263,7 +339,7 @@ def resolve(config: ConfigDict) -> ConfigDict:
     c.crop = 28 if c.dataset.startswith("cifar") and c.arch in _CROPPED else 0
   if c.checkpoint_epochs is None:
     c.checkpoint_epochs = max(1, c.epochs // 10)
-  for name in ("corruption_seed", "init_seed", "order_seed", "noise_seed"):
+  for name in _SEED_FIELDS[1:]:
     if c[name] is None:
       c[name] = c.seed
   _check(c)
@@ -280,12 +356,16 @@ def _choose(name: str, given: Any, allowed: Any) -> None:
 
 def _check(c: ConfigDict) -> None:
   """Refuses every value outside its range, before any work."""
-  from rethinking import data
+  from rethinking import augment, data
 
   _choose("dataset", c.dataset, data.NAMES)
+  augment.create(c.augment)
+  _choose("normalization", c.normalization, NORMALIZATIONS)
   _choose("optimizer", c.optimizer, OPTIMIZERS)
   _choose("schedule", c.schedule, SCHEDULES)
   _choose("dtype", c.dtype, DTYPES)
+  _choose("l2_kernels", c.l2_kernels, L2_KERNELS)
+  _choose("validation_labels", c.validation_labels, VALIDATION_LABELS)
 
   def within(name: str, ok: bool, allowed: str) -> None:
     if not ok:
@@ -308,7 +388,7 @@ def _check(c: ConfigDict) -> None:
   for name in ("subset", "chunk_steps", "runs_at_once"):
     within(name, c[name] is None or c[name] >= 1, "at least 1, or None")
   within("learning_rate", c.learning_rate > 0, "above 0")
-  for name in ("weight_decay", "l2", "crop"):
+  for name in ("weight_decay", "l2", "crop", "validation", "early_stopping"):
     within(name, c[name] >= 0, "at least 0")
   within(
     "dropout",
@@ -317,14 +397,24 @@ def _check(c: ConfigDict) -> None:
   )
   for name in ("decay", "fit_accuracy"):
     within(name, 0 < c[name] <= 1, "in (0, 1]")
-  for name in (
-    "seed",
-    "corruption_seed",
-    "init_seed",
-    "order_seed",
-    "noise_seed",
-  ):
+  for name in _SEED_FIELDS:
     within(name, 0 <= c[name] < 2**32, "in [0, 2**32)")
+  _check_recipe(c)
+
+
+def _check_recipe(c: ConfigDict) -> None:
+  """Refuses a recipe whose parts have nothing to work on."""
+  if c.l2 and c.l2_kernels == "conv" and c.arch.startswith("mlp"):
+    raise UserError(
+      f"recipe={c.recipe} puts L2 on convolutions alone (l2_kernels is conv), "
+      f"and {c.arch} has none; give l2=0 or l2_kernels=all."
+    )
+  if not c.validation and (c.schedule == "plateau" or c.early_stopping):
+    raise UserError(
+      f"recipe={c.recipe} with schedule={c.schedule} and early_stopping="
+      f"{c.early_stopping} looks at a validation loss, but validation is 0; "
+      "give a number of train examples, such as validation=5000."
+    )
 
 
 def corruptions(config: ConfigDict) -> tuple[corruptions_lib.Corruption, ...]:

@@ -56,6 +56,38 @@ def test_metrics(
   }
 
 
+def validation_metrics(
+  loss: np.ndarray, prediction: np.ndarray, labels: np.ndarray
+) -> dict[str, float | None]:
+  """Returns `validation_loss` (nats) and `validation_accuracy`.
+
+  Args:
+    loss: [N], nats.
+    prediction: [N], classes.
+    labels: [N], classes.
+  """
+  return {
+    "validation_loss": _mean(loss),
+    "validation_accuracy": _mean(prediction == labels),
+  }
+
+
+def best(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+  """Returns the evaluation with the lowest validation loss, the first of them.
+
+  Args:
+    rows: evaluations in order, with `epoch` and `validation_loss`.
+
+  Returns:
+    One after some training: untrained weights are no choice. None before.
+  """
+  return min(
+    (row for row in rows if row["epoch"]),
+    key=lambda row: row["validation_loss"],
+    default=None,
+  )
+
+
 def time_to_fit(
   rows: list[dict[str, Any]], fit_accuracy: float
 ) -> dict[str, int | None]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import fractions
+import functools
 
 import jax
 import jax.numpy as jnp
 import optax
+import optax.contrib
 from ml_collections import ConfigDict
 
 
@@ -29,7 +31,8 @@ def schedule(config: ConfigDict, num_examples: int) -> optax.Schedule:
 
   cosine: rate * (1 + cos(pi * step / steps)) / 2, Loshchilov and Hutter
   (2017), without restarts. exponential: rate * decay ** epochs completed,
-  Zhang et al. (2017), appendix A. constant: rate.
+  Zhang et al. (2017), appendix A. constant: rate. plateau: rate too, scaled
+  in the optimiser's state by `observe`.
 
   Args:
     config: resolved.
@@ -38,7 +41,7 @@ def schedule(config: ConfigDict, num_examples: int) -> optax.Schedule:
   steps = epoch_end(config.epochs, num_examples, config.batch_size)
   if config.schedule == "cosine":
     return optax.cosine_decay_schedule(config.learning_rate, steps)
-  if config.schedule == "constant":
+  if config.schedule in ("constant", "plateau"):
     return optax.constant_schedule(config.learning_rate)
   # Integers, so that the epoch turns at the exact step: the reduced fraction
   # keeps step * numerator within int32 for as long as possible.
@@ -58,7 +61,8 @@ def create(
 
   `l2` joins the gradient before the optimiser, as a penalty in the loss does;
   `weight_decay` joins the update after it (Loshchilov and Hutter, 2019). Both
-  leave biases and normalisation parameters alone.
+  leave biases and normalisation parameters alone; with `l2_kernels=conv`,
+  `l2` leaves dense layers alone too.
 
   Args:
     config: resolved.
@@ -68,9 +72,13 @@ def create(
   def kernels(params):
     return jax.tree.map(lambda w: w.ndim > 1, params)
 
+  def convolutions(params):
+    return jax.tree.map(lambda w: w.ndim > 2, params)
+
   parts = []
   if config.l2:
-    parts.append(optax.add_decayed_weights(config.l2, kernels))
+    mask = convolutions if config.l2_kernels == "conv" else kernels
+    parts.append(optax.add_decayed_weights(config.l2, mask))
   if config.optimizer == "adam":
     parts.append(optax.scale_by_adam())
   else:
@@ -78,4 +86,66 @@ def create(
   if config.weight_decay:
     parts.append(optax.add_decayed_weights(config.weight_decay, kernels))
   parts.append(optax.scale_by_learning_rate(schedule(config, num_examples)))
+  if config.schedule == "plateau":
+    parts.append(_scale_by_plateau(config))
   return optax.chain(*parts)
+
+
+# Of the seed project's notebooks; the least gain that counts is Keras's.
+_FACTOR, _PATIENCE, _FLOOR, _LEAST_GAIN = 0.5, 10, 1e-5, 1e-4
+
+
+def _plateau(rate: float) -> optax.GradientTransformationExtraArgs:
+  return optax.contrib.reduce_on_plateau(
+    factor=_FACTOR,
+    patience=_PATIENCE,
+    rtol=0.0,
+    atol=_LEAST_GAIN,
+    min_scale=min(1.0, _FLOOR / rate),
+  )
+
+
+def _scale_by_plateau(config: ConfigDict) -> optax.GradientTransformation:
+  """Scales updates by a state that no step changes, only `observe`."""
+
+  def update(updates, state, params=None):
+    del params
+    return jax.tree.map(lambda g: state.scale * g, updates), state
+
+  return optax.GradientTransformation(
+    _plateau(config.learning_rate).init, update
+  )
+
+
+def observe(
+  config: ConfigDict, opt_state: optax.OptState, validation_loss: float
+) -> optax.OptState:
+  """Returns the optimiser's state after an evaluation.
+
+  With `schedule=plateau` the learning rate is halved, down to 1e-5, after ten
+  evaluations in a row whose validation loss was not below the best before by
+  more than 1e-4; the count then begins anew. Other states stay as they are.
+
+  Args:
+    config: resolved.
+    opt_state: of `create`'s optimiser.
+    validation_loss: nats.
+
+  Reference: Chollet et al. (2015), Keras, `ReduceLROnPlateau`.
+  """
+
+  def is_plateau(part):
+    return isinstance(part, optax.contrib.ReduceLROnPlateauState)
+
+  def see(part):
+    if not is_plateau(part):
+      return part
+    return _see(part, validation_loss, rate=config.learning_rate)
+
+  return jax.tree.map(see, opt_state, is_leaf=is_plateau)
+
+
+# Compiled: its branches would be at every call otherwise.
+@functools.partial(jax.jit, static_argnames="rate")
+def _see(state, value, *, rate):
+  return _plateau(rate).update({}, state, value=value)[1]

@@ -152,7 +152,7 @@ def _padded(count: int, batch_size: int, devices: int) -> np.ndarray:
 
 
 # What runs that train together share of their data, and what is their own.
-_RUNS = step_lib.Data(None, 0, None)
+_RUNS = step_lib.Data(None, 0, None, None)
 
 
 def train_runs(

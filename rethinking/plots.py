@@ -61,7 +61,7 @@ def save(fig, path: epath.Path, dpi: int = 120) -> None:
 def curves(
   rows: Sequence[dict[str, Any]], path: epath.Path, title: str
 ) -> None:
-  """Draws loss and accuracy by epoch, for train, test, changed and unchanged.
+  """Draws loss and accuracy by epoch: train, test, validation if there is one.
 
   Args:
     rows: evaluations, as in metrics.jsonl.
@@ -75,15 +75,16 @@ def curves(
     "test": ("test (true labels)", 1),
     "changed": ("train, label changed", 2),
     "unchanged": ("train, label unchanged", 3),
+    "validation": ("validation", 4),
   }
   for axis, quantity, scale in ((left, "loss", 1), (right, "accuracy", 100)):
     for name, (label, style) in lines.items():
       key = (
         f"{name}_{quantity}"
-        if name in ("train", "test")
+        if name in ("train", "test", "validation")
         else f"train_{quantity}_{name}"
       )
-      values = [row[key] for row in rows]
+      values = [row.get(key) for row in rows]
       if None in values:
         continue
       axis.plot(

@@ -24,11 +24,14 @@ class Data(NamedTuple):
     images: uint8 [N, H, W, C].
     labels: int32 [N], the given ones.
     ids: uint32 [N], unique.
+    statistics: mean and standard deviation of each channel, float [C] each,
+      that images are normalised by; empty: each image is by its own.
   """
 
   images: Array
   labels: Array
   ids: Array
+  statistics: tuple[Array, ...] = ()
 
 
 class Batch(NamedTuple):
@@ -52,12 +55,15 @@ class TrainState:
     params: the model's parameters.
     batch_stats: BatchNorm's running statistics; empty for models without.
     opt_state: optax's.
+    best: `params` and `batch_stats` of the best evaluation, which the step
+      hands on; None where nothing is chosen by one.
   """
 
   step: Array
   params: Any
   batch_stats: Any
   opt_state: Any
+  best: Any = None
 
 
 def root(seed: int, name: str) -> Array:
@@ -65,9 +71,9 @@ def root(seed: int, name: str) -> Array:
 
   Args:
     seed: in [0, 2**32).
-    name: 'init', 'order' or 'noise'; each has draws of its own.
+    name: 'init', 'order', 'noise' or 'validation'; each has draws of its own.
   """
-  names = ("init", "order", "noise")
+  names = ("init", "order", "noise", "validation")
   key = jax.random.key(seed, impl="threefry2x32")
   return jax.random.fold_in(key, names.index(name))
 
@@ -112,6 +118,20 @@ def whiten(image: Array) -> Array:
   centred = image - image.mean()
   std = jnp.sqrt(jnp.square(centred).mean())
   return centred / jnp.maximum(std, image.size**-0.5)
+
+
+def normalize(images: Array, statistics: tuple[Array, ...]) -> Array:
+  """Returns images as the model sees them.
+
+  Args:
+    images: float [B, H, W, C] in [0, 1].
+    statistics: the data's: mean and standard deviation [C], for
+      (x - mean) / std; empty: `whiten` each image.
+  """
+  if not statistics:
+    return jax.vmap(whiten)(images)
+  mean, std = (x.reshape(1, 1, 1, -1) for x in statistics)
+  return (images - mean) / std
 
 
 def init_state(
@@ -177,7 +197,7 @@ def make_train_step(
     return loss, (updates.get("batch_stats", {}), accuracy)
 
   def step(state, data, batch, key):
-    images, labels, ids = (x[batch.index] for x in data)
+    images, labels, ids = (x[batch.index] for x in data[:3])
     dropout_root, augment_root = jax.random.split(key)
     dropout_keys = jax.vmap(jax.random.fold_in, (None, 0))(
       jax.random.fold_in(dropout_root, state.step), ids
@@ -188,7 +208,7 @@ def make_train_step(
         lambda e, i: jax.random.fold_in(jax.random.fold_in(augment_root, e), i)
       )
       x = jax.vmap(augment)(fold(batch.epoch, ids), x)
-    x = jax.vmap(whiten)(centre_crop(x, crop))
+    x = normalize(centre_crop(x, crop), data.statistics)
     # The mean of the gradients: the gradient of a pmean would silently be
     # that of one device's loss.
     grad = jax.value_and_grad(forward, has_aux=True)
@@ -198,7 +218,7 @@ def make_train_step(
     if axis_name is not None:
       grads, loss, accuracy = jax.lax.pmean((grads, loss, accuracy), axis_name)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-    state = TrainState(
+    state = state.replace(
       step=state.step + 1,
       params=optax.apply_updates(state.params, updates),
       batch_stats=batch_stats,
@@ -223,7 +243,8 @@ def make_eval_step(
   """
 
   def step(state, data, index):
-    x = jax.vmap(whiten)(_to_float(centre_crop(data.images[index], crop)))
+    x = _to_float(centre_crop(data.images[index], crop))
+    x = normalize(x, data.statistics)
     logits = module.apply(
       {"params": state.params, "batch_stats": state.batch_stats},
       x,

@@ -25,7 +25,7 @@ from rethinking import (
 from rethinking.errors import UserError
 
 # Fields of a sweep's config that its cells do not have.
-_SWEEP_FIELDS = ("experiment", "variant", "grids", "runs_at_once")
+_SWEEP_FIELDS = ("experiment", "variant", "grids", "only", "runs_at_once")
 
 
 def cells(config: ConfigDict) -> dict[str, ConfigDict]:
@@ -45,7 +45,8 @@ def cells(config: ConfigDict) -> dict[str, ConfigDict]:
     A resolved config for each cell, by a name that is unique in the sweep.
 
   Raises:
-    UserError: for an unknown axis or variant, or a cell that is refused.
+    UserError: for an unknown axis or variant, a cell that is refused, or an
+      `only` that leaves none.
   """
   base = {k: v for k, v in config.to_dict().items() if k not in _SWEEP_FIELDS}
   found: dict[str, ConfigDict] = {}
@@ -62,7 +63,13 @@ def cells(config: ConfigDict) -> dict[str, ConfigDict]:
           f"Two different cells of the grids would be called {name!r}; let an "
           "axis tell them apart."
         )
-  return found
+  kept = {n: c for n, c in found.items() if (config.only or "") in n}
+  if not kept:
+    raise UserError(
+      f"only is {config.only!r}, which no cell's name contains; names are like "
+      f"{next(iter(found), 'none')!r}."
+    )
+  return kept
 
 
 def _cell(
@@ -187,7 +194,17 @@ def _check(todo: Iterable[ConfigDict]) -> None:
   for cell in todo:
     parallel.check_batch("batch_size", cell.batch_size, devices)
     size = tuple(
-      cell[k] for k in ("dataset", "subset", "batch_size", "crop", "epochs")
+      cell[k]
+      for k in (
+        "dataset",
+        "subset",
+        "batch_size",
+        "crop",
+        "epochs",
+        "augment",
+        "pixel_noise",
+        "validation",
+      )
     )
     if size not in seen:
       seen.add(size)

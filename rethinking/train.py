@@ -22,6 +22,7 @@ from ml_collections import ConfigDict
 
 from rethinking import (
   __version__,
+  augment,
   checkpoint,
   files,
   metrics,
@@ -92,6 +93,8 @@ _PROGRAM_FIELDS = (
   "dropout",
   "dtype",
   "crop",
+  "augment",
+  "normalization",
   "batch_size",
   "epochs",
   "optimizer",
@@ -100,6 +103,7 @@ _PROGRAM_FIELDS = (
   "decay",
   "weight_decay",
   "l2",
+  "l2_kernels",
 )
 
 
@@ -138,7 +142,14 @@ def steps(
     static_argnames="shape",
   )
   train_step = step_lib.make_train_step(
-    module, optimizer, crop=config.crop, axis_name=axis_name
+    module,
+    optimizer,
+    crop=config.crop,
+    # Without one no draw is made, and the program is the shorter.
+    augment=None
+    if config.augment == "none"
+    else augment.create(config.augment),
+    axis_name=axis_name,
   )
   return init, train_step, step_lib.make_eval_step(module, crop=config.crop)
 
@@ -332,8 +343,13 @@ class _Loop:
       key=step_lib.root(config.init_seed, "init"),
       shape=shape(config, task.train.images),
     )
+    if config.early_stopping:
+      self.state = self.state.replace(best=_weights(self.state))
     self.train_data = parallel.replicate(task.train, devices)
     self.test_data = parallel.replicate(task.test, devices)
+    self.validation_data = None
+    if task.validation is not None:
+      self.validation_data = parallel.replicate(task.validation, devices)
     self.key = parallel.replicate(
       step_lib.root(config.noise_seed, "noise"), devices
     )
@@ -365,7 +381,10 @@ class _Loop:
       console.say(f"Continuing from the checkpoint of step {step}.")
     for warning in self.lines.warnings:
       console.warn(warning)
-    self.lines.truncate(lambda row: found is not None and row["step"] <= step)
+    # An evaluation may come after the checkpoint of its step: the state must
+    # not miss what it learns from one.
+    seen = -1 if found is None else found.extra.get("evaluated", step)
+    self.lines.truncate(lambda row: row["step"] <= seen)
     self.rows = self.lines.rows()
     if found is not None and not self.rows:
       raise UserError(
@@ -376,9 +395,7 @@ class _Loop:
       self.saved_epoch = self.rows[-1]["epoch"]
     self.state = parallel.replicate(self.state, self.devices)
     if self.config.tensorboard:
-      self.board = writers.Events(
-        self.workdir / "tensorboard", step if found is not None else -1
-      )
+      self.board = writers.Events(self.workdir / "tensorboard", seen)
 
   def train(self, console: Console, stop: threading.Event) -> None:
     c = self.config
@@ -400,13 +417,34 @@ class _Loop:
       if epoch // every > self.saved_epoch // every:
         self.save(step)
         self.saved_epoch = epoch
-    if self.saved != step:
+    if c.early_stopping:
+      self.set_state(**_copy(self.state.best))
+    if c.early_stopping or self.saved != step:
       self.save(step)
 
   def is_over(self) -> bool:
-    return bool(self.config.stop_at_fit and self.rows) and (
-      self.rows[-1]["train_accuracy"] >= self.config.fit_accuracy
-    )
+    c, last, best = self.config, self.rows[-1], self.best()
+    if best is not None and last["epoch"] - best["epoch"] >= c.early_stopping:
+      return True
+    return c.stop_at_fit and last["train_accuracy"] >= c.fit_accuracy
+
+  def best(self) -> dict[str, Any] | None:
+    """The evaluation whose weights are kept; None where none is chosen."""
+    return metrics.best(self.rows) if self.config.early_stopping else None
+
+  def learn(self, row: dict[str, Any]) -> None:
+    """Lets an evaluation steer the learning rate and choose the weights."""
+    if self.config.schedule == "plateau" and row["epoch"]:
+      self.set_state(
+        opt_state=optim.observe(
+          self.config, self.state.opt_state, row["validation_loss"]
+        )
+      )
+    if row is self.best():
+      self.set_state(best=_weights(self.state))
+
+  def set_state(self, **parts: Any) -> None:
+    self.state = parallel.replicate(self.state.replace(**parts), self.devices)
 
   def train_to(self, end, step, console, stop) -> int:
     """Dispatches chunks up to step `end`, reading each one's loss late."""
@@ -460,8 +498,12 @@ class _Loop:
     size = self.config.eval_batch_size
     train = self.programs.evaluate(self.state, self.train_data, size)
     test = self.programs.evaluate(self.state, self.test_data, size)
-    row = evaluation(step, epoch, self.task, train, test)
-    if not np.isfinite(row["train_loss"]):
+    held_out = None
+    if self.validation_data is not None:
+      held_out = self.programs.evaluate(self.state, self.validation_data, size)
+    row = evaluation(step, epoch, self.task, train, test, held_out)
+    losses = (row["train_loss"], row.get("validation_loss", 0.0))
+    if not np.isfinite(losses).all():
       raise Diverged(step, self.saved)
     row["train_images_per_second"] = self.images_per_second()
     row["eval_seconds"] = time.monotonic() - began
@@ -469,6 +511,7 @@ class _Loop:
       self.write_examples(step, train, test)
     self.lines.append(row)
     self.rows.append(row)
+    self.learn(row)
     if self.board is not None:
       self.board.append(
         step, {k: v for k, v in row.items() if v is not None and k != "step"}
@@ -506,6 +549,7 @@ class _Loop:
         "wall_seconds": time.monotonic() - self.began,
         "train_seconds": self.train_seconds,
         "timed_steps": self.timed_steps,
+        "evaluated": self.rows[-1]["step"],
       },
     )
     self.saved = step
@@ -528,6 +572,7 @@ def evaluation(
   task: problem.Problem,
   train: tuple[np.ndarray, np.ndarray],
   test: tuple[np.ndarray, np.ndarray],
+  validation: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> dict[str, Any]:
   """Returns a row of metrics.jsonl.
 
@@ -537,6 +582,7 @@ def evaluation(
     task: what is learned.
     train: loss and prediction of each train example, [N] each.
     test: the same of the test set.
+    validation: the same of the validation set, where there is one.
   """
   return {
     "step": step,
@@ -545,6 +591,13 @@ def evaluation(
       *train, np.asarray(task.train.labels), task.true_labels
     ),
     **metrics.test_metrics(*test, np.asarray(task.test.labels)),
+    **(
+      {}
+      if validation is None
+      else metrics.validation_metrics(
+        *validation, np.asarray(task.validation.labels)
+      )
+    ),
   }
 
 
@@ -569,8 +622,14 @@ def summarise(
     wall_seconds: from the start of the run to now.
     images_per_second: of training, without compilation.
   """
-  last = {k: v for k, v in rows[-1].items() if "second" not in k}
-  steps = last.pop("step")
+  # With early stopping the weights that are kept are those of the best one.
+  chosen = metrics.best(rows) if config.early_stopping else None
+  chosen = chosen or rows[-1]
+  last = {k: v for k, v in chosen.items() if "second" not in k}
+  steps = rows[-1]["step"]
+  del last["step"]
+  if config.early_stopping:
+    last |= {"epoch": rows[-1]["epoch"], "best_epoch": chosen["epoch"]}
   best = max(rows, key=lambda row: row["test_accuracy"])
   return {
     **last,
@@ -590,6 +649,16 @@ def summarise(
     },
     "data_source": task.source,
   }
+
+
+def _copy(tree: Any) -> Any:
+  """Buffers of their own: a step is given those of the state for good."""
+  return jax.tree.map(jnp.copy, tree)
+
+
+def _weights(state: step_lib.TrainState) -> dict[str, Any]:
+  """What the best evaluation's weights are kept as."""
+  return _copy({"params": state.params, "batch_stats": state.batch_stats})
 
 
 class _Clock:
@@ -663,9 +732,10 @@ def _tell(console, summary, task, workdir) -> None:
             "train_loss_unchanged",
           ),
           ("  label changed", "train_accuracy_changed", "train_loss_changed"),
+          ("validation", "validation_accuracy", "validation_loss"),
           ("test, true labels", "test_accuracy", "test_loss"),
         )
-        if summary[a] is not None
+        if summary.get(a) is not None
       ),
     ]
   )

@@ -83,6 +83,22 @@ def test_derived_fields_follow_overrides():
   assert r.learning_rate == 0.2 and r.crop == 0
 
 
+def test_the_seed_s_recipe():
+  c = _load("cifar", "true_labels,recipe=seed,arch=alexnet,validation=5000")
+  r = config_lib.resolve(c)
+  assert (r.optimizer, r.learning_rate) == ("adam", 5e-4)
+  assert (r.schedule, r.early_stopping) == ("plateau", 40)
+  # Keras's 1e-4 times the sum of squares is half of 2e-4 times it.
+  assert (r.l2, r.l2_kernels) == (2e-4, "conv")
+  with c.unlocked():
+    c.l2, c.early_stopping = 0.0, 0
+  r = config_lib.resolve(c)
+  assert (r.l2, r.early_stopping) == (0.0, 0)
+  for recipe in ("adam_cosine", "paper"):
+    r = config_lib.resolve(_load("cifar", f"true_labels,recipe={recipe}"))
+    assert (r.l2, r.l2_kernels, r.early_stopping) == (0.0, "all", 0)
+
+
 def test_resolve_changes_no_input_and_is_idempotent():
   c = _load("digits", "random_labels")
   before = c.to_json_best_effort()
@@ -113,6 +129,19 @@ def test_resolve_changes_no_input_and_is_idempotent():
     ({"dropout": 1.0}, "dropout is 1.0"),
     ({"decay": 0.0}, "decay is 0.0"),
     ({"seed": -1}, "seed is -1"),
+    ({"augment": "foo"}, r"Unknown augmentation 'foo'; choose one of \['crop'"),
+    ({"normalization": "batch"}, "Unknown normalization 'batch'; choose one"),
+    ({"l2_kernels": "dense"}, "Unknown l2_kernels 'dense'; choose one of"),
+    ({"validation": -1}, "validation is -1; it must be at least 0"),
+    ({"validation_labels": "no"}, "Unknown validation_labels 'no'"),
+    ({"early_stopping": -1}, "early_stopping is -1; it must be at least 0"),
+    ({"recipe": "seed"}, "validation is 0; give .* such as validation=5000"),
+    ({"schedule": "plateau"}, "schedule=plateau .* validation is 0"),
+    ({"early_stopping": 3}, "early_stopping=3 looks at a validation loss"),
+    (
+      {"recipe": "seed", "validation": 9, "arch": "mlp_1x512"},
+      "mlp_1x512 has none; give l2=0 or l2_kernels=all",
+    ),
     (
       {"label_noise": "unifrom"},
       "Unknown label_noise 'unifrom'; choose one of .*'uniform'",

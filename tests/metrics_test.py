@@ -76,3 +76,19 @@ def test_time_to_fit_is_censored_never_guessed():
     "steps_not_fit": 10,
   }
   assert metrics.time_to_fit(_rows(0.1, 0.99), 0.99)["steps_to_fit"] == 10
+
+
+def test_validation_metrics():
+  m = metrics.validation_metrics(
+    np.array([1.0, 2.0]), np.array([1, 0]), np.array([1, 1])
+  )
+  assert m == {"validation_loss": 1.5, "validation_accuracy": 0.5}
+
+
+def test_the_best_is_the_first_lowest_after_some_training():
+  rows = [
+    {"epoch": e, "validation_loss": v}
+    for e, v in enumerate([0.1, 0.9, 0.5, 0.5, 0.6])
+  ]
+  assert metrics.best(rows)["epoch"] == 2
+  assert metrics.best(rows[:1]) is None

@@ -91,3 +91,64 @@ def test_sgd_has_momentum_of_nine_tenths():
   for want in (1.0, 1.9, 2.71):
     updates, state = tx.update(ones, state, PARAMS)
     np.testing.assert_allclose(updates["bias"], -want, rtol=1e-6)
+
+
+def test_l2_on_convolutions_leaves_dense_layers_alone():
+  c = _config(recipe="paper", learning_rate=0.1, l2=0.5, l2_kernels="conv")
+  params = {**PARAMS, "conv": jnp.full((3, 3, 1, 2), 3.0)}
+  new = _update(c, params, jax.tree.map(jnp.zeros_like, params))
+  np.testing.assert_allclose(new["conv"], 3.0 * (1 - 0.1 * 0.5), rtol=1e-6)
+  np.testing.assert_array_equal(new["kernel"], PARAMS["kernel"])
+
+
+def _seed(**fields):
+  return _config(recipe="seed", l2=0.0, validation=100, **fields)
+
+
+def _rate(config, state):
+  """The size of an update, whose direction Adam makes one of ones."""
+  updates, _ = optim.create(config, N).update(
+    jax.tree.map(jnp.ones_like, PARAMS), state, PARAMS
+  )
+  return -float(updates["bias"][0])
+
+
+def test_plateau_halves_after_ten_evaluations_without_a_better_loss():
+  c = _seed(learning_rate=0.5)
+  state = optim.create(c, N).init(PARAMS)
+  rates = []
+  # A gain of less than 1e-4 is none; the eleventh counts from the second on.
+  for loss in [2.0, 1.0] + [1.0 - 5e-5] * 9 + [1.5] + [1.2] * 9 + [0.9] * 12:
+    state = optim.observe(c, state, loss)
+    rates.append(_rate(c, state))
+  want = [0.5] * 11 + [0.25] * 20 + [0.125] * 2
+  np.testing.assert_allclose(rates, want, rtol=1e-5)
+
+
+def test_plateau_ends_at_the_floor():
+  c = _seed(learning_rate=3e-5)
+  state = optim.create(c, N).init(PARAMS)
+  for _ in range(31):
+    state = optim.observe(c, state, 1.0)
+  np.testing.assert_allclose(_rate(c, state), 1e-5, rtol=1e-5)
+  # A rate below the floor is nobody's to raise.
+  c = _seed(learning_rate=1e-6)
+  state = optim.create(c, N).init(PARAMS)
+  for _ in range(31):
+    state = optim.observe(c, state, 1.0)
+  np.testing.assert_allclose(_rate(c, state), 1e-6, rtol=1e-5)
+
+
+def test_a_step_does_not_move_the_plateau_nor_an_evaluation_the_rest():
+  c = _seed()
+  tx = optim.create(c, N)
+  state = tx.init(PARAMS)
+  _, stepped = tx.update(jax.tree.map(jnp.ones_like, PARAMS), state, PARAMS)
+  for a, b in zip(state[-1], stepped[-1], strict=True):
+    np.testing.assert_array_equal(a, b)
+  seen = optim.observe(c, stepped, 1.0)
+  for a, b in zip(
+    jax.tree.leaves(stepped[:-1]), jax.tree.leaves(seen[:-1]), strict=True
+  ):
+    np.testing.assert_array_equal(a, b)
+  assert float(seen[-1].best_value) == 1.0

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from rethinking import models, parallel, step
+from rethinking import augment, models, parallel, step
 from rethinking.errors import UserError
 
 # The smallest images that every layer can still see: float64 convolutions
@@ -14,7 +14,16 @@ from rethinking.errors import UserError
 _SHAPES = {"digits_cnn": (8, 8, 1), "seed_cifar_cnn": (16, 16, 3)}
 
 
-def _one_step(arch, devices, dtype, batch=8, chunk=1, size=None, index=None):
+def _one_step(
+  arch,
+  devices,
+  dtype,
+  batch=8,
+  chunk=1,
+  size=None,
+  index=None,
+  augmentation=None,
+):
   """The state after SGD steps from the same start on some devices."""
   shape = _SHAPES.get(arch, (8, 8, 3))
   module = models.create(
@@ -35,7 +44,13 @@ def _one_step(arch, devices, dtype, batch=8, chunk=1, size=None, index=None):
     np.zeros((chunk, batch), np.int32),
   )
   train = parallel.train_chunk(
-    step.make_train_step(module, optimizer, crop=0, axis_name=parallel.AXIS),
+    step.make_train_step(
+      module,
+      optimizer,
+      crop=0,
+      augment=augmentation,
+      axis_name=parallel.AXIS,
+    ),
     devices,
   )
   return train(
@@ -63,6 +78,23 @@ def test_one_sgd_step_on_1_device_equals_one_on_4(arch):
     _assert_close(one.params, four.params, 1e-9)
     _assert_close(one.batch_stats, four.batch_stats, 1e-9)
     _assert_close(seen_one, seen_four, 1e-9)
+
+
+def test_augmentation_is_the_same_on_1_device_and_on_4():
+  def run(devices, preset):
+    return _one_step(
+      "mlp_1x512",
+      jax.devices()[:devices],
+      jnp.float64,
+      augmentation=augment.create(preset),
+    )
+
+  with jax.enable_x64(True):
+    one, seen_one = run(1, "seed_cifar")
+    four, seen_four = run(4, "seed_cifar")
+    _assert_close(one.params, four.params, 1e-9)
+    _assert_close(seen_one, seen_four, 1e-9)
+    assert abs(seen_one["loss"] - run(1, "none")[1]["loss"]).max() > 1e-3
 
 
 def test_a_chunk_takes_its_steps_one_after_another():

@@ -40,6 +40,18 @@ def test_whitening_divides_an_even_image_by_the_floor():
   assert not np.any(step.whiten(jnp.full((28, 28, 3), 0.7)) > 1e-3)
 
 
+def test_global_statistics_normalise_channel_by_channel():
+  images = jax.random.uniform(jax.random.key(0), (5, 4, 4, 3))
+  mean, std = jnp.array([0.1, 0.2, 0.3]), jnp.array([1.0, 2.0, 4.0])
+  found = step.normalize(images, (mean, std))
+  for k in range(3):
+    want = (images[..., k] - mean[k]) / std[k]
+    np.testing.assert_allclose(found[..., k], want, rtol=1e-6)
+  np.testing.assert_allclose(
+    step.normalize(images, ())[2], step.whiten(images[2]), rtol=1e-6
+  )
+
+
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 9))
 def test_centre_crop_has_even_margins(height, width, side):
   side = min(side, height, width)
@@ -146,7 +158,10 @@ def test_augmentation_changes_with_the_epoch_dropout_with_the_step():
 
 
 def test_metrics_are_those_before_the_update():
-  data, key = _data(), jax.random.key(1)
+  # Of any normalisation.
+  statistics = (jnp.array([0.2]), jnp.array([3.0]))
+  data = _data()._replace(statistics=statistics)
+  key = jax.random.key(1)
   state, train = _step()
   index = jnp.arange(24)
   _, seen = train(state, data, _batch(index), key)

@@ -1,6 +1,8 @@
 """Grids, and that a sweep is nothing but its runs."""
 
+import importlib.util
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from ml_collections import ConfigDict
 from rethinking import config as config_lib
 from rethinking import sweep, train
 from rethinking.errors import UserError
+from rethinking.report import published, rows, settings
 
 
 def _config(grids, **fields):
@@ -57,6 +60,69 @@ def test_figure_1_of_the_digits_has_45_cells():
   for name, cell in cells.items():
     assert cell.experiment == "train" and "grids" not in name
     assert cell.corruption_seed == cell.init_seed == cell.seed
+
+
+_SWEEPS = {
+  ("cifar", "table1"): 83,
+  ("cifar", "table4"): 24,
+  ("cifar", "figure2b"): 6,
+  ("cifar", "seed_study"): 180,
+  ("mnist", "seed_study"): 120,
+  ("digits", "seed_study"): 80,
+}
+
+
+def _cells(name, text):
+  path = pathlib.Path(__file__).parent.parent / "configs" / f"{name}.py"
+  spec = importlib.util.spec_from_file_location(name, path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return sweep.cells(module.get_config(text))
+
+
+@pytest.mark.parametrize(("name", "variant"), _SWEEPS)
+def test_every_published_number_has_its_cell(name, variant):
+  cells = _cells(name, variant)
+  # No run is made twice under two names, which would count as two seeds.
+  assert len(cells) == len({c.to_json() for c in cells.values()})
+  assert len(cells) == _SWEEPS[name, variant]
+  configs = [config_lib.plain(cell) for cell in cells.values()]
+  groups = [
+    rows.Group(variant, settings.settings(c), ({"config": c},)) for c in configs
+  ]
+  wanted = [
+    entry
+    for entry in published.load()["rows"]
+    if entry["figure"] == variant
+    and entry["match"]["dataset"] == configs[0]["dataset"]
+  ]
+  for entry in wanted:
+    mine = [g for g in groups if published.matches(entry["match"], g)]
+    assert mine, entry["match"]
+    for group in mine:
+      for field, value in entry["expected"].items():
+        assert group.settings[field] == value, (entry["match"], field)
+  assert bool(wanted) == (name != "digits" and variant != "figure2b")
+
+
+def test_mlps_on_shuffled_pixels_have_five_seeds():
+  seeds = {}
+  for cell in _cells("cifar", "table1,only=mlp").values():
+    key = (cell.arch, cell.variant, cell.l2)
+    seeds.setdefault(key, []).append(cell.seed)
+  for arch in ("mlp_1x512", "mlp_3x512"):
+    for variant in ("true_labels", "shuffled_pixels"):
+      assert sorted(seeds[arch, variant, 0.0]) == [0, 1, 2, 3, 4]
+
+
+def test_only_takes_the_cells_of_that_name():
+  whole, part = (
+    sweep.cells(_config(_LEVELS, only=only)) for only in (None, "p0.5")
+  )
+  assert part == {n: c for n, c in whole.items() if "p0.5" in n}
+  assert len(part) == 2
+  with pytest.raises(UserError, match="only is 'foo', which no cell's name"):
+    sweep.cells(_config(_LEVELS, only="foo"))
 
 
 def test_the_ends_of_the_levels_are_conditions():

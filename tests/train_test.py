@@ -13,7 +13,7 @@ import types
 import numpy as np
 import pytest
 
-from rethinking import checkpoint, train
+from rethinking import checkpoint, optim, problem, train
 from rethinking import config as config_lib
 from rethinking.errors import UserError
 
@@ -55,19 +55,53 @@ def _newest(workdir):
   return max(folders, key=lambda f: int(f.name))
 
 
-def _arrays(workdir, config):
-  """The final state's arrays, in a fixed order."""
+def _state(workdir, config):
+  """The final state."""
   import jax
 
-  from rethinking import optim, step
+  from rethinking import step
 
   c = config_lib.resolve(config)
   module = train.models.create(c.arch, num_classes=10)
   like = step.init_state(
     module, optim.create(c, 256), jax.random.key(0), (8, 8, 1)
   )
-  found = checkpoint.Checkpointer(workdir / "checkpoints").restore(like)
-  return jax.tree.leaves(found.state)
+  if c.early_stopping:
+    like = like.replace(
+      best={"params": like.params, "batch_stats": like.batch_stats}
+    )
+  return checkpoint.Checkpointer(workdir / "checkpoints").restore(like).state
+
+
+def _arrays(workdir, config):
+  """The final state's arrays, in a fixed order."""
+  import jax
+
+  return jax.tree.leaves(_state(workdir, config))
+
+
+def _assert_same(workdir, other, config):
+  """The same rows and the same final bits."""
+  assert _rows(workdir) == _rows(other)
+  for a, b in zip(
+    _arrays(workdir, config), _arrays(other, config), strict=True
+  ):
+    np.testing.assert_array_equal(a, b)
+
+
+@contextlib.contextmanager
+def _stopped_after(monkeypatch, steps):
+  """A run in here gets its signal after so many of its own steps."""
+  asked = iter(range(1, 1000))
+
+  @contextlib.contextmanager
+  def signals():
+    yield types.SimpleNamespace(is_set=lambda: next(asked) == steps)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(train, "signals", signals)
+    with pytest.raises(train.Stopped):
+      yield
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +139,14 @@ def test_a_run_leaves_all_that_it_promises(tmp_path, capsys):
     np.testing.assert_array_equal(last["test_id"], np.arange(1437, 1797))
   said = capsys.readouterr().out
   assert "256 labels" in said and "chance is 10.00 %" in said
+
+
+def test_a_plain_run_has_not_drifted(undisturbed):
+  """If a change of every run is intended, put the new numbers here."""
+  _, summary = undisturbed
+  found = (summary["train_loss"], summary["test_loss"])
+  np.testing.assert_allclose(found, (1.399424, 1.294743), rtol=1e-4)
+  assert not {"validation_loss", "best_epoch"} & set(summary)
 
 
 def test_clock_keys_are_the_only_ones_that_differ(undisturbed, tmp_path):
@@ -368,3 +410,136 @@ def test_kill_9_and_sigterm_then_the_same_command_again(tmp_path):
       capture_output=True,
     )
     assert _rows(workdir) == _rows(whole)
+
+
+@pytest.mark.parametrize("name", ["none", "seed_mnist"])
+def test_the_step_is_given_the_augmentation_or_none(monkeypatch, name):
+  given = []
+
+  def make(*args, augment, **kwargs):
+    given.append(augment)
+    return make_train_step(*args, augment=augment, **kwargs)
+
+  make_train_step = train.step_lib.make_train_step
+  monkeypatch.setattr(train.step_lib, "make_train_step", make)
+  # A size of its own, so that it is not in the cache.
+  config = config_lib.resolve(_config(augment=name, batch_size=44))
+  train.programs(config, 256, 10)
+  assert [one is None for one in given] == [name == "none"]
+
+
+@pytest.mark.parametrize("last", [3, 16])
+def test_an_augmented_run_resumes_to_the_same_bits(tmp_path, monkeypatch, last):
+  config = _config(augment="seed_mnist", normalization="global", epochs=3)
+  train.run(config, tmp_path / "whole", quiet=True)
+  with _stopped_after(monkeypatch, last):
+    train.run(config, tmp_path / "stopped", quiet=True)
+  train.run(config, tmp_path / "stopped", quiet=True)
+  _assert_same(tmp_path / "stopped", tmp_path / "whole", config)
+
+
+# Noisy labels with clean ones to validate on: the best epoch comes soon, and
+# the early end after it.
+_SEED = {
+  "recipe": "seed",
+  "l2_kernels": "all",
+  "p": 0.6,
+  "subset": 192,
+  "validation": 96,
+  "augment": "seed_mnist",
+  "epochs": 20,
+  "early_stopping": 4,
+  # Its own, so that no other test has compiled the plateau for it.
+  "learning_rate": 3e-3,
+}
+
+
+@pytest.fixture(scope="module")
+def seed_run(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp("seed")
+  with pytest.MonkeyPatch.context() as patch:
+    # Ten evaluations are more than there are.
+    patch.setattr(optim, "_PATIENCE", 2)
+    yield workdir, train.run(_config(**_SEED), workdir, quiet=True)
+
+
+def test_early_stopping_restores_the_best_weights(seed_run):
+  workdir, summary = seed_run
+  rows = _rows(workdir)
+  losses = [row["validation_loss"] for row in rows]
+  best = int(np.argmin(losses[1:])) + 1
+  assert summary["best_epoch"] == best
+  assert 3 < best
+  assert summary["epoch"] == rows[-1]["epoch"] == best + 4 < 20
+  assert summary["steps"] == rows[-1]["step"]
+  for key in ("validation_loss", "validation_accuracy", "test_accuracy"):
+    assert summary[key] == rows[best][key]
+  assert summary["validation_loss"] < rows[-1]["validation_loss"]
+  assert summary["potential_gain"] == (
+    max(row["test_accuracy"] for row in rows) - rows[best]["test_accuracy"]
+  )
+  # The weights that are left are those of that row.
+  c = config_lib.resolve(_config(**_SEED))
+  task = problem.load(c)
+  state = _state(workdir, _config(**_SEED))
+  loss, prediction = train.programs(c, 96, 10).evaluate(state, task.test, 1000)
+  np.testing.assert_allclose(
+    loss.mean(dtype=np.float64), rows[best]["test_loss"], rtol=1e-6
+  )
+  assert np.mean(prediction == task.test.labels) == rows[best]["test_accuracy"]
+
+
+def test_the_plateau_is_seen_along_the_run(seed_run):
+  workdir, _ = seed_run
+  scale, least, waited = 1.0, np.inf, 0
+  for row in _rows(workdir)[1:]:
+    waited += 1
+    if row["validation_loss"] < least - 1e-4:
+      least, waited = row["validation_loss"], 0
+    if waited == 2:
+      scale, waited = scale / 2, 0
+  state = _state(workdir, _config(**_SEED)).opt_state[-1]
+  assert scale < 1 and float(state.scale) == scale
+  assert int(state.plateau_count) == waited
+
+
+def test_a_seed_run_that_is_interrupted_ends_in_the_same_bits(
+  seed_run, tmp_path, monkeypatch
+):
+  workdir, summary = seed_run
+  config = _config(**_SEED)
+  # What the best evaluation changed must not be lost.
+  best = summary["best_epoch"]
+  end = _rows(workdir)[best]["step"]
+  # In an epoch; at its last step, before the evaluation is made; and there a
+  # crash, after the evaluation and before it is saved.
+  for steps in (end - 1, 1):
+    with _stopped_after(monkeypatch, steps):
+      train.run(config, tmp_path, quiet=True)
+  with monkeypatch.context() as patch:
+    patch.setattr(train._Loop, "save", lambda self, step: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+      train.run(config, tmp_path, quiet=True)
+  assert _rows(tmp_path) == _rows(workdir)[: best + 1]
+  again = train.run(config, tmp_path, quiet=True)
+  _assert_same(tmp_path, workdir, config)
+  for key, value in summary.items():
+    if "second" not in key:
+      assert again[key] == value, key
+  # The end itself, crashed before its summary, ends the same again.
+  (tmp_path / "summary.json").unlink()
+  train.run(config, tmp_path, quiet=True)
+  _assert_same(tmp_path, workdir, config)
+
+
+def test_runs_share_programs_only_if_they_look_alike():
+  one = config_lib.resolve(_config())
+  alike = config_lib.resolve(_config(p=0.1, seed=3))
+  assert train.programs(one, 256, 10) is train.programs(alike, 256, 10)
+  for fields in (
+    {"augment": "seed_mnist"},
+    {"normalization": "global"},
+    {"l2_kernels": "conv", "arch": "digits_cnn"},
+  ):
+    other = config_lib.resolve(_config(**fields))
+    assert train.programs(one, 256, 10) is not train.programs(other, 256, 10)

@@ -83,7 +83,7 @@ class Arrays:
     self.places: list[Member | None] = []
     self.warm = False
     self._shared = {
-      part: parallel.replicate((whole.images, whole.ids), self._devices)
+      part: parallel.replicate(whole._replace(labels=()), self._devices)
       for part, whole in (("train", task.train), ("test", task.test))
     }
 
@@ -219,9 +219,9 @@ class Arrays:
   def _upload(self, host: Any) -> None:
     self._state = self._lay(host)
     self._data = {}
-    for part, (images, ids) in self._shared.items():
+    for part, shared in self._shared.items():
       labels = [getattr(one.task, part).labels for one in self._shown()]
-      self._data[part] = step_lib.Data(images, self._lay(np.stack(labels)), ids)
+      self._data[part] = shared._replace(labels=self._lay(np.stack(labels)))
     keys = [
       step_lib.root(one.config.noise_seed, "noise") for one in self._shown()
     ]

@@ -83,9 +83,11 @@ class _Group:
       self.evaluate(self.arrays.members)
       self.rounds += 1
       self.retire()
-      self.refill()
+      moved = self.refill()
       every = self.config.checkpoint_epochs // self.config.eval_epochs
-      if self.arrays.members and self.rounds % max(1, every) == 0:
+      # A program for another number of runs may round otherwise: saved at
+      # once, a call that goes on has the same number at the same steps.
+      if self.arrays.members and (moved or self.rounds % max(1, every) == 0):
         self.save()
 
   # Who is there.
@@ -101,7 +103,7 @@ class _Group:
         self.console.warn(warning)
       states = {k: v for k, v in found.state.items() if k in self.cells}
     old = [self.start(name, found.extra["runs"][name]) for name in states]
-    number = max(min(self.at_once, len(self.cells)), len(old))
+    number = self.at_once if found is None else found.extra["places"]
     new = [self.start(name) for name in self.waiting[: number - len(old)]]
     self.arrays.lay_out(states, [*old, *new], number)
     if new:
@@ -118,17 +120,20 @@ class _Group:
       self.console.warn(warning)
     return one
 
-  def refill(self) -> None:
-    """Gives the places of ended runs to waiting ones."""
+  def refill(self) -> bool:
+    """Gives the places of ended runs to waiting ones; says if it did."""
     members, places = self.arrays.members, self.arrays.places
     free = len(places) - len(members)
     if free and self.waiting:
       new = [self.start(name) for name in self.waiting[:free]]
       self.arrays.add(new)
       self.evaluate(new)
-    elif members and 2 * len(members) <= len(places):
+      return True
+    if members and 2 * len(members) <= len(places):
       # With nobody waiting, half empty arrays would only cost time.
       self.arrays.lay_out(self.arrays.states(), [], len(members))
+      return True
+    return False
 
   # A round.
   def train(self, stop: threading.Event) -> None:
@@ -221,6 +226,7 @@ class _Group:
       self.arrays.states(),
       {
         "dispatches": self.dispatches,
+        "places": len(self.arrays.places),
         "runs": {
           one.name: {key: getattr(one, key) for key in one.kept}
           for one in self.arrays.members

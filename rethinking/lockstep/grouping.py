@@ -13,7 +13,15 @@ from rethinking.lockstep import arrays
 
 # In these alone may runs that train together differ: they change labels,
 # weights, order and draws, but neither a shape nor the program.
-_OWN = ("stop_at_fit", "seed", "init_seed", "order_seed", "noise_seed")
+_OWN = (
+  "stop_at_fit",
+  "seed",
+  "init_seed",
+  "order_seed",
+  "noise_seed",
+  # Of a validation set, which runs that train together do not have.
+  "validation_seed",
+)
 # In these too, as long as the images do not change with them.
 _OWN_LABELS = (
   "variant",
@@ -48,16 +56,18 @@ def places(config: ConfigDict, runs: int, at_once: int | None) -> int:
   Without a number from the user: together where it was measured to win. That
   is dense networks, on accelerators as many as fit the memory, on a CPU small
   ones only. Convolutions with a kernel for each run become grouped ones, which
-  lose on CPUs and were not measured elsewhere.
+  lose on CPUs and were not measured elsewhere. Runs with a validation set,
+  TensorBoard events or per-example files never train together.
 
   Args:
     config: one of them, resolved.
     runs: how many there are.
     at_once: what the user asks for, at least 1; None: decide here.
   """
-  if runs < 2 or config.tensorboard or config.per_example:
+  # What a run alone does and these do not.
+  if config.tensorboard or config.per_example or config.validation:
     return 1
-  if jax.process_count() > 1:
+  if runs < 2 or jax.process_count() > 1:
     return 1
   if at_once is not None:
     return min(at_once, runs)

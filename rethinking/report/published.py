@@ -130,7 +130,7 @@ def _beside(
       (*remarks, f"run `{command(entry)}`"),
     )
   measured, whole = _measure(quantity, group, groups)
-  if quantity == "validation_accuracy":
+  if quantity == "validation_accuracy" and not _validated(group):
     remarks.append("measured: test accuracy")
   if not whole:
     remarks.append("measured: not fitted by every run, so at least this")
@@ -191,9 +191,13 @@ def _measure(
         if other is group:
           return Stat(time.mean, time.sd, time.total), not time.censored
     return Stat(None, None, 0), True
-  if quantity == "validation_accuracy":
+  if quantity == "validation_accuracy" and not _validated(group):
     quantity = "test_accuracy"
   return percent(group.stat(quantity)), True
+
+
+def _validated(group: Group) -> bool:
+  return group.stat("validation_accuracy").n > 0
 
 
 def percent(stat: Stat) -> Stat:

@@ -6,11 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 # Repetitions differ in these.
-SEEDS = ("seed", "corruption_seed", "init_seed", "order_seed", "noise_seed")
+SEEDS = (
+  "seed",
+  "corruption_seed",
+  "init_seed",
+  "order_seed",
+  "noise_seed",
+  "validation_seed",
+)
 # These change no number, or repeat what the condition says.
 _UNSEEN = (
   "experiment",
   "variant",
+  "only",
   "data_dir",
   "data_cache",
   "compilation_cache",

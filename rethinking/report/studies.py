@@ -76,10 +76,15 @@ def noise_levels(
   Returns:
     The names of the files, without endings.
   """
-  lines = series(groups)
+  # By architecture: what only tells these apart is the panel's title.
+  archs = list(dict.fromkeys(group.arch for group in groups))
+  lines = [
+    line
+    for arch in archs
+    for line in series([g for g in groups if g.arch == arch])
+  ]
   if not any(len(line.points) > 1 for line in lines):
     return []
-  archs = list(dict.fromkeys(line.arch for line in lines))
   fig, axes = pictures.panels(len(archs), 4.2, 3.9)
   for axis, arch in zip(axes, archs, strict=True):
     mine = [line for line in lines if line.arch == arch]

@@ -21,6 +21,8 @@ _QUANTITIES = (
   "train_accuracy_unchanged",
   "train_accuracy_changed",
   "changed_predicted_true",
+  "validation_loss",
+  "validation_accuracy",
   "test_loss",
   "test_accuracy",
   "test_accuracy_at_fit",
@@ -38,6 +40,7 @@ _ACCURACIES = {
   "train_accuracy": "train",
   "train_accuracy_unchanged": "unchanged",
   "train_accuracy_changed": "changed",
+  "validation_accuracy": "validation",
   "test_accuracy": "test",
   "best_test_accuracy": "best test",
 }
@@ -83,7 +86,7 @@ def facts(groups: Sequence[Group]) -> str:
   shared = {
     name: value_text(groups[0].settings, name)
     for name, value in groups[0].settings.items()
-    if name not in different and value not in (None, {}, False)
+    if name not in different and value not in (None, {}, False, "")
   }
   seeds = sorted({row["config"].get("seed") or 0 for row in runs})
   seconds = sum(row.get("seconds") or 0 for row in runs)
@@ -165,8 +168,9 @@ def measured(groups: Sequence[Group]) -> str:
     for group in groups
   ]
   return (
-    "Mean ± sample standard deviation over n seeds, at the end of the run "
-    "('best test': the best along it). 'changed' and 'unchanged': train "
+    "Mean ± sample standard deviation over n seeds, at the end of the run; "
+    "with early stopping, of the weights with the best validation loss. "
+    "'best test': the best along the run. 'changed' and 'unchanged': train "
     "accuracy on examples whose given label is not, or is, the true one. "
     "'steps to fit' lie after the last evaluation that did not fit, in "
     "brackets, and at most at the first that did; '≥' where some runs never "

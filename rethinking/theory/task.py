@@ -32,6 +32,7 @@ def load(config: ConfigDict) -> problem.Problem:
   fields = config.to_dict()
   # What only a training run has, at values that change nothing.
   fields |= {"crop": 0, "batch_size": 1, "epochs": 1}
+  fields |= {"augment": "none", "normalization": "per_image", "validation": 0}
   return problem.load(ConfigDict(fields))
 
 

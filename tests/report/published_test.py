@@ -182,3 +182,20 @@ def test_relative_time_is_compared_unless_censored():
   bound = _one(made(None), "relative_time", arch="mlp_1x512")
   assert bound.verdict == "not comparable"
   assert "measured: not fitted by every run, so at least this" in bound.remarks
+
+
+def test_a_measured_validation_accuracy_is_shown_as_such():
+  made = synthetic.row(
+    figure="seed_study",
+    dataset="mnist",
+    arch="seed_mnist_cnn",
+    recipe="seed",
+    augment="seed_mnist",
+    p=0.1,
+    test=0.9,
+    metrics={"validation_accuracy": 0.98},
+  )
+  one = _one(_compare(made), "validation_accuracy", dataset="mnist", p=0.1)
+  assert one.measured.mean == pytest.approx(98)
+  assert one.verdict == "not comparable"
+  assert "measured: test accuracy" not in one.remarks
