@@ -8,12 +8,20 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-import jax
 from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking import data, parallel, problem, report, train, writers
+from rethinking import (
+  data,
+  parallel,
+  problem,
+  processes,
+  report,
+  runtime,
+  train,
+  writers,
+)
 from rethinking.errors import UserError
 
 # Fields of a sweep's config that its cells do not have.
@@ -103,7 +111,14 @@ def run(
   """
   began = time.monotonic()
   todo = cells(config)
-  _check(todo.values())
+  # XLA reads its flags when the devices are first asked for.
+  runtime.configure(
+    compilation_cache=config.compilation_cache,
+    deterministic=config.deterministic,
+  )
+  quiet = quiet or not processes.is_first()
+  with processes.together():
+    _check(todo.values())
   workdir = epath.Path(workdir)
   with writers.Lock(workdir):
     finished = train.open_workdir(workdir, config)
@@ -113,7 +128,7 @@ def run(
       return finished
     writers.write_json(workdir / "config.json", config_lib.plain(config))
     results = writers.JsonLines(workdir / "results.jsonl")
-    rows = {row["cell"]: row for row in results.rows()}
+    rows = {row["cell"]: row for row in processes.first(results.rows)}
     with writers.Console(len(todo), config.variant, quiet=quiet) as console:
       for warning in results.warnings:
         console.warn(warning)
@@ -125,7 +140,8 @@ def run(
           results.append(rows[name])
           console.say(f"{done:>4}/{len(todo)}  {_line(rows[name])}")
         console.step(done)
-      report.draw(workdir)
+      if processes.is_first():
+        report.draw(workdir)
     summary = {
       "cells": len(rows),
       **{
@@ -151,7 +167,7 @@ def run(
 
 def _check(todo: Iterable[ConfigDict]) -> None:
   """Refuses what a run would, before anything is written."""
-  devices = len(jax.local_devices())
+  devices = len(parallel.all_devices())
   seen = set()
   for cell in todo:
     parallel.check_batch("batch_size", cell.batch_size, devices)
@@ -184,6 +200,14 @@ def _run_cell(
       "step": error.step,
       "seconds": time.monotonic() - began,
     }
+  row["seconds"] = time.monotonic() - began
+  return processes.first(lambda: _finished(row, summary, folder))
+
+
+def _finished(
+  row: dict[str, Any], summary: dict[str, Any], folder: epath.Path
+) -> dict[str, Any]:
+  """A finished run's row, from what lies in its folder."""
   curve = writers.JsonLines(folder / "metrics.jsonl").rows()
   corruption = train.read_json(folder / "corruption.json")
   at_fit = [
@@ -198,7 +222,6 @@ def _run_cell(
     "curve": {
       key: [r[key] for r in curve] for key in curve[0] if "second" not in key
     },
-    "seconds": time.monotonic() - began,
   }
 
 

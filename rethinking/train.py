@@ -30,6 +30,7 @@ from rethinking import (
   parallel,
   plots,
   problem,
+  processes,
   runtime,
   writers,
 )
@@ -120,7 +121,7 @@ def programs(
 @functools.lru_cache(maxsize=8)
 def _programs(fields: str, num_examples: int, num_classes: int) -> Programs:
   config = ConfigDict(json.loads(fields))
-  devices = jax.local_devices()
+  devices = parallel.all_devices()
   optimizer = optim.create(config, num_examples)
   module = models.create(
     config.arch,
@@ -202,7 +203,8 @@ def run(
     compilation_cache=config.compilation_cache,
     deterministic=config.deterministic,
   )
-  devices = jax.local_devices()
+  quiet = quiet or not processes.is_first()
+  devices = parallel.all_devices()
   parallel.check_batch("batch_size", config.batch_size, len(devices))
   workdir = epath.Path(workdir)
   finished = open_workdir(workdir, config)
@@ -210,7 +212,8 @@ def run(
     if not quiet:
       print(f"Finished already: {workdir / 'summary.json'} has the results.")
     return finished
-  task = problem.load(config)
+  with processes.together():
+    task = problem.load(config)
   with writers.Lock(workdir):
     # Again, now that nobody else can be writing.
     open_workdir(workdir, config)
@@ -222,7 +225,7 @@ def run(
       loop.restore(console)
       loop.train(console, stop)
     summary = loop.summary()
-    if config.plots:
+    if config.plots and processes.is_first():
       plots.curves(loop.rows, workdir / "curves.png", title)
     # Last: its presence says that the run is finished.
     writers.write_json(workdir / "summary.json", summary)
@@ -245,6 +248,12 @@ def open_workdir(
   Raises:
     UserError: if it holds a run of another config.
   """
+  return processes.first(functools.partial(_open_workdir, workdir, config))
+
+
+def _open_workdir(
+  workdir: epath.Path, config: ConfigDict
+) -> dict[str, Any] | None:
   kept = workdir / "config.json"
   if kept.exists():
     different = config_lib.differences(
@@ -330,7 +339,7 @@ class _Loop:
     for warning in self.lines.warnings:
       console.warn(warning)
     self.lines.truncate(lambda row: found is not None and row["step"] <= step)
-    self.rows = self.lines.rows()
+    self.rows = processes.first(self.lines.rows)
     if found is not None and not self.rows:
       raise UserError(
         f"{self.lines.path} has lost the evaluations before the checkpoint of "
@@ -339,7 +348,7 @@ class _Loop:
     if self.rows:
       self.saved_epoch = self.rows[-1]["epoch"]
     self.state = parallel.replicate(self.state, self.devices)
-    if self.config.tensorboard:
+    if self.config.tensorboard and processes.is_first():
       self.board = writers.Events(
         self.workdir / "tensorboard", step if found is not None else -1
       )
@@ -384,7 +393,7 @@ class _Loop:
       self.state, seen = self.programs.train(
         self.state,
         self.train_data,
-        jax.tree.map(lambda x: parallel.shard(x, len(self.devices)), batches),
+        jax.tree.map(lambda x: parallel.own_shards(x, self.devices), batches),
         np.int32(size),
         self.key,
       )
@@ -432,6 +441,8 @@ class _Loop:
       ),
       **metrics.test_metrics(*test, np.asarray(self.task.test.labels)),
     }
+    # What all do next depends on it, so the last bit must be the same in all.
+    row = processes.first(functools.partial(dict, row))
     if not np.isfinite(row["train_loss"]):
       raise Diverged(step, self.saved)
     row["train_images_per_second"] = self.images_per_second()
@@ -521,6 +532,10 @@ class _Clock:
 @contextlib.contextmanager
 def _signals() -> Iterator[threading.Event]:
   """An event that SIGTERM or Ctrl-C sets, instead of ending the process."""
+  if processes.started():
+    with processes.preemption() as stop:
+      yield stop
+    return
   stop = threading.Event()
   if threading.current_thread() is not threading.main_thread():
     yield stop
