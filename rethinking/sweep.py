@@ -129,6 +129,7 @@ def run(
     writers.write_json(workdir / "config.json", config_lib.plain(config))
     results = writers.JsonLines(workdir / "results.jsonl")
     rows = {row["cell"]: row for row in processes.first(results.rows)}
+    processes.first(lambda: _check_rows(rows, workdir))
     with writers.Console(len(todo), config.variant, quiet=quiet) as console:
       for warning in results.warnings:
         console.warn(warning)
@@ -184,6 +185,19 @@ def _check(todo: Iterable[ConfigDict]) -> None:
       )
 
 
+def _check_rows(rows: dict[str, dict[str, Any]], workdir: epath.Path) -> None:
+  """Refuses rows that say other than their run's own summary does."""
+  for name, row in rows.items():
+    path = workdir / "cells" / name / "summary.json"
+    if row.get("status") != "finished" or not path.exists():
+      continue
+    if any(row.get(k) != v for k, v in train.read_json(path).items()):
+      raise UserError(
+        f"{workdir / 'results.jsonl'} and {path} differ, so one of them is "
+        f"damaged; delete the row of {name} in the first, or the run's folder."
+      )
+
+
 def _run_cell(
   name: str, cell: ConfigDict, figure: str, workdir: epath.Path
 ) -> dict[str, Any]:
@@ -193,6 +207,9 @@ def _run_cell(
   folder = workdir / "cells" / name
   try:
     summary = train.run(cell, folder, quiet=True)
+  except train.Stopped as error:
+    # The command that continues is the sweep's.
+    raise train.Stopped(error.step, workdir) from None
   except train.Diverged as error:
     return {
       **row,

@@ -340,11 +340,8 @@ class _Loop:
       console.warn(warning)
     self.lines.truncate(lambda row: found is not None and row["step"] <= step)
     self.rows = processes.first(self.lines.rows)
-    if found is not None and not self.rows:
-      raise UserError(
-        f"{self.lines.path} has lost the evaluations before the checkpoint of "
-        f"step {step}; restore it, or give another workdir."
-      )
+    if found is not None:
+      self.check_rows(found)
     if self.rows:
       self.saved_epoch = self.rows[-1]["epoch"]
     self.state = parallel.replicate(self.state, self.devices)
@@ -352,6 +349,20 @@ class _Loop:
       self.board = writers.Events(
         self.workdir / "tensorboard", step if found is not None else -1
       )
+
+  def check_rows(self, found: checkpoint.Restored) -> None:
+    """Refuses evaluations other than those the checkpoint was saved with."""
+    count, digest = found.extra["rows"], found.extra["rows_sha256"]
+    if len(self.rows) < count:
+      trouble = "has lost evaluations"
+    elif processes.first(lambda: self.lines.sha256(count)) != digest:
+      trouble = "is damaged: it holds other evaluations"
+    else:
+      return
+    raise UserError(
+      f"{self.lines.path} {trouble} before the checkpoint of step "
+      f"{found.step}; restore it, or give another workdir."
+    )
 
   def train(self, console: Console, stop: threading.Event) -> None:
     c = self.config
@@ -488,6 +499,8 @@ class _Loop:
         "wall_seconds": time.monotonic() - self.began,
         "train_seconds": self.train_seconds,
         "timed_steps": self.timed_steps,
+        "rows": len(self.rows),
+        "rows_sha256": self.lines.sha256(len(self.rows)),
       },
     )
     self.saved = step
