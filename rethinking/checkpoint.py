@@ -18,7 +18,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 from jax.experimental import multihost_utils
 
-from rethinking import sums
+from rethinking import processes, sums
 from rethinking.errors import UserError
 
 PyTree = Any
@@ -201,14 +201,7 @@ class Checkpointer:
       UserError: finished checkpoints are there but none is intact, or it
         holds other arrays than `like`.
     """
-    step, warnings = None, []
-    if jax.process_index() == 0:
-      step, warnings = self._newest_intact()
-    if jax.process_count() > 1:
-      code = multihost_utils.broadcast_one_to_all(
-        np.int32(-1 if step is None else step)
-      )
-      step = None if code < 0 else int(code)
+    step, warnings = processes.first(self._newest_intact)
     if step is None:
       return None
     with _quiet():

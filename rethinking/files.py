@@ -3,6 +3,9 @@
 Every path may be local or an object store's (`gs://...`, through etils'
 `epath`). Objects can't be appended to or renamed atomically, but a put
 replaces one whole, so there every write is a put of the whole file.
+
+Of a job in several processes only the first writes: in the others every write
+here does nothing.
 """
 
 import json
@@ -12,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from etils import epath
+
+from rethinking import processes
 
 
 def is_local(path: epath.PathLike) -> bool:
@@ -33,6 +38,8 @@ def replace(path: epath.PathLike, data: bytes) -> None:
   Raises:
     OSError: it could not be written (a full disk); the old file is intact.
   """
+  if not processes.is_first():
+    return
   path = epath.Path(path)
   if not is_local(path):
     path.write_bytes(data)
@@ -60,6 +67,8 @@ def append(path: epath.PathLike, data: bytes) -> None:
   Raises:
     OSError: it could not be written; the file is as it was.
   """
+  if not processes.is_first():
+    return
   path = epath.Path(path)
   if not is_local(path):
     path.write_bytes((path.read_bytes() if path.exists() else b"") + data)

@@ -7,7 +7,7 @@ import types
 
 from etils import epath
 
-from rethinking import files
+from rethinking import files, processes
 from rethinking.errors import UserError
 
 
@@ -16,7 +16,7 @@ class Lock:
 
   The kernel owns the lock (`flock`), so it dies with its process, however
   that ends, and no clock takes part. Object stores have no locks: there it
-  does nothing.
+  does nothing. Of a job in several processes the first one holds it for all.
 
   Args:
     workdir: the folder to hold; made if missing.
@@ -31,8 +31,12 @@ class Lock:
     """Takes the lock.
 
     Raises:
-      UserError: another process holds it, or the workdir can't be written.
+      UserError: another job holds it, or the workdir can't be written.
     """
+    processes.first(self._hold)
+    return self
+
+  def _hold(self) -> None:
     if files.is_local(self._workdir):
       try:
         self._workdir.mkdir(parents=True, exist_ok=True)
@@ -42,7 +46,6 @@ class Lock:
           f"Cannot write in the workdir '{self._workdir}':"
           f" {error.strerror or error}; choose another with --workdir."
         ) from error
-    return self
 
   def _take(self) -> int:
     while True:

@@ -4,6 +4,12 @@
   python -m rethinking.main --config=configs/cifar.py:partial_labels,p=0.4 \\
       --workdir=DIR --config.seed=3
 
+In several processes (TPU VM, Slurm, Kubernetes: found by JAX; or by hand),
+the same command in each:
+
+  python -m rethinking.main --multihost [--coordinator=HOST:PORT \\
+      --process_count=N --process_id=I] --config=... --workdir=SHARED_FOLDER
+
 The same command with the same workdir continues what was interrupted.
 Exit codes: 0 finished, 1 failed, 2 refused input, 75 stopped and resumable.
 """
@@ -24,11 +30,34 @@ _WORKDIR = flags.DEFINE_string(
   "Folder for everything the run leaves; a dated one under runs/ if not given.",
 )
 
+_MULTIHOST = flags.DEFINE_boolean(
+  "multihost",
+  False,
+  "This is one of several processes that make the same run, each with its own "
+  "devices; start the same command in all of them.",
+)
+_COORDINATOR = flags.DEFINE_string(
+  "coordinator",
+  None,
+  "HOST:PORT of process 0; with --multihost, where JAX finds no cluster.",
+)
+_PROCESS_COUNT = flags.DEFINE_integer(
+  "process_count", None, "How many processes; with --coordinator."
+)
+_PROCESS_ID = flags.DEFINE_integer(
+  "process_id", None, "This process's number, from 0; with --coordinator."
+)
+
+# Those whose work several processes can share.
+_SHARED = ("train", "sweep")
+
 
 def main(config: ConfigDict) -> int:
   """Runs what the config's `experiment` names; returns the exit code."""
   # Imported here: --help and a mistyped config should not wait for JAX.
-  from rethinking import sweep, train
+  import jax
+
+  from rethinking import processes, sweep, train
   from rethinking.theory import expressivity, kernel, rademacher
 
   runs = {
@@ -44,6 +73,17 @@ def main(config: ConfigDict) -> int:
       f"Unknown experiment {config.experiment!r}; choose one of {sorted(runs)}."
     )
   workdir = _WORKDIR.value
+  place = (_COORDINATOR.value, _PROCESS_COUNT.value, _PROCESS_ID.value)
+  processes.check(_MULTIHOST.value, *place)
+  if _MULTIHOST.value and config.experiment not in _SHARED:
+    raise UserError(
+      f"The experiment {config.experiment!r} runs in one process; leave "
+      "--multihost out."
+    )
+  if _MULTIHOST.value and workdir is None:
+    raise UserError(
+      "--multihost needs --workdir, a folder that all processes share."
+    )
   if workdir is None:
     now = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     workdir = str(
@@ -51,13 +91,32 @@ def main(config: ConfigDict) -> int:
     )
     print(f"workdir: {workdir}")
   try:
+    if _MULTIHOST.value:
+      processes.start(*place)
     runs[config.experiment](config, workdir)
-  except (train.Diverged, OSError) as error:
-    print(f"error: {error}", file=sys.stderr)
-    return cli.FAILED
+  except UserError:
+    # All refuse the same; one says it.
+    if processes.is_first():
+      raise
+    return cli.REFUSED
   except train.Stopped as error:
-    print(error, file=sys.stderr)
+    if processes.is_first():
+      print(error, file=sys.stderr)
     return cli.STOPPED
+  except train.Diverged as error:
+    if processes.is_first():
+      print(f"error: {error}", file=sys.stderr)
+    return cli.FAILED
+  except OSError as error:
+    print(f"error: {error}", file=sys.stderr)
+    if processes.several():
+      processes.leave(cli.FAILED)
+    return cli.FAILED
+  except jax.errors.JaxRuntimeError as error:
+    if not processes.several():
+      raise
+    print(f"error: {processes.lost(error)}", file=sys.stderr)
+    processes.leave(cli.FAILED)
   return cli.FINISHED
 
 

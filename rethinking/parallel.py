@@ -16,8 +16,23 @@ from rethinking.errors import UserError
 AXIS = "batch"
 
 
+def all_devices() -> list[jax.Device]:
+  """Returns the devices of all processes, each process's in a row."""
+  # pmap's mesh demands the row, and a TPU's own order need not have it.
+  return sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
+
+
+def own(devices: Sequence[jax.Device]) -> list[jax.Device]:
+  """Returns those that belong to this process.
+
+  Args:
+    devices: of all processes.
+  """
+  return [d for d in devices if d.process_index == jax.process_index()]
+
+
 def replicate(tree: Any, devices: Sequence[jax.Device]) -> Any:
-  """Puts whole arrays on every device, once.
+  """Puts whole arrays on every device of this process, once.
 
   pmap would copy an argument that lies anywhere else at each call.
 
@@ -25,7 +40,7 @@ def replicate(tree: Any, devices: Sequence[jax.Device]) -> Any:
     tree: arrays.
     devices: where to.
   """
-  mesh = Mesh(np.array(devices), (AXIS,))
+  mesh = Mesh(np.array(own(devices)), (AXIS,))
   return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
@@ -59,6 +74,17 @@ def shard(array: np.ndarray, devices: int) -> np.ndarray:
   return np.moveaxis(parts, -2, 0)
 
 
+def own_shards(array: np.ndarray, devices: Sequence[jax.Device]) -> np.ndarray:
+  """This process's part of a batch: [..., B] -> [own, ..., B / devices].
+
+  Args:
+    array: [..., B], the same in every process.
+    devices: of all processes; a divisor of B many.
+  """
+  here = [d.process_index == jax.process_index() for d in devices]
+  return shard(array, len(devices))[here]
+
+
 def train_chunk(
   step: Callable, devices: Sequence[jax.Device]
 ) -> Callable[..., tuple[step_lib.TrainState, dict[str, jax.Array]]]:
@@ -66,12 +92,12 @@ def train_chunk(
 
   Args:
     step: from step.make_train_step with axis_name=AXIS.
-    devices: the batch is split over these.
+    devices: the batch is split over these, of all processes.
 
   Returns:
     A pmapped function of a replicated state (donated: do not use it again),
-    replicated data, `Batch` leaves [devices, chunk, B / devices], how many of
-    the chunk's steps to take, and a key. It takes them in one dispatch;
+    replicated data, `Batch` leaves [own devices, chunk, B / devices], how many
+    of the chunk's steps to take, and a key. It takes them in one dispatch;
     metrics are [chunk], of which the first `size` count. One program serves
     every size.
   """
@@ -116,12 +142,14 @@ def evaluate(
 
   Args:
     step: from step.make_eval_step.
-    devices: each batch is split over these.
+    devices: each batch is split over those of this process; every process
+      evaluates the whole split.
 
   Returns:
     A function over the whole split, exact at any batch size: the last batch is
     filled up with example 0, whose extra values are cut off again.
   """
+  devices = own(devices)
   mapped = jax.pmap(
     step, axis_name=AXIS, in_axes=(None, None, 0), devices=devices
   )

@@ -99,8 +99,8 @@ def describe(devices: Sequence[jax.Device]) -> dict[str, Any]:
     devices: those used.
 
   Returns:
-    `device`, `device_count`, `platform`, `cpu_count`, `python`, `versions`
-    and `xla_flags`, JSON-able.
+    `device`, `device_count`, `process_count`, `platform`, `cpu_count`,
+    `python`, `versions` and `xla_flags`, JSON-able.
   """
   import flax
   import optax
@@ -108,6 +108,7 @@ def describe(devices: Sequence[jax.Device]) -> dict[str, Any]:
   return {
     "device": devices[0].device_kind,
     "device_count": len(devices),
+    "process_count": len({d.process_index for d in devices}),
     "platform": devices[0].platform,
     "cpu_count": os.cpu_count(),
     "python": platform.python_version(),

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import jax
 from etils import epath
 from ml_collections import ConfigDict
 
@@ -18,7 +17,9 @@ from rethinking import (
   lockstep,
   parallel,
   problem,
+  processes,
   report,
+  runtime,
   train,
   writers,
 )
@@ -128,7 +129,14 @@ def run(
   """
   began = time.monotonic()
   todo = cells(config)
-  _check(todo.values())
+  # XLA reads its flags when the devices are first asked for.
+  runtime.configure(
+    compilation_cache=config.compilation_cache,
+    deterministic=config.deterministic,
+  )
+  quiet = quiet or not processes.is_first()
+  with processes.together():
+    _check(todo.values())
   workdir = epath.Path(workdir)
   with writers.Lock(workdir):
     finished = train.open_workdir(workdir, config)
@@ -138,7 +146,8 @@ def run(
       return finished
     writers.write_json(workdir / "config.json", config_lib.plain(config))
     results = writers.JsonLines(workdir / "results.jsonl")
-    rows = {row["cell"]: row for row in results.rows()}
+    rows = {row["cell"]: row for row in processes.first(results.rows)}
+    processes.first(lambda: _check_rows(rows, workdir))
     with writers.SweepConsole(
       len(todo), config.variant, quiet=quiet
     ) as console:
@@ -150,7 +159,9 @@ def run(
         console.say(f"{len(rows)} of {len(todo)} cells are finished already.")
 
       def finish(name: str, seen: Mapping[str, Any]) -> None:
-        rows[name] = _row(name, todo[name], config.variant, workdir, seen)
+        rows[name] = processes.first(
+          lambda: _row(name, todo[name], config.variant, workdir, seen)
+        )
         results.append(rows[name])
         console.finished(name, rows[name])
 
@@ -166,7 +177,8 @@ def run(
         for name, cell in left.items():
           console.running(name, 0, cell.epochs, None)
           finish(name, _run_cell(name, cell, workdir))
-      report.draw(workdir)
+      if processes.is_first():
+        report.draw(workdir)
     summary = {
       **_summary(rows.values()),
       "wall_seconds": time.monotonic() - began,
@@ -189,7 +201,7 @@ def run(
 
 def _check(todo: Iterable[ConfigDict]) -> None:
   """Refuses what a run would, before anything is written."""
-  devices = len(jax.local_devices())
+  devices = len(parallel.all_devices())
   seen = set()
   for cell in todo:
     parallel.check_batch("batch_size", cell.batch_size, devices)
@@ -224,6 +236,19 @@ def _groups(todo: Mapping[str, ConfigDict]) -> list[list[str]]:
   return list(found.values())
 
 
+def _check_rows(rows: dict[str, dict[str, Any]], workdir: epath.Path) -> None:
+  """Refuses rows that say other than their run's own summary does."""
+  for name, row in rows.items():
+    path = workdir / "cells" / name / "summary.json"
+    if row.get("status") != "finished" or not path.exists():
+      continue
+    if any(row.get(k) != v for k, v in train.read_json(path).items()):
+      raise UserError(
+        f"{workdir / 'results.jsonl'} and {path} differ, so one of them is "
+        f"damaged; delete the row of {name} in the first, or the run's folder."
+      )
+
+
 def _run_cell(
   name: str, cell: ConfigDict, workdir: epath.Path
 ) -> dict[str, Any]:
@@ -232,6 +257,9 @@ def _run_cell(
   try:
     seen = train.run(cell, workdir / "cells" / name, quiet=True)
     seen = {"status": "finished", **seen}
+  except train.Stopped as error:
+    # The command that continues is the sweep's.
+    raise train.Stopped(error.what, workdir) from None
   except train.Diverged as error:
     seen = {"status": "diverged", "step": error.step}
   return {**seen, "seconds": time.monotonic() - began}

@@ -31,6 +31,7 @@ from rethinking import (
   parallel,
   plots,
   problem,
+  processes,
   runtime,
   writers,
 )
@@ -66,6 +67,9 @@ class Stopped(RuntimeError):
   Args:
     what: what was saved, such as "at step 12".
     workdir: where.
+
+  Attributes:
+    what: the same.
   """
 
   def __init__(self, what: str, workdir: epath.Path):
@@ -73,6 +77,7 @@ class Stopped(RuntimeError):
       f"Stopped and saved {what}; the same command with "
       f"--workdir={workdir} continues there."
     )
+    self.what = what
 
 
 class Programs(NamedTuple):
@@ -169,7 +174,7 @@ def programs(
 
 @functools.lru_cache(maxsize=8)
 def _programs(fields: str, num_examples: int, num_classes: int) -> Programs:
-  devices = jax.local_devices()
+  devices = parallel.all_devices()
   init, train_step, eval_step = steps(
     fields, num_examples, num_classes, parallel.AXIS
   )
@@ -250,7 +255,8 @@ def run(
     compilation_cache=config.compilation_cache,
     deterministic=config.deterministic,
   )
-  devices = jax.local_devices()
+  quiet = quiet or not processes.is_first()
+  devices = parallel.all_devices()
   parallel.check_batch("batch_size", config.batch_size, len(devices))
   workdir = epath.Path(workdir)
   finished = open_workdir(workdir, config)
@@ -258,7 +264,8 @@ def run(
     if not quiet:
       print(f"Finished already: {workdir / 'summary.json'} has the results.")
     return finished
-  task = problem.load(config)
+  with processes.together():
+    task = problem.load(config)
   with writers.Lock(workdir):
     # Again, now that nobody else can be writing.
     open_workdir(workdir, config)
@@ -270,7 +277,7 @@ def run(
       loop.restore(console)
       loop.train(console, stop)
     summary = loop.summary()
-    if config.plots:
+    if config.plots and processes.is_first():
       plots.curves(loop.rows, workdir / "curves.png", title)
     # Last: its presence says that the run is finished.
     writers.write_json(workdir / "summary.json", summary)
@@ -293,6 +300,12 @@ def open_workdir(
   Raises:
     UserError: if it holds a run of another config.
   """
+  return processes.first(functools.partial(_open_workdir, workdir, config))
+
+
+def _open_workdir(
+  workdir: epath.Path, config: ConfigDict
+) -> dict[str, Any] | None:
   kept = workdir / "config.json"
   if kept.exists():
     different = config_lib.differences(
@@ -385,17 +398,28 @@ class _Loop:
     # not miss what it learns from one.
     seen = -1 if found is None else found.extra.get("evaluated", step)
     self.lines.truncate(lambda row: row["step"] <= seen)
-    self.rows = self.lines.rows()
-    if found is not None and not self.rows:
-      raise UserError(
-        f"{self.lines.path} has lost the evaluations before the checkpoint of "
-        f"step {step}; restore it, or give another workdir."
-      )
+    self.rows = processes.first(self.lines.rows)
+    if found is not None:
+      self.check_rows(found)
     if self.rows:
       self.saved_epoch = self.rows[-1]["epoch"]
     self.state = parallel.replicate(self.state, self.devices)
-    if self.config.tensorboard:
+    if self.config.tensorboard and processes.is_first():
       self.board = writers.Events(self.workdir / "tensorboard", seen)
+
+  def check_rows(self, found: checkpoint.Restored) -> None:
+    """Refuses evaluations other than those the checkpoint was saved with."""
+    count, digest = found.extra["rows"], found.extra["rows_sha256"]
+    if len(self.rows) < count:
+      trouble = "has lost evaluations"
+    elif processes.first(lambda: self.lines.sha256(count)) != digest:
+      trouble = "is damaged: it holds other evaluations"
+    else:
+      return
+    raise UserError(
+      f"{self.lines.path} {trouble} before the checkpoint of step "
+      f"{found.step}; restore it, or give another workdir."
+    )
 
   def train(self, console: Console, stop: threading.Event) -> None:
     c = self.config
@@ -458,7 +482,7 @@ class _Loop:
       self.state, seen = self.programs.train(
         self.state,
         self.train_data,
-        jax.tree.map(lambda x: parallel.shard(x, len(self.devices)), batches),
+        jax.tree.map(lambda x: parallel.own_shards(x, self.devices), batches),
         np.int32(size),
         self.key,
       )
@@ -502,6 +526,8 @@ class _Loop:
     if self.validation_data is not None:
       held_out = self.programs.evaluate(self.state, self.validation_data, size)
     row = evaluation(step, epoch, self.task, train, test, held_out)
+    # What all do next depends on it, so the last bit must be the same in all.
+    row = processes.first(functools.partial(dict, row))
     losses = (row["train_loss"], row.get("validation_loss", 0.0))
     if not np.isfinite(losses).all():
       raise Diverged(step, self.saved)
@@ -550,6 +576,8 @@ class _Loop:
         "train_seconds": self.train_seconds,
         "timed_steps": self.timed_steps,
         "evaluated": self.rows[-1]["step"],
+        "rows": len(self.rows),
+        "rows_sha256": self.lines.sha256(len(self.rows)),
       },
     )
     self.saved = step
@@ -676,6 +704,10 @@ class _Clock:
 @contextlib.contextmanager
 def signals() -> Iterator[threading.Event]:
   """An event that SIGTERM or Ctrl-C sets, instead of ending the process."""
+  if processes.started():
+    with processes.preemption() as stop:
+      yield stop
+    return
   stop = threading.Event()
   if threading.current_thread() is not threading.main_thread():
     yield stop

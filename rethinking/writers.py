@@ -1,5 +1,6 @@
 """What a run leaves behind: JSON, JSON lines, TensorBoard events, its lock."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -72,6 +73,15 @@ class JsonLines:
       UserError: a line isn't a JSON object; it is named by its number.
     """
     return [self._parse(n, line) for n, line in enumerate(self._lines(), 1)]
+
+  def sha256(self, count: int) -> str:
+    """SHA-256 of the first `count` lines, to tell later if a bit has changed.
+
+    Args:
+      count: lines, at most as many as there are.
+    """
+    data = b"".join(line + b"\n" for line in self._lines()[:count])
+    return hashlib.sha256(data).hexdigest()
 
   def append(self, row: dict[str, Any]) -> None:
     """Adds one row; what isn't finite becomes null.

@@ -52,6 +52,26 @@ def _run(*flags):
       ],
       "--config.variant would change nothing but the name",
     ),
+    (
+      ["--config=configs/digits.py:true_labels", "--process_id=0"],
+      "--process_id goes with --multihost",
+    ),
+    (
+      ["--config=configs/digits.py:true_labels", "--multihost"],
+      "--multihost needs --workdir",
+    ),
+    (
+      ["--config=configs/digits.py:kernel", "--multihost", "--workdir=nowhere"],
+      "'kernel' runs in one process",
+    ),
+    (
+      [
+        "--config=configs/digits.py:true_labels",
+        "--multihost",
+        "--workdir=nowhere",
+      ],
+      "--multihost found no cluster",
+    ),
   ],
 )
 def test_a_mistake_is_one_line_and_code_2(flags, message):

@@ -1,5 +1,7 @@
 """One device equals many, exactly, for every model."""
 
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -172,6 +174,24 @@ def test_a_batch_that_does_not_divide_is_refused():
   parallel.check_batch("batch_size", 128, 4)
   with pytest.raises(UserError, match="batch_size is 126, which 4 devices"):
     parallel.check_batch("batch_size", 126, 4)
+
+
+def test_the_processes_parts_are_the_batch(monkeypatch):
+  # A TPU's devices may come in any order; those of a process must be together.
+  devices = [
+    types.SimpleNamespace(process_index=p, id=i)
+    for i, p in enumerate((0, 1, 0, 1))
+  ]
+  monkeypatch.setattr(jax, "devices", lambda: devices)
+  devices = parallel.all_devices()
+  assert [d.id for d in devices] == [0, 2, 1, 3]
+  array = np.arange(24).reshape(2, 12)
+  parts = []
+  for index in range(2):
+    monkeypatch.setattr(jax, "process_index", lambda index=index: index)
+    assert [d.id for d in parallel.own(devices)] == [[0, 2], [1, 3]][index]
+    parts += [*parallel.own_shards(array, devices)]
+  np.testing.assert_array_equal(np.concatenate(parts, axis=-1), array)
 
 
 def test_shards_keep_the_order():

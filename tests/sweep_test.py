@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -219,6 +220,23 @@ def test_a_sweep_that_was_killed_loses_nothing_and_repeats_nothing(
   # Only the fourth cell trained.
   assert sum(steps) == 12
   assert _rows(tmp_path) == _rows(undisturbed[0])
+
+
+def test_a_damaged_row_is_refused(undisturbed, tmp_path):
+  workdir = tmp_path / "w"
+  shutil.copytree(undisturbed[0], workdir)
+  (workdir / "summary.json").unlink()
+  path = workdir / "results.jsonl"
+  row = path.read_text().splitlines()[0]
+  accuracy = f'"train_accuracy": {json.loads(row)["train_accuracy"]}'
+  assert accuracy in row
+  path.write_text(path.read_text().replace(accuracy, accuracy + "1", 1))
+  with pytest.raises(UserError, match="results.jsonl and .* differ"):
+    sweep.run(_config(_LEVELS), workdir, quiet=True)
+  # Emptied or gone, its rows are taken from the runs again.
+  path.write_text("")
+  sweep.run(_config(_LEVELS), workdir, quiet=True)
+  assert _rows(workdir) == _rows(undisturbed[0])
 
 
 def test_a_cell_that_diverges_is_a_row_and_the_others_go_on(tmp_path):

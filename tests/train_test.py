@@ -236,8 +236,26 @@ def test_lost_evaluations_are_refused(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
       train.run(_config(), tmp_path, quiet=True)
   (tmp_path / "metrics.jsonl").unlink()
-  with pytest.raises(UserError, match="has lost the evaluations before"):
+  with pytest.raises(UserError, match="has lost evaluations before"):
     train.run(_config(), tmp_path, quiet=True)
+
+
+@pytest.mark.parametrize("damage", ["a digit", "zero length"])
+def test_damaged_evaluations_are_refused(tmp_path, monkeypatch, damage):
+  with monkeypatch.context() as patch:
+    patch.setattr(train._Loop, "summary", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+      train.run(_config(epochs=2), tmp_path, quiet=True)
+  path = tmp_path / "metrics.jsonl"
+  data = path.read_text()
+  # JSON still, and a number still: only a sum can tell.
+  at = data.index("train_loss") + len('train_loss": 2.')
+  changed = data[:at] + str(int(data[at]) ^ 1) + data[at + 1 :]
+  path.write_text(changed if damage == "a digit" else "")
+  with pytest.raises(UserError, match="metrics.jsonl (is damaged|has lost)"):
+    train.run(_config(epochs=2), tmp_path, quiet=True)
+  path.write_text(data)
+  assert train.run(_config(epochs=2), tmp_path, quiet=True)["epoch"] == 2
 
 
 def test_a_damaged_newest_checkpoint_falls_back(

@@ -29,6 +29,18 @@ def test_rows_come_back_in_order_from_a_new_object(path):
   assert lines.warnings == []
 
 
+def test_the_sum_of_the_first_lines_tells_any_change_of_theirs(path):
+  lines = filled(path)
+  before = lines.sha256(3)
+  lines.append({"step": 5})
+  assert lines.sha256(3) == before
+  data = path.read_bytes()
+  end = sum(len(line) + 1 for line in data.split(b"\n")[:3])
+  for at in range(end):
+    path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    assert lines.sha256(3) != before
+
+
 def test_a_missing_file_has_no_rows(path):
   lines = writers.JsonLines(path)
   assert lines.rows() == []
