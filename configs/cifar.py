@@ -11,6 +11,7 @@ apart.
 Sweeps, each with its figures and tables beside the published numbers:
 
   figure1      five conditions; fit and test error by noise level
+  levels       the noise levels of figure1 for one architecture
   table1       regularisers on true labels, each model on random labels, MLPs
                on shuffled pixels
   table4       regularisers on random labels
@@ -96,6 +97,7 @@ def get_config(variant: str = "true_labels") -> ConfigDict:
     "figure1": _sweep(
       config.figure1("inception", ("inception", "alexnet", "mlp_1x512"))
     ),
+    "levels": _sweep(config.levels()),
     "table1": _sweep(_TABLE1),
     "table4": _sweep(_TABLE4),
     "figure2b": _sweep(_FIGURE2B),

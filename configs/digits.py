@@ -45,6 +45,7 @@ def get_config(variant: str = "true_labels") -> ConfigDict:
   }
   sweeps = {
     "figure1": figure1,
+    "levels": {**figure1, "grids": config.levels()},
     "seed_study": {
       **config.seed_study(
         ("digits_cnn",), ("mlp_1x512",), "seed_mnist", seeds=(0, 1)

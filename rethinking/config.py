@@ -113,6 +113,13 @@ def seed_study(
   }
 
 
+def levels() -> dict[str, dict[str, tuple]]:
+  """Returns the grid of panels b and c for the config's own architecture."""
+  grid = figure1("", ())["levels"]
+  del grid["arch"]
+  return {"levels": grid}
+
+
 # Zhang et al. (2017), appendix A; others wherever the paper has no such model.
 _PAPER_LEARNING_RATE = {"inception": 0.1, "inception_no_bn": 0.1}
 

@@ -14,6 +14,7 @@ import jaxlib
 import numpy as np
 
 from rethinking.data import cache
+from rethinking.errors import UserError
 
 # jaxlib versions that the flags below were tried on: an unknown flag in
 # XLA_FLAGS aborts the process.
@@ -23,6 +24,7 @@ _TRIED_JAXLIB = ("0.10.",)
 # and backward of the seed's CNN's layers at batch 128 on two cores went from
 # 431 to 205 ms with this fusion off (an empty value).
 _CPU_FLAGS = ("--xla_cpu_experimental_ynn_fusion_type=",)
+_DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 
 def configure(
@@ -37,19 +39,39 @@ def configure(
   Args:
     compilation_cache: keep compiled programs in the user's cache folder.
     deterministic: the same bits in every run on a GPU too.
+
+  Raises:
+    UserError: for `deterministic` where it comes too late to be kept.
   """
   given = os.environ.get("XLA_FLAGS", "")
   wanted = []
   if _cpu_only() and jaxlib.__version__.startswith(_TRIED_JAXLIB):
     wanted += _CPU_FLAGS
   if deterministic and not _cpu_only():
-    wanted.append("--xla_gpu_deterministic_ops=true")
+    _check_not_started(given)
+    wanted.append(_DETERMINISTIC)
   named = {flag.partition("=")[0] for flag in given.split()}
   new = [flag for flag in wanted if flag.partition("=")[0] not in named]
   if new:
     os.environ["XLA_FLAGS"] = " ".join([*given.split(), *new])
   if compilation_cache:
     _use_compilation_cache()
+
+
+def _check_not_started(given: str) -> None:
+  """Refuses a promise that JAX, its devices started, would not keep."""
+  if _DETERMINISTIC in given.split():
+    return
+  count = jax.config.jax_num_cpu_devices
+  try:
+    # JAX refuses to change this one once they are started.
+    jax.config.update("jax_num_cpu_devices", count + 1)
+    jax.config.update("jax_num_cpu_devices", count)
+  except RuntimeError:
+    raise UserError(
+      "deterministic=True comes too late: JAX's devices are started already. "
+      f"Set XLA_FLAGS={_DETERMINISTIC} before Python, or call this first."
+    ) from None
 
 
 def _cpu_only() -> bool:

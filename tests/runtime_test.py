@@ -1,0 +1,64 @@
+"""What is set before JAX starts, and what comes too late."""
+
+import json
+import os
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from rethinking import runtime
+from rethinking.errors import UserError
+
+_FLAG = "--xla_gpu_deterministic_ops=true"
+
+
+def _flags(code, **environment):
+  """XLA_FLAGS after some code in a fresh process."""
+  plain = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+  found = subprocess.run(
+    [
+      sys.executable,
+      "-c",
+      "import os\nfrom rethinking import runtime\n"
+      f"{code}\nprint(os.environ.get('XLA_FLAGS', ''))",
+    ],
+    env={**plain, **environment},
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  return found.stdout.strip().split()
+
+
+def test_the_flags_of_the_user_stay():
+  configure = "runtime.configure(compilation_cache=False)"
+  (own,) = runtime._CPU_FLAGS
+  assert _flags(configure, JAX_PLATFORMS="cpu") == [own]
+  given = f"{own}-reduce --xla_cpu_enable_fast_math=false"
+  assert _flags(configure, JAX_PLATFORMS="cpu", XLA_FLAGS=given) == (
+    given.split()
+  )
+  assert _flags(configure, JAX_PLATFORMS="cuda") == []
+
+
+def test_deterministic_sets_its_flag_or_is_refused(monkeypatch):
+  assert _flags(
+    "runtime.configure(deterministic=True, compilation_cache=False)",
+    JAX_PLATFORMS="cuda",
+  ) == [_FLAG]
+  # Once JAX has started; on a CPU there is nothing to set.
+  jax.devices()
+  runtime.configure(deterministic=True, compilation_cache=False)
+  monkeypatch.setattr(runtime, "_cpu_only", lambda: False)
+  with pytest.raises(UserError, match="comes too late"):
+    runtime.configure(deterministic=True, compilation_cache=False)
+  monkeypatch.setenv("XLA_FLAGS", _FLAG)
+  runtime.configure(deterministic=True, compilation_cache=False)
+
+
+def test_the_description_is_json():
+  found = json.loads(json.dumps(runtime.describe(jax.devices())))
+  assert found["platform"] == "cpu" and found["device_count"] == 4
+  assert found["versions"]["jax"] == jax.__version__
