@@ -78,7 +78,7 @@ def _cells(name, text):
   spec.loader.exec_module(module)
   config = module.get_config(text)
   # The workdir keeps it as JSON.
-  assert config_lib.plain(config)["grids"].keys() == config.grids.keys()
+  assert set(config_lib.plain(config)["grids"]) == set(config.grids)
   return sweep.cells(config)
 
 
