@@ -78,7 +78,10 @@ def _cells(name, text):
   spec = importlib.util.spec_from_file_location(name, path)
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
-  return sweep.cells(module.get_config(text))
+  config = module.get_config(text)
+  # The workdir keeps it as JSON.
+  assert set(config_lib.plain(config)["grids"]) == set(config.grids)
+  return sweep.cells(config)
 
 
 @pytest.mark.parametrize(("name", "variant"), _SWEEPS)
