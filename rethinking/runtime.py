@@ -132,6 +132,7 @@ def describe(devices: Sequence[jax.Device]) -> dict[str, Any]:
     "device_count": len(devices),
     "process_count": len({d.process_index for d in devices}),
     "platform": devices[0].platform,
+    "processor": _processor(),
     "cpu_count": os.cpu_count(),
     "python": platform.python_version(),
     "versions": {
@@ -139,3 +140,12 @@ def describe(devices: Sequence[jax.Device]) -> dict[str, Any]:
     },
     "xla_flags": os.environ.get("XLA_FLAGS", ""),
   }
+
+
+def _processor() -> str:
+  try:
+    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+  except OSError:
+    return platform.processor()
+  names = [x.partition(":")[2].strip() for x in lines if "model name" in x]
+  return names[0] if names else platform.processor()

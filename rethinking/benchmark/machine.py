@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import pathlib
 import platform
 from typing import Any
 
@@ -18,19 +17,9 @@ def describe() -> dict[str, Any]:
   """Returns hardware, versions and flags, JSON-able."""
   return {
     **runtime.describe(jax.local_devices()),
-    "processor": _processor(),
     "system": platform.platform(),
     "date": datetime.date.today().isoformat(),
   }
-
-
-def _processor() -> str:
-  try:
-    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-  except OSError:
-    return platform.processor()
-  names = [x.partition(":")[2].strip() for x in lines if "model name" in x]
-  return names[0] if names else platform.processor()
 
 
 def limits(rounds: int, seconds: float) -> dict[str, dict[str, Any]]:

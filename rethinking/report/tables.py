@@ -115,6 +115,8 @@ def _hardware(row: Row) -> str:
     text = f"{row['device_count']} x {text}"
   if row.get("cpu_count"):
     text += f", {row['cpu_count']} CPU cores"
+  if row.get("processor"):
+    text += f" ({row['processor']})"
   return text
 
 
