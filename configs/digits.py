@@ -2,6 +2,17 @@
 
   python -m rethinking.main --config=configs/digits.py:random_labels
 
+Measured on two cores of an Intel Xeon at 2.3 GHz, seed 0: 14 s from start to
+end; train accuracy on the given labels 100 % by epoch 26, test accuracy 9.7 %
+(chance is 10 %), 88.4 % of the labels changed.
+
+  python -m rethinking.main --config=configs/digits.py:figure1 --workdir=W
+
+The paper's Figure 1: five conditions on the CNN, six noise levels on the CNN
+and an MLP, three seeds, 45 runs: 171 s on the same machine. On an accelerator
+the MLPs train together, the CNNs one after another. `levels,arch=...` is
+panels b and c for one architecture.
+
 The test set is the last 360 examples, which other people wrote; the train set
 is the first 1,437. There is no validation set: nothing is chosen by a number
 measured here.

@@ -2,6 +2,17 @@
 
   python -m rethinking.main --config=configs/mnist.py:random_labels
 
+  python -m rethinking.main \\
+      --config=configs/mnist.py:random_labels,subset=5000
+
+Measured on two cores of an Intel Xeon at 2.3 GHz, seed 0, the second command:
+23 s from start to end; train accuracy on 5,000 random labels 94.8 % after 30
+epochs, not fitted yet, test accuracy 10.2 %. MNIST's images look alike, so
+random labels are harder to fit than on CIFAR-10.
+
+`figure1` is the paper's Figure 1 for MLP 1x512, 27 runs: for a GPU, where they
+train together, or a night on two CPU cores (not measured).
+
 `dataset=fashion_mnist` takes Fashion-MNIST with the same settings. There is no
 validation set: the test set is evaluated along the run and nothing is chosen
 by it. Only `seed_study`, whose recipe needs one, keeps 6,000 train images

@@ -19,9 +19,7 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-import jax
 import numpy as np
-from jax.experimental import multihost_utils
 
 from rethinking.errors import UserError
 
@@ -103,6 +101,8 @@ def start(
     UserError: where JAX finds no cluster.
     ConnectionError: where the others are not reached.
   """
+  import jax
+
   # Until JAX takes it over, it ends a process that waits for the others, which
   # no handler written in Python could.
   if threading.current_thread() is threading.main_thread():
@@ -126,17 +126,19 @@ def start(
 
 def started() -> bool:
   """Whether this process is one of a --multihost job."""
-  return jax.distributed.is_initialized()
+  # Nothing was, before JAX was imported, for which a report need not wait.
+  jax = sys.modules.get("jax")
+  return jax is not None and jax.distributed.is_initialized()
 
 
 def several() -> bool:
   """Whether there are other processes."""
-  return started() and jax.process_count() > 1
+  return started() and sys.modules["jax"].process_count() > 1
 
 
 def is_first() -> bool:
   """Whether this process writes, prints and draws."""
-  return not several() or jax.process_index() == 0
+  return not several() or sys.modules["jax"].process_index() == 0
 
 
 def first(function: Callable[[], Any]) -> Any:
@@ -186,6 +188,8 @@ def together() -> Iterator[None]:
     refused = str(error).encode()
   if not several():
     return
+  from jax.experimental import multihost_utils
+
   message = np.zeros(_MESSAGE_BYTES, np.uint8)
   refused = refused[:_MESSAGE_BYTES]
   message[: len(refused)] = np.frombuffer(refused, np.uint8)
@@ -197,6 +201,8 @@ def together() -> Iterator[None]:
 
 def _broadcast(data: bytes) -> bytes:
   """The first process's bytes, in every process."""
+  from jax.experimental import multihost_utils
+
   head = np.zeros(_MESSAGE_BYTES, np.uint8)
   if is_first():
     size = np.frombuffer(np.uint32(len(data)).tobytes(), np.uint8)
@@ -220,6 +226,8 @@ class _Preemption:
   _calls = itertools.count(1)
 
   def is_set(self) -> bool:
+    from jax.experimental import multihost_utils
+
     return multihost_utils.reached_preemption_sync_point(next(self._calls))
 
 
@@ -259,6 +267,8 @@ def lost(error: Exception) -> str:
   Args:
     error: what JAX raised.
   """
+  import jax
+
   return (
     f"Process {jax.process_index()} cannot go on: {_first_line(error)}. If "
     "another process has ended, start all again: the same command continues "
