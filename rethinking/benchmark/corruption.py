@@ -18,17 +18,15 @@ EXAMPLES = 50_000
 _CLASSES = 10
 
 _PEAK = """
-import json, resource, sys
-import numpy as np
+import json
 from rethinking import corruptions
 from rethinking.benchmark import corruption
+from rethinking.theory import memory
 given = corruption.examples(images=True)
-def peak():
-  return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-before = peak()
+before = memory.peak_bytes()
 c = corruptions.Corruption.create("random_pixels")
 corruptions.apply([c], seed=0, num_classes=10, **given)
-print(json.dumps({"images": given["images"].nbytes, "rise": peak() - before}))
+print(json.dumps({"rise": memory.peak_bytes() - before}))
 """
 
 

@@ -157,13 +157,13 @@ def run_config(arch: str, epochs: int):
 
 
 _MEMORY = """
-import json, resource, sys
-from rethinking import config, train
+import json
+from rethinking import train
 from rethinking.benchmark import parts
+from rethinking.theory import memory
 with __import__("tempfile").TemporaryDirectory() as workdir:
   found = train.run(parts.run_config("mlp_1x512", 2), workdir, quiet=True)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print(json.dumps({"peak_resident_bytes": peak,
+print(json.dumps({"peak_resident_bytes": memory.peak_bytes(),
                   "images_per_second": found["images_per_second"]}))
 """
 

@@ -78,12 +78,16 @@ def image_statistics(images: np.ndarray) -> ImageStatistics:
       "[N, H, W, C], at least one."
     )
   channels = images.shape[-1]
-  sums, squares = np.zeros((2, channels), np.uint64)
-  rows = max(1, 2**22 // images[0].size)
-  for start in range(0, len(images), rows):
-    part = images[start : start + rows].reshape(-1, channels)
-    sums += part.sum(axis=0, dtype=np.uint64)
-    squares += np.square(part, dtype=np.uint16).sum(axis=0, dtype=np.uint64)
+  flat = images.reshape(len(images), -1)
+  sums, squares = np.zeros((2, flat.shape[1]), np.int64)
+  # As products, which are quick, and exact: 256 rows of squares, at most
+  # 256 * 255**2, are integers that float32 holds.
+  for start in range(0, len(flat), 256):
+    part = flat[start : start + 256].astype(np.float32)
+    ones = np.ones(len(part), np.float32)
+    sums += (ones @ part).astype(np.int64)
+    squares += (ones @ (part * part)).astype(np.int64)
+  sums, squares = (x.reshape(-1, channels).sum(0) for x in (sums, squares))
   return ImageStatistics(
     images.size // channels,
     tuple(int(s) for s in sums),
