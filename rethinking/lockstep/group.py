@@ -101,7 +101,9 @@ class _Group:
       self.dispatches = found.extra["dispatches"]
       for warning in found.warnings:
         self.console.warn(warning)
-      states = {k: v for k, v in found.state.items() if k in self.cells}
+      # In the order in which they lay: the tree's is the alphabet's.
+      names = [name for name in found.extra["runs"] if name in self.cells]
+      states = {name: found.state[name] for name in names}
     old = [self.start(name, found.extra["runs"][name]) for name in states]
     number = self.at_once if found is None else found.extra["places"]
     new = [self.start(name) for name in self.waiting[: number - len(old)]]

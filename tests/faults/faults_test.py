@@ -37,7 +37,7 @@ def get_config():
   c.update(
     experiment="sweep", variant="figure1", dataset="digits", arch="mlp_1x512",
     subset=256, batch_size=64, epochs=12, checkpoint_epochs=1, plots=False,
-    tensorboard=False,
+    tensorboard=False, runs_at_once=@AT_ONCE@,
   )
   c.grids = ConfigDict({"g": {
     "variant": ("partial_labels",), "p": (0.0, 0.5, 1.0),
@@ -67,7 +67,10 @@ def _look(workdir):
   """What a killed command left."""
   rows = _lines(workdir / "metrics.jsonl")
   cells = _lines(workdir / "results.jsonl")
-  saves = list(workdir.glob("**/checkpoints/*"))
+  saves = [
+    *workdir.glob("**/checkpoints/*"),
+    *workdir.glob("lockstep/*/*"),
+  ]
   finished = [p for p in saves if (p / "sha256.json").exists()]
   return Kept(rows, cells, finished, [p for p in saves if p not in finished])
 
@@ -189,15 +192,19 @@ def run(tmp_path_factory):
   return Command(tmp_path_factory.mktemp("run"), _RUN)
 
 
-@pytest.fixture(scope="module")
-def grid(tmp_path_factory):
+# Together, and one after another as the run above.
+@pytest.fixture(
+  scope="module", params=[3, pytest.param(1, marks=pytest.mark.slow)]
+)
+def grid(request, tmp_path_factory):
   folder = tmp_path_factory.mktemp("sweep")
-  (folder / "grid.py").write_text(_GRID)
+  text = _GRID.replace("@AT_ONCE@", str(request.param))
+  (folder / "grid.py").write_text(text)
   return Command(folder, f"--config={folder / 'grid.py'}")
 
 
 def test_a_run_killed_at_any_moment_ends_as_if_it_had_not_been(run):
-  _torture(run, [0.7, "save", 0.6, "save"], seed=0)
+  _torture(run, [0.7, "save", "save"], seed=0)
 
 
 def test_a_sweep_killed_at_any_moment_ends_as_if_it_had_not_been(grid):
@@ -260,8 +267,9 @@ def test_clocks_and_file_times_change_nothing(run, monkeypatch):
   # To and fro between 1970 and 2100.
   for index, path in enumerate(sorted(workdir.rglob("*"))):
     os.utime(path, (0, 0) if index % 2 else (2**32, 2**32))
-  jumps = itertools.cycle([0.0, 2.0**32, 1.0])
-  monkeypatch.setattr(time, "time", lambda: next(jumps))
+  # A day forth and back, again and again.
+  real, days = time.time, itertools.cycle([0, 86_400, 0, -86_400])
+  monkeypatch.setattr(time, "time", lambda: real() + next(days))
   config = config_lib.default()
   config.update(json.loads((workdir / "config.json").read_text()))
   train.run(config, workdir, quiet=True)
