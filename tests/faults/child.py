@@ -1,51 +1,92 @@
-"""The main command in a process of its own that starts without delay."""
+"""Main commands in processes of their own that start without delay.
 
-import multiprocessing
+A server imports the package once and is forked for each command, one at a
+time. Run as a script this file is the server: for a request, a line of JSON,
+it prints the number of the process, and its exit code when it has ended.
+"""
+
+import importlib
+import json
 import os
 import resource
+import select
+import subprocess
 import sys
 
-# Imported once; each child is forked from a server that has them.
-_PRELOAD = [
-  "matplotlib.figure",
-  "rethinking.main",
-  "rethinking.sweep",
-  "rethinking.theory.kernel",
-  "sklearn.datasets",
-]
+from rethinking import cli, main
 
 
-def start(
-  flags: list[str], log: os.PathLike, cache: os.PathLike, file_size: int = -1
-) -> multiprocessing.Process:
-  """Starts the command; its output goes to `log`.
+class Server:
+  """Starts commands; one runs at a time."""
 
-  Args:
-    flags: of rethinking.main.
-    log: a file, replaced.
-    cache: XDG_CACHE_HOME.
-    file_size: bytes no file may grow past, as on a full disk; -1: no limit.
-  """
-  context = multiprocessing.get_context("forkserver")
-  context.set_forkserver_preload(_PRELOAD)
-  child = context.Process(
-    target=run, args=(flags, os.fspath(log), os.fspath(cache), file_size)
-  )
-  child.start()
-  return child
+  def __init__(self, cache: os.PathLike):
+    self._process = subprocess.Popen(
+      [sys.executable, __file__],
+      env=os.environ | {"XDG_CACHE_HOME": os.fspath(cache)},
+      stdin=subprocess.PIPE,
+      stdout=subprocess.PIPE,
+      bufsize=0,
+    )
+
+  def start(
+    self, flags: list[str], log: os.PathLike, file_size: int | None = None
+  ) -> "Child":
+    """Starts the main command; its output goes to `log`.
+
+    Args:
+      flags: of rethinking.main.
+      log: a file, replaced.
+      file_size: bytes that no file may grow past, as on a full disk.
+    """
+    request = json.dumps([flags, os.fspath(log), file_size])
+    self._process.stdin.write(f"{request}\n".encode())
+    return Child(self._process.stdout)
+
+  def close(self) -> None:
+    self._process.kill()
+    self._process.communicate()
 
 
-def run(flags: list[str], log: str, cache: str, file_size: int) -> None:
+class Child:
+  """A running command."""
+
+  def __init__(self, replies):
+    self._replies = replies
+    self.pid = int(replies.readline())
+    self.code: int | None = None
+
+  def wait(self, seconds: float) -> int | None:
+    """Its exit code, or minus the signal; None if it is still running."""
+    if self.code is None and select.select([self._replies], [], [], seconds)[0]:
+      self.code = int(self._replies.readline())
+    return self.code
+
+
+def run(flags: list[str], log: str, file_size: int | None) -> None:
   """What the child does, up to its exit code."""
-  file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+  file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
   os.dup2(file, 1)
   os.dup2(file, 2)
-  os.environ["XDG_CACHE_HOME"] = cache
-  if file_size >= 0:
+  if file_size is not None:
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, hard))
-
-  from rethinking import cli, main
-
   sys.argv = ["rethinking.main", *flags]
   cli.run(main.main)
+
+
+if __name__ == "__main__":
+  # What commands import late, and slowly.
+  for name in (
+    "matplotlib.figure",
+    "rethinking.sweep",
+    "rethinking.theory.kernel",
+    "sklearn.datasets",
+    "tensorboardX.proto.event_pb2",
+  ):
+    importlib.import_module(name)
+  for line in sys.stdin.buffer:
+    pid = os.fork()
+    if not pid:
+      run(*json.loads(line))
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)

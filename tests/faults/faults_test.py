@@ -45,6 +45,26 @@ def get_config():
   return c
 """
 Kept = collections.namedtuple("Kept", "rows cells finished partial")
+# Killed when that share of its evaluations is there and so many seconds have
+# passed, or, with `in_save`, in the midst of the next save.
+Moment = collections.namedtuple("Moment", "share seconds in_save")
+
+
+def _moments(count, saves, seed):
+  """Random moments of a command, early ones first; `saves` of them in a save.
+
+  The first is in its beginning, before it trains.
+  """
+  draw = random.Random(seed)
+  shares = sorted(draw.uniform(0, 0.95) for _ in range(count - 1))
+  saving = draw.sample(range(count - 1), saves)
+  return [
+    Moment(0.0, draw.uniform(0, 2), False),
+    *(
+      Moment(share, draw.uniform(0, 0.1), index in saving)
+      for index, share in enumerate(shares)
+    ),
+  ]
 
 
 def _plain(row):
@@ -65,14 +85,31 @@ def _lines(path):
 
 def _look(workdir):
   """What a killed command left."""
-  rows = _lines(workdir / "metrics.jsonl")
-  cells = _lines(workdir / "results.jsonl")
-  saves = [
-    *workdir.glob("**/checkpoints/*"),
-    *workdir.glob("lockstep/*/*"),
-  ]
+  finished, partial = _saves(workdir)
+  return Kept(
+    _lines(workdir / "metrics.jsonl"),
+    _lines(workdir / "results.jsonl"),
+    finished,
+    partial,
+  )
+
+
+def _saves(workdir):
+  """The checkpoints that have their sums, and those that don't."""
+  saves = [*workdir.glob("checkpoints/*")]
+  saves += workdir.glob("cells/*/checkpoints/*")
+  saves += workdir.glob("lockstep/*/*")
   finished = [p for p in saves if (p / "sha256.json").exists()]
-  return Kept(rows, cells, finished, [p for p in saves if p not in finished])
+  return finished, [p for p in saves if p not in finished]
+
+
+def _evaluations(workdir):
+  """How many evaluations there are, of all runs."""
+  files = [
+    *workdir.glob("metrics.jsonl"),
+    *workdir.glob("cells/*/metrics.jsonl"),
+  ]
+  return sum(path.read_bytes().count(b"\n") for path in files)
 
 
 class Command:
@@ -81,23 +118,17 @@ class Command:
   def __init__(self, folder, flag):
     self.folder, self.flag = folder, flag
     self.names = itertools.count()
-    self.cache = folder / "cache"
-    # Twice: the first compiles what all others find in the cache.
-    self.finish(self.new())
+    self.server = child.Server(folder / "cache")
     self.whole = self.new()
-    began = time.monotonic()
     self.finish(self.whole)
-    self.seconds = time.monotonic() - began
+    self.evaluations = _evaluations(self.whole)
 
   def new(self):
     return self.folder / f"workdir{next(self.names)}"
 
   def start(self, workdir, **limits):
-    return child.start(
-      [self.flag, f"--workdir={workdir}"],
-      self.log(workdir),
-      self.cache,
-      **limits,
+    return self.server.start(
+      [self.flag, f"--workdir={workdir}"], self.log(workdir), **limits
     )
 
   def log(self, workdir):
@@ -105,26 +136,32 @@ class Command:
 
   def finish(self, workdir):
     process = self.start(workdir)
-    process.join(600)
-    assert process.exitcode == 0, self.log(workdir).read_text()
+    assert process.wait(3600) == 0, self.log(workdir).read_text()
 
-  def kill(self, workdir, when):
-    """Kills the command; None where it had ended before."""
+  def kill(self, workdir, moment):
+    """Kills the command; returns what is left, None where it had ended."""
     process = self.start(workdir)
-    try:
-      if isinstance(when, float):
-        process.join(when)
-      else:
-        # In the midst of a save: a step's folder is there, its sums are not.
-        while process.is_alive() and not _look(workdir).partial:
-          time.sleep(0.001)
-    finally:
-      process.kill()
-    process.join()
-    if process.exitcode == 0:
+    while process.wait(0.005) is None:
+      if _evaluations(workdir) >= moment.share * self.evaluations:
+        break
+    if moment.in_save:
+      # A step's folder is there, its sums are not.
+      while process.wait(0.001) is None and not _saves(workdir)[1]:
+        pass
+    elif process.code is None:
+      process.wait(moment.seconds)
+    if process.code is None:
+      os.kill(process.pid, signal.SIGKILL)
+    if process.wait(60) == 0:
       return None
-    assert process.exitcode == -signal.SIGKILL, self.log(workdir).read_text()
+    assert process.code == -signal.SIGKILL, self.log(workdir).read_text()
     return _look(workdir)
+
+  def killed(self):
+    """A workdir with checkpoints, whose command was killed."""
+    workdir = self.new()
+    assert self.kill(workdir, Moment(0.3, 0.1, False)).finished
+    return workdir
 
   def check(self, kept, before):
     """Whether nothing is lost, doubled or wrong after a kill."""
@@ -156,40 +193,36 @@ def _number(path):
   return int(path.name) if path.name.isdecimal() else -1
 
 
-def _torture(command, moments, seed):
-  """Kills a command at moments, one after another, and ends what is left."""
-  draw = random.Random(seed)
+def _torture(command, moments):
+  """Kills a command at each moment in turn, then lets it end."""
   workdir, before = command.new(), None
-  left = list(moments)
-  while left:
-    # A command that goes on from a late checkpoint may end before its moment.
-    when = left[0] if left[0] == "save" else left[0] * command.seconds
-    kept = command.kill(workdir, when)
+  for moment in moments:
+    kept = command.kill(workdir, moment)
+    place = "in a save" if moment.in_save else f"{moment.seconds:.2f} s after"
+    print(f"{workdir.name}: at {moment.share:.0%} {place}: ", end="")
     if kept is None:
-      print(f"{workdir.name}: had ended before {when}")
-      command.compare(workdir)
-      workdir, before = command.new(), None
-      left[0] = "save" if left[0] == "save" else draw.random()
+      # The last save was over before the kill.
+      print("had ended")
       continue
-    moment = when if when == "save" else f"{when:.2f} s"
     print(
-      f"{workdir.name}: killed at {moment}, left {len(kept.rows)} evaluations,"
-      f" {len(kept.cells)} runs, checkpoints"
-      f" {sorted(map(_number, kept.finished))}, {len(kept.partial)} unfinished"
+      f"killed, left {len(kept.rows)} evaluations, {len(kept.cells)} runs, "
+      f"checkpoints {sorted(map(_number, kept.finished))}, "
+      f"{len(kept.partial)} unfinished"
     )
     command.check(kept, before)
-    # It held the lock, which must not keep the next one out.
-    assert not kept.rows or (workdir / ".lock").exists()
+    if kept.finished and not (workdir / "summary.json").exists():
+      # It held the lock, which must not keep the next one out.
+      assert (workdir / ".lock").exists()
     before = kept
-    left.pop(0)
   command.finish(workdir)
   command.compare(workdir)
-  return workdir
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-  return Command(tmp_path_factory.mktemp("run"), _RUN)
+  command = Command(tmp_path_factory.mktemp("run"), _RUN)
+  yield command
+  command.server.close()
 
 
 # Together, and one after another as the run above.
@@ -200,41 +233,38 @@ def grid(request, tmp_path_factory):
   folder = tmp_path_factory.mktemp("sweep")
   text = _GRID.replace("@AT_ONCE@", str(request.param))
   (folder / "grid.py").write_text(text)
-  return Command(folder, f"--config={folder / 'grid.py'}")
+  command = Command(folder, f"--config={folder / 'grid.py'}")
+  yield command
+  command.server.close()
 
 
 def test_a_run_killed_at_any_moment_ends_as_if_it_had_not_been(run):
-  _torture(run, [0.7, "save", "save"], seed=0)
+  _torture(run, _moments(4, saves=2, seed=0))
 
 
 def test_a_sweep_killed_at_any_moment_ends_as_if_it_had_not_been(grid):
-  _torture(grid, ["save", 0.7, 0.5], seed=0)
+  _torture(grid, _moments(4, saves=1, seed=1))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("flag", ["random_labels", "figure1,epochs=2"])
 def test_the_readmes_commands_killed_20_times(tmp_path, flag):
-  draw = random.Random(1)
-  moments = [draw.random() for _ in range(15)] + ["save"] * 5
-  draw.shuffle(moments)
-  _torture(Command(tmp_path, f"{_DIGITS}:{flag}"), moments, seed=2)
+  command = Command(tmp_path, f"{_DIGITS}:{flag}")
+  _torture(command, _moments(20, saves=5, seed=2))
+  command.server.close()
 
 
 def test_a_full_disk_is_said_and_the_last_checkpoint_goes_on(run):
-  workdir = run.new()
-  kept = run.kill(workdir, "save")
-  while not kept.finished:
-    kept = run.kill(workdir, "save")
+  workdir = run.killed()
   # A checkpoint's arrays are larger, an evaluation's line is not.
   process = run.start(workdir, file_size=40_000)
-  process.join(200)
+  code = process.wait(200)
   text = run.log(workdir).read_text()
-  assert process.exitcode == 1, text
+  assert code == 1, text
   (line,) = [s for s in text.splitlines() if s.startswith("error: ")]
   assert "Cannot save the checkpoint" in line and "File too large" in line
   assert "the earlier ones are intact" in line
-  assert "Traceback" not in text
-  newest = max(map(_number, kept.finished))
+  newest = max(map(_number, _look(workdir).finished))
   assert f"Continuing from the checkpoint of step {newest}." in text
   run.finish(workdir)
   assert f"checkpoint of step {newest}." in run.log(workdir).read_text()
@@ -244,8 +274,9 @@ def test_a_full_disk_is_said_and_the_last_checkpoint_goes_on(run):
 def test_a_second_command_in_the_same_workdir_is_refused(run):
   workdir = run.new()
   process = run.start(workdir)
-  while process.is_alive() and not (workdir / "metrics.jsonl").exists():
-    time.sleep(0.01)
+  while process.wait(0.01) is None:
+    if (workdir / "metrics.jsonl").exists():
+      break
   os.kill(process.pid, signal.SIGSTOP)
   try:
     config = config_lib.default()
@@ -254,16 +285,12 @@ def test_a_second_command_in_the_same_workdir_is_refused(run):
       train.run(config, workdir, quiet=True)
   finally:
     os.kill(process.pid, signal.SIGCONT)
-  process.join(200)
-  assert process.exitcode == 0
+  assert process.wait(200) == 0
   run.compare(workdir)
 
 
 def test_clocks_and_file_times_change_nothing(run, monkeypatch):
-  workdir = run.new()
-  kept = run.kill(workdir, "save")
-  while not kept.finished:
-    kept = run.kill(workdir, "save")
+  workdir = run.killed()
   # To and fro between 1970 and 2100.
   for index, path in enumerate(sorted(workdir.rglob("*"))):
     os.utime(path, (0, 0) if index % 2 else (2**32, 2**32))
