@@ -6,12 +6,14 @@ it prints the number of the process, and its exit code when it has ended.
 """
 
 import importlib
+import itertools
 import json
 import os
 import resource
 import select
 import subprocess
 import sys
+import time
 
 from rethinking import cli, main
 
@@ -29,7 +31,11 @@ class Server:
     )
 
   def start(
-    self, flags: list[str], log: os.PathLike, file_size: int | None = None
+    self,
+    flags: list[str],
+    log: os.PathLike,
+    file_size: int | None = None,
+    clock_jumps: tuple[int, ...] = (),
   ) -> "Child":
     """Starts the main command; its output goes to `log`.
 
@@ -37,8 +43,10 @@ class Server:
       flags: of rethinking.main.
       log: a file, replaced.
       file_size: bytes that no file may grow past, as on a full disk.
+      clock_jumps: seconds by which the clock is wrong, at one look after
+        another, again and again.
     """
-    request = json.dumps([flags, os.fspath(log), file_size])
+    request = json.dumps([flags, os.fspath(log), file_size, clock_jumps])
     self._process.stdin.write(f"{request}\n".encode())
     return Child(self._process.stdout)
 
@@ -62,7 +70,9 @@ class Child:
     return self.code
 
 
-def run(flags: list[str], log: str, file_size: int | None) -> None:
+def run(
+  flags: list[str], log: str, file_size: int | None, clock_jumps: list[int]
+) -> None:
   """What the child does, up to its exit code."""
   file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
   os.dup2(file, 1)
@@ -70,6 +80,9 @@ def run(flags: list[str], log: str, file_size: int | None) -> None:
   if file_size is not None:
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, hard))
+  if clock_jumps:
+    right, jumps = time.time, itertools.cycle(clock_jumps)
+    time.time = lambda: right() + next(jumps)
   sys.argv = ["rethinking.main", *flags]
   cli.run(main.main)
 
