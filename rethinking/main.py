@@ -22,7 +22,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from rethinking import cli
-from rethinking.errors import UserError
+from rethinking.errors import Diverged, Stopped, UserError
 
 _WORKDIR = flags.DEFINE_string(
   "workdir",
@@ -99,11 +99,11 @@ def main(config: ConfigDict) -> int:
     if processes.is_first():
       raise
     return cli.REFUSED
-  except train.Stopped as error:
+  except Stopped as error:
     if processes.is_first():
       print(error, file=sys.stderr)
     return cli.STOPPED
-  except train.Diverged as error:
+  except Diverged as error:
     if processes.is_first():
       print(f"error: {error}", file=sys.stderr)
     return cli.FAILED

@@ -10,7 +10,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking import sweep, train
+from rethinking import loop, sweep, train
 from rethinking.errors import UserError
 from rethinking.report import published, rows, settings
 
@@ -217,8 +217,8 @@ def test_a_sweep_that_was_killed_loses_nothing_and_repeats_nothing(
     steps.append(end - step)
     return original(self, end, step, *args)
 
-  original = train._Loop.train_to
-  monkeypatch.setattr(train._Loop, "train_to", count)
+  original = loop.Loop.train_to
+  monkeypatch.setattr(loop.Loop, "train_to", count)
   sweep.run(_config(_LEVELS), tmp_path, quiet=True)
   # Only the fourth cell trained.
   assert sum(steps) == 12
