@@ -81,7 +81,10 @@ def load_human(path: str, array: str) -> tuple[dict[str, np.ndarray], str]:
         )
       names = {array, _CLEAN} & set(file)
       arrays = {name: file[name] for name in names}
-  except (zipfile.BadZipFile, EOFError, OSError) as error:
+  except ValueError:
+    raise
+  except Exception as error:
+    # NumPy and zipfile raise nearly anything for a damaged file.
     raise ValueError(
       f"{path!r} can't be read as .npz: {error}; fetch it again."
     ) from error
