@@ -18,6 +18,7 @@ import jax
 import numpy as np
 import pytest
 
+from rethinking import cells as cells_lib
 from rethinking import (
   checkpoint,
   models,
@@ -148,7 +149,7 @@ class Job:
     return checkpoint.Checkpointer(folder).restore(like).state
 
   def cells(self):
-    return sweep.cells(self.parsed())
+    return cells_lib.expand(self.parsed())
 
   def parsed(self):
     space = {}
