@@ -330,14 +330,11 @@ def read_json(path: epath.Path) -> dict[str, Any]:
     UserError: if it is not one.
   """
   try:
-    found = json.loads(path.read_text())
-  except ValueError:
-    found = None
-  if not isinstance(found, dict):
+    return files.read_json(path)
+  except ValueError as error:
     raise UserError(
-      f"{path} is damaged; give another workdir, or delete this one."
-    )
-  return found
+      f"{path} is damaged ({error}); give another workdir, or delete this one."
+    ) from error
 
 
 class _Loop:
