@@ -17,6 +17,7 @@ from typing import Any
 from etils import epath
 
 from rethinking import processes
+from rethinking.errors import UserError
 
 _MOST_JSON = 2**24
 
@@ -28,6 +29,35 @@ def is_local(path: epath.PathLike) -> bool:
   (True, False)
   """
   return "://" not in os.fspath(path)
+
+
+def workdir(path: epath.PathLike) -> epath.Path:
+  """Returns a workdir's path; call it before anything looks there.
+
+  Args:
+    path: a folder of this machine, or gs://BUCKET/FOLDER.
+
+  Raises:
+    UserError: for another URL, or gs:// without the extra `gcs`.
+  """
+  if is_local(path):
+    return epath.Path(path)
+  if not os.fspath(path).startswith("gs://"):
+    raise UserError(
+      f"The workdir is {os.fspath(path)!r}; give a local folder or "
+      "gs://BUCKET/FOLDER."
+    )
+  try:
+    import fsspec
+    import gcsfs  # noqa: F401
+  except ImportError as error:
+    raise UserError(
+      "A gs:// workdir needs the extra gcs: pip install 'rethinking[gcs]'."
+    ) from error
+  # Other processes, and TensorStore in this one, write there too: what was
+  # there a moment ago says nothing.
+  fsspec.config.conf.setdefault("gs", {})["use_listings_cache"] = False
+  return epath.Path(path)
 
 
 def replace(path: epath.PathLike, data: bytes) -> None:

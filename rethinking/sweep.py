@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from rethinking import config as config_lib
 from rethinking import (
   data,
+  files,
   lockstep,
   parallel,
   problem,
@@ -137,7 +138,7 @@ def run(
   quiet = quiet or not processes.is_first()
   with processes.together():
     _check(todo.values())
-  workdir = epath.Path(workdir)
+  workdir = files.workdir(workdir)
   with writers.Lock(workdir):
     finished = train.open_workdir(workdir, config)
     if finished is not None:

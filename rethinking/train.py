@@ -258,7 +258,7 @@ def run(
   quiet = quiet or not processes.is_first()
   devices = parallel.all_devices()
   parallel.check_batch("batch_size", config.batch_size, len(devices))
-  workdir = epath.Path(workdir)
+  workdir = files.workdir(workdir)
   finished = open_workdir(workdir, config)
   if finished is not None:
     if not quiet:

@@ -29,7 +29,7 @@ import scipy.stats
 from etils import epath
 from ml_collections import ConfigDict
 
-from rethinking import models, problem, train
+from rethinking import files, models, problem, train
 from rethinking import step as step_lib
 from rethinking.theory import config as config_lib
 from rethinking.theory import folder, pictures, tables
@@ -69,7 +69,7 @@ def run(
   """
   began = time.monotonic()
   config = config_lib.resolve(config)
-  workdir = epath.Path(workdir)
+  workdir = files.workdir(workdir)
   task = task_lib.load(config)
   config_lib.check_sizes(config, len(task.train.ids))
   return folder.run_once(
