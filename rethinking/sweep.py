@@ -24,7 +24,8 @@ from rethinking import (
   train,
   writers,
 )
-from rethinking.errors import UserError
+from rethinking import workdir as workdir_lib
+from rethinking.errors import Diverged, Stopped, UserError
 
 # Fields of a sweep's config that its cells do not have.
 _SWEEP_FIELDS = ("experiment", "variant", "grids", "only", "runs_at_once")
@@ -126,7 +127,7 @@ def run(
 
   Raises:
     UserError: for a config or a workdir that cannot be used.
-    train.Stopped: after SIGTERM or Ctrl-C; the cell's state is saved.
+    Stopped: after SIGTERM or Ctrl-C; the cell's state is saved.
   """
   began = time.monotonic()
   todo = cells(config)
@@ -140,7 +141,7 @@ def run(
     _check(todo.values())
   workdir = files.workdir(workdir)
   with writers.Lock(workdir):
-    finished = train.open_workdir(workdir, config)
+    finished = workdir_lib.check(workdir, config)
     if finished is not None:
       if not quiet:
         print(f"Finished already: {workdir / 'table.md'} has the results.")
@@ -243,7 +244,7 @@ def _check_rows(rows: dict[str, dict[str, Any]], workdir: epath.Path) -> None:
     path = workdir / "cells" / name / "summary.json"
     if row.get("status") != "finished" or not path.exists():
       continue
-    if any(row.get(k) != v for k, v in train.read_json(path).items()):
+    if any(row.get(k) != v for k, v in workdir_lib.read_json(path).items()):
       raise UserError(
         f"{workdir / 'results.jsonl'} and {path} differ, so one of them is "
         f"damaged; delete the row of {name} in the first, or the run's folder."
@@ -258,10 +259,10 @@ def _run_cell(
   try:
     seen = train.run(cell, workdir / "cells" / name, quiet=True)
     seen = {"status": "finished", **seen}
-  except train.Stopped as error:
+  except Stopped as error:
     # The command that continues is the sweep's.
-    raise train.Stopped(error.what, workdir) from None
-  except train.Diverged as error:
+    raise Stopped(error.what, workdir) from None
+  except Diverged as error:
     seen = {"status": "diverged", "step": error.step}
   return {**seen, "seconds": time.monotonic() - began}
 
@@ -279,7 +280,7 @@ def _row(
     return {**row, **seen}
   folder = workdir / "cells" / name
   curve = writers.JsonLines(folder / "metrics.jsonl").rows()
-  corruption = train.read_json(folder / "corruption.json")
+  corruption = workdir_lib.read_json(folder / "corruption.json")
   at_fit = [
     r["test_accuracy"] for r in curve if r["step"] == seen["steps_to_fit"]
   ]

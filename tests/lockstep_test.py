@@ -8,7 +8,8 @@ import pytest
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking import lockstep, parallel, problem, sweep, train
+from rethinking import lockstep, parallel, problem, sweep
+from rethinking.errors import Stopped
 from rethinking.lockstep import arrays
 from rethinking.lockstep.group import _Group
 
@@ -170,7 +171,7 @@ def test_a_stopped_sweep_goes_on_where_it_was(tmp_path, monkeypatch):
 
   with monkeypatch.context() as patch:
     patch.setattr(_Group, "train", stopping)
-    with pytest.raises(train.Stopped):
+    with pytest.raises(Stopped):
       sweep.run(config, tmp_path / "cut", quiet=True)
 
   def counting(self, chunk):

@@ -15,8 +15,8 @@ from ml_collections import ConfigDict
 from orbax.checkpoint._src.path import gcs_utils
 
 from rethinking import config as config_lib
-from rethinking import files, report, sweep, train, writers
-from rethinking.errors import UserError
+from rethinking import files, report, signals, sweep, train, writers
+from rethinking.errors import Stopped, UserError
 
 RUN = "gs://bucket/run"
 
@@ -211,13 +211,13 @@ def test_a_run_is_written_stopped_and_continued(objects, tmp_path, monkeypatch):
   c = config(per_example=True)
   local = tmp_path / "local"
   train.run(c, local, quiet=True)
-  signals = train.signals
+  deferred = signals.deferred
   asked = iter([False] * 6 + [True])
   stop = types.SimpleNamespace(is_set=lambda: next(asked))
-  monkeypatch.setattr(train, "signals", lambda: contextlib.nullcontext(stop))
-  with pytest.raises(train.Stopped, match="at step 7"):
+  monkeypatch.setattr(signals, "deferred", lambda: contextlib.nullcontext(stop))
+  with pytest.raises(Stopped, match="at step 7"):
     train.run(c, RUN, quiet=True)
-  monkeypatch.setattr(train, "signals", signals)
+  monkeypatch.setattr(signals, "deferred", deferred)
   # What a kill in the midst of a save leaves.
   (objects.root / "bucket/run/checkpoints/7/sha256.json").unlink()
   train.run(c, RUN, quiet=True)

@@ -10,7 +10,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking import sweep, train
+from rethinking import grids, loop, sweep, train
 from rethinking.errors import UserError
 from rethinking.report import published, rows, settings
 
@@ -54,7 +54,7 @@ def _rows(workdir):
 
 
 def test_figure_1_of_the_digits_has_45_cells():
-  c = _config(config_lib.figure1("digits_cnn", ("digits_cnn", "mlp_1x512")))
+  c = _config(grids.figure1("digits_cnn", ("digits_cnn", "mlp_1x512")))
   cells = sweep.cells(c)
   # 5 conditions and 2 x 6 levels at 3 seeds, less the 6 that both have.
   assert len(cells) == 45
@@ -217,8 +217,8 @@ def test_a_sweep_that_was_killed_loses_nothing_and_repeats_nothing(
     steps.append(end - step)
     return original(self, end, step, *args)
 
-  original = train._Loop.train_to
-  monkeypatch.setattr(train._Loop, "train_to", count)
+  original = loop.Loop.train_to
+  monkeypatch.setattr(loop.Loop, "train_to", count)
   sweep.run(_config(_LEVELS), tmp_path, quiet=True)
   # Only the fourth cell trained.
   assert sum(steps) == 12

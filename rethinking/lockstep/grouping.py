@@ -8,7 +8,7 @@ import jax
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking import data, models, train
+from rethinking import data, models, programs
 from rethinking.lockstep import arrays
 
 # In these alone may runs that train together differ: they change labels,
@@ -91,8 +91,8 @@ def _parameters(config: ConfigDict) -> int:
   test = data.load(
     config.dataset, "test", data_dir=config.data_dir, cache=config.data_cache
   )
-  init, _, _ = train.steps(
-    train.program_key(config), len(test.ids), test.num_classes, None
+  init, _, _ = programs.steps(
+    programs.key(config), len(test.ids), test.num_classes, None
   )
-  empty = arrays.shapes(init, train.shape(config, test.images))
+  empty = arrays.shapes(init, programs.shape(config, test.images))
   return sum(x.size for x in jax.tree.leaves(empty.params))

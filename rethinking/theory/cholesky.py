@@ -85,8 +85,8 @@ def factor(tiles: Tiles) -> None:
       n = sum(len(r[0]) for r in tiles)
       raise NotPositiveDefiniteError(
         f"The kernel matrix is not positive definite in {dtype} (pivot"
-        f" {done + info} of {n}); set a ridge > 0, a larger gamma, or"
-        " precision=float64."
+        f" {done + info} of {n}); set a ridge > 0, precision=float64, or, for"
+        " the gaussian and laplace kernels, a larger gamma."
       )
     done += len(row[k])
     for i in range(k + 1, len(tiles)):

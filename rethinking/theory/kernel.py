@@ -14,12 +14,9 @@ Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), section 5 and table 3.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import pathlib
-import tempfile
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -32,13 +29,10 @@ from rethinking.theory import config as config_lib
 from rethinking.theory import features as features_lib
 from rethinking.theory import (
   folder,
-  gabor,
-  gram,
   memory,
   pictures,
-  random_conv,
+  plan,
   solvers,
-  spectral,
   tables,
 )
 from rethinking.theory import task as task_lib
@@ -75,25 +69,23 @@ def run(
     *(task_lib.labels_at(config, task, level) for level in levels), strict=True
   )
   rows = np.arange(len(task.train.ids))
-  if min(config.ridges) == 0:
+  maps = plan.features(config, task.train.images)
+  # Only a fit through every target needs each image once: a linear map with
+  # fewer weights than examples is a least-squares fit.
+  if (
+    min(config.ridges) == 0 and plan.solver(config, maps, len(rows)) != "primal"
+  ):
     rows = task_lib.distinct(task.train.images, labels, task.train.ids)
   images = task.train.images[rows]
   labels = [given[rows] for given in labels]
   one_hot = [np.eye(task.num_classes)[given] for given in labels]
   targets = np.concatenate([*one_hot, np.ones((len(rows), 1))], 1)
   data = _Data(task, images, levels, labels, flips, targets)
-  maps = _features(config, images)
-  estimate = memory.check(
+  estimate = plan.check_memory(
+    config,
+    maps,
     len(rows),
-    memory.available_bytes()
-    if config.memory_gb is None
-    else config.memory_gb * 1e9,
-    m=len(task.test.ids),
-    width=max(maps.widths),
-    tile=config.tile,
-    itemsize=np.dtype(config.precision).itemsize,
-    summed=len(maps.widths) > 1,
-    primal=_is_primal(config, maps, len(rows)),
+    len(task.test.ids),
     columns=targets.shape[1],
     pixels=int(np.prod(images.shape[1:])),
   )
@@ -146,27 +138,28 @@ def _run(
   )
   truth = np.asarray(task.test.labels)
   fits = []
-  with contextlib.ExitStack() as stack:
+  start = time.monotonic()
+  for gamma, fit in plan.fits(
+    config, maps, images, task.test.images, data.targets
+  ):
+    seconds = time.monotonic() - start
+    for k, level in enumerate(data.levels):
+      fits.append(
+        {
+          "level": level,
+          "flip_rate": data.flips[k],
+          "gamma": gamma,
+          **_measure(fit, k, labels[k], truth, task.num_classes),
+          "seconds": seconds,
+        }
+      )
+      say(
+        f"ridge {fit.ridge:g}, level {level:g}: train error"
+        f" {100 * fits[-1]['train_error']:.2f} %, test error"
+        f" {100 * fits[-1]['test_error']:.2f} %, norm"
+        f" {fits[-1]['norm']:.1f}, {seconds:.1f} s."
+      )
     start = time.monotonic()
-    for gamma, fit in _fits(config, maps, data, stack):
-      seconds = time.monotonic() - start
-      for k, level in enumerate(data.levels):
-        fits.append(
-          {
-            "level": level,
-            "flip_rate": data.flips[k],
-            "gamma": gamma,
-            **_measure(fit, k, labels[k], truth, task.num_classes),
-            "seconds": seconds,
-          }
-        )
-        say(
-          f"ridge {fit.ridge:g}, level {level:g}: train error"
-          f" {100 * fits[-1]['train_error']:.2f} %, test error"
-          f" {100 * fits[-1]['test_error']:.2f} %, norm"
-          f" {fits[-1]['norm']:.1f}, {seconds:.1f} s."
-        )
-      start = time.monotonic()
   summary = {
     **fits[0],
     "n": len(images),
@@ -207,79 +200,6 @@ _COLUMNS = {
   "condition": ("condition at least", "{:.1e}"),
   "residual": ("largest residual", "{:.1e}"),
 }
-
-
-def _features(config: ConfigDict, images: np.ndarray) -> features_lib.Features:
-  shape = images.shape[1:]
-  if config.features == "gabor":
-    return gabor.gabor(
-      shape,
-      scales=config.scales,
-      orientations=config.orientations,
-      wavelength=config.wavelength,
-      pool=config.pool,
-    )
-  if config.features == "random_conv":
-    return random_conv.random_conv(
-      jax.random.key(config.seed, impl="threefry2x32"),
-      images,
-      filters=config.filters,
-      side=config.patch,
-      stride=config.stride,
-      grid=config.grid,
-      threshold=config.threshold,
-    )
-  return features_lib.raw(shape)
-
-
-def _is_primal(config: ConfigDict, maps: features_lib.Features, n: int) -> bool:
-  """Whether a linear kernel has fewer weights than examples."""
-  held = len(maps.widths) == 1
-  return held and config.kernel == "linear" and maps.width < n
-
-
-def _fits(
-  config: ConfigDict,
-  maps: features_lib.Features,
-  data: _Data,
-  stack: contextlib.ExitStack,
-) -> Iterator[tuple[float | None, solvers.Fit]]:
-  """Each ridge's fit, by the factorisation that suits the problem."""
-  dtype = np.dtype(config.precision)
-  images, targets, test = data.images, data.targets, data.task.test.images
-  n, ridges, tile = len(images), config.ridges, config.tile
-  if len(maps.widths) == 1:
-    x, z = (
-      maps.block(0, part).astype(dtype, copy=False) for part in (images, test)
-    )
-    if _is_primal(config, maps, n):
-      for fit in spectral.by_primal(x, z, targets, ridges):
-        yield None, fit
-      return
-    source = gram.Held(x, z, config.kernel, config.gamma, tile)
-  else:
-    file = stack.enter_context(tempfile.TemporaryFile())
-    source = gram.Summed(
-      maps,
-      images,
-      test,
-      config.kernel,
-      config.gamma,
-      tile,
-      file,
-      dtype,
-    )
-  if len(ridges) > 1 and n <= spectral.EIGEN_LIMIT:
-    for fit in spectral.by_eigen(source, targets, ridges, tile):
-      yield source.gamma, fit
-    return
-  on_device = config.solver == "device" or (
-    config.solver == "auto" and solvers.check_device(n, dtype.itemsize)
-  )
-  solve = solvers.by_device if on_device else solvers.by_tiles
-  for ridge in ridges:
-    fit = solve(source, targets, ridge, tile, config.max_refinements)
-    yield source.gamma, fit
 
 
 def _measure(

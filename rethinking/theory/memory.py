@@ -3,12 +3,15 @@
 import pathlib
 import resource
 import sys
-from typing import Any
+from collections.abc import Callable
 
 from rethinking.errors import UserError
 
 # Python, JAX and what they hold before any matrix exists.
 _BASE_BYTES = 0.7e9
+
+# Of the matrix, while a device factors it: itself, the factor, a workspace.
+DEVICE_COPIES = 2.5
 
 
 class TooLargeError(UserError):
@@ -23,11 +26,11 @@ def estimate_bytes(
   tile: int,
   itemsize: int,
   summed: bool,
-  primal: bool,
+  solver: str,
   columns: int,
   pixels: int,
 ) -> float:
-  """Estimates the peak resident size of a fit by tiles.
+  """Estimates the peak resident size of a fit.
 
   Args:
     n: train examples.
@@ -37,48 +40,65 @@ def estimate_bytes(
     itemsize: bytes per entry of the matrix.
     summed: whether the features come in blocks, which need the test rows of
       the matrix held as well.
-    primal: whether the fit goes through its `width` weights in float64 and
-      needs no kernel matrix.
+    solver: 'tiles' holds the lower triangle; 'device' the whole matrix, its
+      factor and a workspace, 'accelerator' those elsewhere; 'eigen' the matrix
+      and its eigenvectors in float64; 'primal' no matrix but that of the
+      `width` weights.
     columns: of the targets.
     pixels: bytes per image.
 
   Returns:
-    Bytes: the lower tiles, features, images, scratch tiles and outputs.
+    Bytes: the matrix, features, images, scratch tiles and outputs.
   """
-  if primal:
-    tile, lower = 0, 3 * 8 * width * width
+  tile = min(tile, n)
+  lower = itemsize * n * (n + tile) / 2
+  matrix = {
+    "tiles": lower,
+    "device": DEVICE_COPIES * itemsize * n * n,
+    "accelerator": 0,
+    "eigen": 3 * 8 * n * n + 8 * n * m,
+    "primal": 3 * 8 * width * width,
+  }[solver]
+  if solver == "primal":
+    tile = 0
     itemsize += 8
-  else:
-    tile = min(tile, n)
-    lower = itemsize * n * (n + tile) / 2
+  elif summed:
+    # Its tiles are summed here first, then freed.
+    matrix = max(matrix, lower)
   held = (n + m) * (width * (itemsize + (4 if itemsize > 4 else 0)) + pixels)
   scratch = 6 * itemsize * tile * tile + 2 * itemsize * m * tile
   outputs = 8 * columns * (4 * n + m)
   rows = itemsize * n * m if summed else 0
-  return _BASE_BYTES + lower + held + scratch + outputs + rows
+  return _BASE_BYTES + matrix + held + scratch + outputs + rows
 
 
-def check(n: int, available: float, **sizes: Any) -> float:
+def check(
+  n: int,
+  available: float,
+  estimate: Callable[[int], float],
+  otherwise: str,
+) -> float:
   """Refuses a fit that the memory cannot hold, before it starts.
 
   Args:
     n: train examples.
     available: bytes.
-    **sizes: the other arguments of `estimate_bytes`.
+    estimate: bytes that a number of examples needs; never falls with it.
+    otherwise: what else can be set, for the message.
 
   Returns:
-    The estimate, bytes.
+    The estimate of n, bytes.
 
   Raises:
     TooLargeError: names the estimate and the largest n that fits.
   """
-  estimate = estimate_bytes(n, **sizes)
-  if estimate <= available:
-    return estimate
+  needed = estimate(n)
+  if needed <= available:
+    return needed
   low, high = 0, n
   while high - low > 1:
     middle = (low + high) // 2
-    if estimate_bytes(middle, **sizes) <= available:
+    if estimate(middle) <= available:
       low = middle
     else:
       high = middle
@@ -88,8 +108,8 @@ def check(n: int, available: float, **sizes: Any) -> float:
     else "no n fits"
   )
   raise TooLargeError(
-    f"A kernel fit of n = {n} needs about {estimate / 1e9:.1f} GB, and"
-    f" {available / 1e9:.1f} GB may be used; {advice}, or give more memory_gb."
+    f"A kernel fit of n = {n} needs about {needed / 1e9:.1f} GB, and"
+    f" {available / 1e9:.1f} GB may be used; {advice}, or give {otherwise}."
   )
 
 

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rethinking.theory import cholesky, gram
+from rethinking.theory import cholesky, gram, memory
 
 _TOLERANCE = 1e-2
 
@@ -239,7 +239,8 @@ def by_device(
     if not bool(jnp.isfinite(factor[-1, -1])):
       raise cholesky.NotPositiveDefiniteError(
         f"The kernel matrix is not positive definite in {dtype}; set a ridge >"
-        " 0, a larger gamma, or precision=float64."
+        " 0, precision=float64, or, for the gaussian and laplace kernels, a"
+        " larger gamma."
       )
 
     def solve(rhs: np.ndarray) -> np.ndarray:
@@ -271,19 +272,19 @@ def _write(matrix, block, row, column):
 _put = jax.jit(_write, donate_argnums=0)
 
 
-def check_device(n: int, itemsize: int) -> bool:
-  """Whether an accelerator is there and holds the matrix and its factor.
+def device_need(n: int, itemsize: int) -> float:
+  """Bytes that `by_device` takes on its device.
 
   Args:
     n: train examples.
     itemsize: bytes an entry.
-
-  Returns:
-    False on the CPU, or where the memory does not suffice or is not told.
   """
+  return memory.DEVICE_COPIES * itemsize * n * n
+
+
+def device_limit() -> float:
+  """Bytes of the default accelerator; 0 on the CPU or where it is not told."""
   if jax.default_backend() == "cpu":
-    return False
+    return 0
   stats = jax.local_devices()[0].memory_stats() or {}
-  limit = stats.get("bytes_limit", 0)
-  # The matrix, its factor and the solver's workspace.
-  return 2.5 * itemsize * n * n <= limit
+  return stats.get("bytes_limit", 0)

@@ -59,8 +59,8 @@ def by_eigen(
     if shifted[0] <= floor:
       raise cholesky.NotPositiveDefiniteError(
         f"The kernel matrix is singular in {dtype} (smallest eigenvalue"
-        f" {values[0]:.1e}, largest {values[-1]:.1e}); set a ridge > 0 or a"
-        " larger gamma."
+        f" {values[0]:.1e}, largest {values[-1]:.1e}); set a ridge > 0 or,"
+        " for the gaussian and laplace kernels, a larger gamma."
       )
     alpha = vectors @ (rotated / shifted[:, None])
     yield finish(

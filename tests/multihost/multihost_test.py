@@ -18,7 +18,15 @@ import jax
 import numpy as np
 import pytest
 
-from rethinking import checkpoint, models, optim, parallel, step, sweep, train
+from rethinking import (
+  checkpoint,
+  models,
+  optim,
+  parallel,
+  programs,
+  step,
+  sweep,
+)
 from rethinking.lock import Lock
 
 _HERE = pathlib.Path(__file__).parent
@@ -186,9 +194,9 @@ def finished(job, broken):
   one = jax.devices()[:1]
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(parallel, "all_devices", lambda: one)
-    train._programs.cache_clear()
+    programs._create.cache_clear()
     summary = sweep.run(job.parsed(), job.workdir, quiet=True)
-    train._programs.cache_clear()
+    programs._create.cache_clear()
   return after_kill, summary
 
 

@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 
-from rethinking import cli, main, train
+from rethinking import cli, loop, main
 
 
 def watch(root: str, log: str) -> None:
@@ -33,7 +33,7 @@ def watch(root: str, log: str) -> None:
 
 def hit(number: int, cell: str, at: int) -> None:
   """Sends this process a signal after the evaluation of step `at`."""
-  whole = train._Loop.evaluate
+  whole = loop.Loop.evaluate
 
   def evaluate(self, step, *args):
     whole(self, step, *args)
@@ -42,7 +42,7 @@ def hit(number: int, cell: str, at: int) -> None:
       # All wait for this process meanwhile, so JAX can tell them.
       time.sleep(3)
 
-  train._Loop.evaluate = evaluate
+  loop.Loop.evaluate = evaluate
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """The kernel experiment on real digits, end to end."""
 
 import csv
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
-from rethinking import errors
+from rethinking import data, errors
 from rethinking.theory import cholesky, config, kernel, memory, task
 
 _FIGURES = [f"{n}.{e}" for n in ("noise", "ridge") for e in ("png", "svg")]
@@ -136,11 +137,36 @@ def test_estimate_of_mnist_is_near_what_it_took():
     tile=4000,
     itemsize=4,
     summed=False,
-    primal=False,
+    solver="tiles",
     columns=11,
     pixels=784,
   )
   assert 8e9 < estimate < 12e9
+
+
+def test_the_whole_matrix_of_the_device_s_solver_counts(tmp_path):
+  c = _config(memory_gb=0.74, solver="device")
+  with pytest.raises(memory.TooLargeError, match="n = 1437.*memory_gb"):
+    kernel.run(c, tmp_path / "a", quiet=True)
+  c = _config(memory_gb=0.74, solver="tiles", tile=100)
+  assert kernel.run(c, tmp_path / "b", quiet=True)["n"] == 1437
+
+
+def test_linear_fits_repeats_with_two_labels_and_keeps_them(
+  tmp_path, monkeypatch
+):
+  original = data.load("digits", "train")
+  images = original.images.copy()
+  images[1] = images[0]
+  changed = {
+    "train": dataclasses.replace(original, images=images),
+    "test": data.load("digits", "test"),
+  }
+  monkeypatch.setattr(data, "load", lambda name, split, **_: changed[split])
+  summary = kernel.run(_config(kernel="linear"), tmp_path / "a", quiet=True)
+  assert (summary["n"], summary["repeats_left_out"]) == (1437, 0)
+  with pytest.raises(task.ContradictionError, match="Examples 0 and 1 "):
+    kernel.run(_config(), tmp_path / "b", quiet=True)
 
 
 def test_linear_needs_no_kernel_matrix(tmp_path):

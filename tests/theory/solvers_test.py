@@ -60,7 +60,3 @@ def test_a_singular_matrix_is_refused(name):
   source = gram.Held(x, x, "linear", None, tile=_TILE)
   with pytest.raises(cholesky.NotPositiveDefiniteError, match="ridge"):
     _solve(name, source, np.ones((40, 1)), 0.0)
-
-
-def test_the_cpu_is_no_device():
-  assert not solvers.check_device(10, 4)

@@ -1,0 +1,189 @@
+"""Which features, solver and memory a kernel config comes to."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from rethinking.theory import features as features_lib
+from rethinking.theory import (
+  gabor,
+  gram,
+  memory,
+  random_conv,
+  solvers,
+  spectral,
+)
+
+
+def features(config: ConfigDict, images: np.ndarray) -> features_lib.Features:
+  """The feature map that a config names.
+
+  Args:
+    config: resolved.
+    images: the train set, uint8 `[n, H, W, C]`.
+
+  Returns:
+    The map, fitted to the images where it is one that is.
+  """
+  shape = images.shape[1:]
+  if config.features == "gabor":
+    return gabor.gabor(
+      shape,
+      scales=config.scales,
+      orientations=config.orientations,
+      wavelength=config.wavelength,
+      pool=config.pool,
+    )
+  if config.features == "random_conv":
+    return random_conv.random_conv(
+      jax.random.key(config.seed, impl="threefry2x32"),
+      images,
+      filters=config.filters,
+      side=config.patch,
+      stride=config.stride,
+      grid=config.grid,
+      threshold=config.threshold,
+    )
+  return features_lib.raw(shape)
+
+
+def solver(config: ConfigDict, maps: features_lib.Features, n: int) -> str:
+  """The solver that suits a problem.
+
+  Args:
+    config: resolved.
+    maps: the features.
+    n: train examples.
+
+  Returns:
+    'primal' for a linear kernel with fewer weights than examples, 'eigen' for
+    several ridges of a small matrix, else 'device' or 'tiles'.
+  """
+  held = len(maps.widths) == 1
+  if held and config.kernel == "linear" and maps.width < n:
+    return "primal"
+  if len(config.ridges) > 1 and n <= spectral.EIGEN_LIMIT:
+    return "eigen"
+  if config.solver != "auto":
+    return config.solver
+  itemsize = np.dtype(config.precision).itemsize
+  fits = solvers.device_need(n, itemsize) <= solvers.device_limit()
+  return "device" if fits else "tiles"
+
+
+def check_memory(
+  config: ConfigDict,
+  maps: features_lib.Features,
+  n: int,
+  m: int,
+  *,
+  columns: int,
+  pixels: int,
+) -> float:
+  """Refuses a fit that the memory cannot hold, before it starts.
+
+  Args:
+    config: resolved.
+    maps: the features.
+    n: train examples.
+    m: test examples.
+    columns: of the targets.
+    pixels: bytes per image.
+
+  Returns:
+    The estimate of what this machine must hold, bytes.
+
+  Raises:
+    TooLargeError: names the estimate and the largest n that fits.
+  """
+  chosen = solver(config, maps, n)
+  itemsize = np.dtype(config.precision).itemsize
+  accelerated = chosen == "device" and jax.default_backend() != "cpu"
+  limit = solvers.device_limit()
+  if accelerated and limit:
+    memory.check(
+      n, limit, lambda k: solvers.device_need(k, itemsize), "solver=tiles"
+    )
+  if config.memory_gb is None:
+    available = memory.available_bytes()
+  else:
+    available = config.memory_gb * 1e9
+
+  def estimate(k: int) -> float:
+    return memory.estimate_bytes(
+      k,
+      m=m,
+      width=max(maps.widths),
+      tile=config.tile,
+      itemsize=itemsize,
+      summed=len(maps.widths) > 1,
+      solver="accelerator" if accelerated else chosen,
+      columns=columns,
+      pixels=pixels,
+    )
+
+  return memory.check(n, available, estimate, "more memory_gb")
+
+
+def fits(
+  config: ConfigDict,
+  maps: features_lib.Features,
+  images: np.ndarray,
+  test: np.ndarray,
+  targets: np.ndarray,
+) -> Iterator[tuple[float | None, solvers.Fit]]:
+  """Fits each ridge, by the factorisation that suits the problem.
+
+  Args:
+    config: resolved.
+    maps: the features.
+    images: uint8 `[n, H, W, C]`.
+    test: uint8 `[m, H, W, C]`.
+    targets: float64 `[n, c]`.
+
+  Yields:
+    gamma, None where no kernel matrix is made, and one fit for each ridge.
+
+  Raises:
+    NotPositiveDefiniteError: the matrix is singular in its precision.
+  """
+  dtype = np.dtype(config.precision)
+  ridges, tile = config.ridges, config.tile
+  chosen = solver(config, maps, len(images))
+  with contextlib.ExitStack() as stack:
+    if len(maps.widths) == 1:
+      x, z = (
+        maps.block(0, part).astype(dtype, copy=False) for part in (images, test)
+      )
+      if chosen == "primal":
+        for fit in spectral.by_primal(x, z, targets, ridges):
+          yield None, fit
+        return
+      source = gram.Held(x, z, config.kernel, config.gamma, tile)
+    else:
+      source = gram.Summed(
+        maps,
+        images,
+        test,
+        config.kernel,
+        config.gamma,
+        tile,
+        stack.enter_context(tempfile.TemporaryFile()),
+        dtype,
+      )
+    if chosen == "eigen":
+      for fit in spectral.by_eigen(source, targets, ridges, tile):
+        yield source.gamma, fit
+      return
+    solve = solvers.by_device if chosen == "device" else solvers.by_tiles
+    for ridge in ridges:
+      yield (
+        source.gamma,
+        solve(source, targets, ridge, tile, config.max_refinements),
+      )
