@@ -6,11 +6,11 @@ import pathlib
 import time
 from typing import Any
 
-from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
 from rethinking import (
+  files,
   parallel,
   plots,
   problem,

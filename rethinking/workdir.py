@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import json
 from typing import Any
 
 from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking import processes
+from rethinking import files, processes
 from rethinking.errors import UserError
 
 

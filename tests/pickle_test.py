@@ -7,7 +7,7 @@ import sys
 
 import rethinking
 from rethinking import config as config_lib
-from rethinking import train
+from rethinking import loop, train
 
 _PACKAGE = pathlib.Path(rethinking.__file__).parent
 # Modules that unpickle, or run what they read.
@@ -70,7 +70,7 @@ def test_a_run_and_its_continuation_open_no_pickle(tmp_path, monkeypatch):
   monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
   _found.clear()
   with monkeypatch.context() as patch:
-    patch.setattr(train._Loop, "summary", lambda self: 1 / 0)
+    patch.setattr(loop.Loop, "summary", lambda self: 1 / 0)
     try:
       train.run(c, tmp_path / "run", quiet=True)
     except ZeroDivisionError:
