@@ -15,6 +15,7 @@ from rethinking import (
   abreast,
   cells,
   data,
+  files,
   lockstep,
   parallel,
   problem,
@@ -59,7 +60,7 @@ def run(
   quiet = quiet or not processes.is_first()
   with processes.together():
     _check(todo.values())
-  workdir = epath.Path(workdir)
+  workdir = files.workdir(workdir)
   with writers.Lock(workdir):
     finished = workdir_lib.check(workdir, config)
     if finished is not None:
