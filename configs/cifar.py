@@ -33,7 +33,7 @@ fitting random labels, gets those that reproductions took.
 
 from ml_collections import ConfigDict
 
-from rethinking import config
+from rethinking import config, grids
 from rethinking.theory import config as theory
 
 _SEEDS = (0, 1, 2)
@@ -103,14 +103,14 @@ def get_config(variant: str = "true_labels") -> ConfigDict:
   c.epochs = 64  # The paper's 25,000 steps.
   sweeps = {
     "figure1": _sweep(
-      config.figure1("inception", ("inception", "alexnet", "mlp_1x512"))
+      grids.figure1("inception", ("inception", "alexnet", "mlp_1x512"))
     ),
-    "levels": _sweep(config.levels()),
+    "levels": _sweep(grids.levels()),
     "table1": _sweep(_TABLE1),
     "table4": _sweep(_TABLE4),
     "figure2b": _sweep(_FIGURE2B),
     "seed_study": {
-      **config.seed_study(
+      **grids.seed_study(
         ("seed_cifar_cnn", "alexnet"), ("mlp_1x512",), "seed_cifar"
       ),
       "batch_size": 64,

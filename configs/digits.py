@@ -26,7 +26,7 @@ loss instead of 40, and begin at a learning rate of 2e-3 instead of 5e-4.
 
 from ml_collections import ConfigDict
 
-from rethinking import config
+from rethinking import config, grids
 from rethinking.theory import config as theory
 
 
@@ -43,7 +43,7 @@ def get_config(variant: str = "true_labels") -> ConfigDict:
   c.learning_rate = 2e-3  # Peak of the cosine; half of it takes twice as long.
   figure1 = {
     "experiment": "sweep",
-    "grids": config.figure1("digits_cnn", ("digits_cnn", "mlp_1x512")),
+    "grids": grids.figure1("digits_cnn", ("digits_cnn", "mlp_1x512")),
     "recipe": "paper",
     # The paper's schedule, its rate and decay fitted to 45 steps an epoch: with
     # x0.95 the MLP's rate dies out before random labels are fitted.
@@ -56,9 +56,9 @@ def get_config(variant: str = "true_labels") -> ConfigDict:
   }
   sweeps = {
     "figure1": figure1,
-    "levels": {**figure1, "grids": config.levels()},
+    "levels": {**figure1, "grids": grids.levels()},
     "seed_study": {
-      **config.seed_study(
+      **grids.seed_study(
         ("digits_cnn",), ("mlp_1x512",), "seed_mnist", seeds=(0, 1)
       ),
       "batch_size": 64,

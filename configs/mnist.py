@@ -22,7 +22,7 @@ an accelerator; `seed_study,only=mlp` leaves its CNN out.
 
 from ml_collections import ConfigDict
 
-from rethinking import config
+from rethinking import config, grids
 from rethinking.theory import config as theory
 
 
@@ -38,16 +38,16 @@ def get_config(variant: str = "true_labels") -> ConfigDict:
   c.epochs = 30
   figure1 = {
     "experiment": "sweep",
-    "grids": config.figure1("mlp_1x512", ("mlp_1x512",)),
+    "grids": grids.figure1("mlp_1x512", ("mlp_1x512",)),
     "recipe": "paper",
     "plots": False,
     "tensorboard": False,
   }
   sweeps = {
     "figure1": figure1,
-    "levels": {**figure1, "grids": config.levels()},
+    "levels": {**figure1, "grids": grids.levels()},
     "seed_study": {
-      **config.seed_study(("seed_mnist_cnn",), ("mlp_1x512",), "seed_mnist"),
+      **grids.seed_study(("seed_mnist_cnn",), ("mlp_1x512",), "seed_mnist"),
       "batch_size": 500,
       "learning_rate": 1e-3,
       "epochs": 200,  # At most: the run ends early.

@@ -9,6 +9,7 @@ finished. One that fails the check is skipped for the one before it.
 import contextlib
 import dataclasses
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,7 +19,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 from jax.experimental import multihost_utils
 
-from rethinking import processes, sums
+from rethinking import files, processes, sums
 from rethinking.errors import UserError
 
 PyTree = Any
@@ -45,16 +46,21 @@ class Restored:
   warnings: tuple[str, ...]
 
 
+_LOG = threading.RLock()
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
   """Keeps Orbax's log off the terminal: what matters is raised, in a line."""
   logger = logging.getLogger("absl")
-  level = logger.level
-  logger.setLevel(logging.CRITICAL + 1)
-  try:
-    yield
-  finally:
-    logger.setLevel(level)
+  # The level is the whole process's: runs in threads take turns.
+  with _LOG:
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+      yield
+    finally:
+      logger.setLevel(level)
 
 
 def _to_host(leaf: Any) -> np.ndarray:
@@ -95,7 +101,10 @@ class Checkpointer:
   def __init__(self, folder: epath.PathLike, keep: int = 2):
     if keep < 2:
       raise ValueError(f"Cannot keep {keep} checkpoints; keep at least 2.")
-    self._folder = epath.Path(folder).expanduser().resolve()
+    self._folder = epath.Path(folder)
+    if files.is_local(folder):
+      # Orbax takes no relative path; a URL's would be taken for one.
+      self._folder = self._folder.expanduser().resolve()
     self._keep = keep
     self._damaged: set[int] = set()
     with _quiet():
@@ -112,8 +121,12 @@ class Checkpointer:
 
   def _steps(self) -> list[int]:
     """Steps that have a folder, newest first."""
-    steps = [int(p.name) for p in self._folder.iterdir() if p.name.isdecimal()]
-    return sorted(steps, reverse=True)
+    try:
+      names = [path.name for path in self._folder.iterdir()]
+    except FileNotFoundError:
+      # An object store has no empty folders.
+      return []
+    return sorted((int(x) for x in names if x.isdecimal()), reverse=True)
 
   def _delete(self, steps: list[int]) -> None:
     if jax.process_index() == 0:

@@ -16,6 +16,7 @@ from typing import Any
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
+from rethinking import checks, recipes
 from rethinking import corruptions as corruptions_lib
 from rethinking.errors import UserError
 
@@ -39,119 +40,6 @@ _SEED_FIELDS = (
   "validation_seed",
 )
 
-_SEEDS = (0, 1, 2)
-_LEVELS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-
-
-def figure1(
-  conditions_on: str, levels_on: tuple[str, ...]
-) -> dict[str, dict[str, tuple]]:
-  """Returns the grids of the paper's Figure 1.
-
-  Args:
-    conditions_on: the architecture of panel a, one of `levels_on`.
-    levels_on: the architectures of panels b and c.
-
-  Reference: Zhang et al. (2017), figure 1.
-  """
-  return {
-    "conditions": {
-      "variant": (
-        "true_labels",
-        "random_labels",
-        "shuffled_pixels",
-        "random_pixels",
-        "gaussian_pixels",
-      ),
-      "arch": (conditions_on,),
-      "seed": _SEEDS,
-    },
-    "levels": {
-      "variant": ("partial_labels",),
-      "arch": levels_on,
-      "p": _LEVELS,
-      "seed": _SEEDS,
-      # Panels b and c read the first fit; panel a's own runs go on.
-      "stop_at_fit": (True,),
-    },
-  }
-
-
-def seed_study(
-  convolutional: tuple[str, ...],
-  mlps: tuple[str, ...],
-  augment: str,
-  *,
-  levels: tuple[float, ...] = tuple(n / 10 for n in range(10)),
-  seeds: tuple[int, ...] = _SEEDS,
-) -> dict[str, Any]:
-  """Returns the seed project's study: noise levels, augmentation, networks.
-
-  Args:
-    convolutional: architectures with the seed recipe's L2 on convolutions.
-    mlps: architectures that have none, and so no L2.
-    augment: the augmentation that is compared with none.
-    levels: of uniform label noise.
-    seeds: repetitions.
-  """
-  axes = {
-    "variant": ("partial_labels",),
-    "p": levels,
-    "augment": ("none", augment),
-    "seed": seeds,
-  }
-  return {
-    "experiment": "sweep",
-    "grids": {
-      "convolutional": {"arch": convolutional, **axes},
-      "mlp": {"arch": mlps, "l2": (0.0,), **axes},
-    },
-    "recipe": "seed",
-    "normalization": "global",
-    "plots": False,
-    "tensorboard": False,
-  }
-
-
-def levels() -> dict[str, dict[str, tuple]]:
-  """Returns the grid of panels b and c for the config's own architecture."""
-  grid = figure1("", ())["levels"]
-  del grid["arch"]
-  return {"levels": grid}
-
-
-# Zhang et al. (2017), appendix A; others wherever the paper has no such model.
-_PAPER_LEARNING_RATE = {"inception": 0.1, "inception_no_bn": 0.1}
-
-# What recipes have that do not say otherwise.
-_PLAIN = {"l2": 0.0, "l2_kernels": "all", "early_stopping": 0}
-
-RECIPES: dict[str, dict[str, Any]] = {
-  # The default of this project.
-  "adam_cosine": {
-    "optimizer": "adam",
-    "learning_rate": 1e-3,
-    "schedule": "cosine",
-  },
-  # Zhang et al. (2017): SGD with momentum 0.9, x0.95 after each epoch. The
-  # batch size is not stated there; 128 is what reproductions use.
-  "paper": {
-    "optimizer": "sgd",
-    "learning_rate": 0.01,
-    "schedule": "exponential",
-  },
-  # The seed project's notebooks, in Keras, whose l2(1e-4) adds 1e-4 times the
-  # sum of squares where l2 here adds half of that.
-  "seed": {
-    "optimizer": "adam",
-    "learning_rate": 5e-4,
-    "schedule": "plateau",
-    "l2": 2e-4,
-    "l2_kernels": "conv",
-    "early_stopping": 40,
-  },
-}
-
 # Models that take the paper's 28 x 28 centre crop of a 32 x 32 image.
 _CROPPED = (
   "inception",
@@ -160,13 +48,6 @@ _CROPPED = (
   "mlp_1x512",
   "mlp_3x512",
 )
-
-OPTIMIZERS = ("adam", "sgd")
-SCHEDULES = ("cosine", "exponential", "constant", "plateau")
-L2_KERNELS = ("all", "conv")
-VALIDATION_LABELS = ("true", "given")
-DTYPES = ("float32", "bfloat16")
-NORMALIZATIONS = ("per_image", "global")
 
 # Fields that say where and how fast a run happens, not what is computed: a
 # resume may change them.
@@ -180,7 +61,7 @@ def default() -> ConfigDict:
   c.variant = "true_labels"  # The condition's name, for titles and folders.
 
   # A sweep's.
-  c.grids = ConfigDict()  # Name -> axis -> values; see sweep.cells.
+  c.grids = ConfigDict()  # Name -> axis -> values; see rethinking.cells.
   c.only = placeholder(str)  # The cells whose names contain this; None: all.
   c.runs_at_once = placeholder(int)  # Runs in one program; None: by platform.
 
@@ -210,7 +91,7 @@ def default() -> ConfigDict:
   c.crop = placeholder(int)  # Centre crop, pixels a side; 0: whole image.
 
   # Optimisation. None: the recipe's own.
-  c.recipe = "adam_cosine"  # A name of rethinking.config.RECIPES.
+  c.recipe = "adam_cosine"  # A name of rethinking.recipes.RECIPES.
   c.batch_size = 128  # Examples a step, over all devices.
   c.epochs = 30  # Passes over the train set.
   c.optimizer = placeholder(str)  # adam or sgd (momentum 0.9).
@@ -332,14 +213,15 @@ def resolve(config: ConfigDict) -> ConfigDict:
   from rethinking import models
 
   c = ConfigDict(config.to_dict())
-  _choose("recipe", c.recipe, RECIPES)
-  _choose("arch", c.arch, models.ARCHITECTURES)
-  recipe = {**_PLAIN, **RECIPES[c.recipe]}
-  if c.recipe == "paper":
-    recipe["learning_rate"] = _PAPER_LEARNING_RATE.get(
-      c.arch, recipe["learning_rate"]
+  missing = sorted(set(default()) - set(c))
+  if missing:
+    raise UserError(
+      f"The config lacks the fields {missing}; begin with "
+      "rethinking.config.default()."
     )
-  for name, value in recipe.items():
+  checks.choose("recipe", c.recipe, recipes.RECIPES)
+  checks.choose("arch", c.arch, models.ARCHITECTURES)
+  for name, value in recipes.fields(c.recipe, c.arch).items():
     if c[name] is None:
       c[name] = value
   if c.crop is None:
@@ -349,79 +231,9 @@ def resolve(config: ConfigDict) -> ConfigDict:
   for name in _SEED_FIELDS[1:]:
     if c[name] is None:
       c[name] = c.seed
-  _check(c)
+  checks.check(c)
   corruptions(c)
   return c.lock()
-
-
-def _choose(name: str, given: Any, allowed: Any) -> None:
-  if given not in allowed:
-    raise UserError(
-      f"Unknown {name} {given!r}; choose one of {sorted(allowed)}."
-    )
-
-
-def _check(c: ConfigDict) -> None:
-  """Refuses every value outside its range, before any work."""
-  from rethinking import augment, data
-
-  _choose("dataset", c.dataset, data.NAMES)
-  augment.create(c.augment)
-  _choose("normalization", c.normalization, NORMALIZATIONS)
-  _choose("optimizer", c.optimizer, OPTIMIZERS)
-  _choose("schedule", c.schedule, SCHEDULES)
-  _choose("dtype", c.dtype, DTYPES)
-  _choose("l2_kernels", c.l2_kernels, L2_KERNELS)
-  _choose("validation_labels", c.validation_labels, VALIDATION_LABELS)
-
-  def within(name: str, ok: bool, allowed: str) -> None:
-    if not ok:
-      raise UserError(f"{name} is {c[name]}; it must be {allowed}.")
-
-  within("p", 0 <= c.p <= 1, "a rate in [0, 1]")
-  if c.p > 0 and c.label_noise is None:
-    raise UserError(
-      f"p is {c.p} but label_noise is None; choose a variant with label "
-      "noise (partial_labels) or set label_noise."
-    )
-  for name in (
-    "batch_size",
-    "epochs",
-    "eval_epochs",
-    "eval_batch_size",
-    "checkpoint_epochs",
-  ):
-    within(name, c[name] >= 1, "at least 1")
-  for name in ("subset", "chunk_steps", "runs_at_once"):
-    within(name, c[name] is None or c[name] >= 1, "at least 1, or None")
-  within("learning_rate", c.learning_rate > 0, "above 0")
-  for name in ("weight_decay", "l2", "crop", "validation", "early_stopping"):
-    within(name, c[name] >= 0, "at least 0")
-  within(
-    "dropout",
-    c.dropout is None or 0 <= c.dropout < 1,
-    "a rate in [0, 1), or None for the model's own",
-  )
-  for name in ("decay", "fit_accuracy"):
-    within(name, 0 < c[name] <= 1, "in (0, 1]")
-  for name in _SEED_FIELDS:
-    within(name, 0 <= c[name] < 2**32, "in [0, 2**32)")
-  _check_recipe(c)
-
-
-def _check_recipe(c: ConfigDict) -> None:
-  """Refuses a recipe whose parts have nothing to work on."""
-  if c.l2 and c.l2_kernels == "conv" and c.arch.startswith("mlp"):
-    raise UserError(
-      f"recipe={c.recipe} puts L2 on convolutions alone (l2_kernels is conv), "
-      f"and {c.arch} has none; give l2=0 or l2_kernels=all."
-    )
-  if not c.validation and (c.schedule == "plateau" or c.early_stopping):
-    raise UserError(
-      f"recipe={c.recipe} with schedule={c.schedule} and early_stopping="
-      f"{c.early_stopping} looks at a validation loss, but validation is 0; "
-      "give a number of train examples, such as validation=5000."
-    )
 
 
 def corruptions(config: ConfigDict) -> tuple[corruptions_lib.Corruption, ...]:

@@ -1,4 +1,6 @@
-"""The one exception that means: the user can mend this."""
+"""What a command tells in one line: refused, failed, stopped."""
+
+import os
 
 
 class UserError(ValueError):
@@ -6,3 +8,42 @@ class UserError(ValueError):
 
   Commands print it as one line without a traceback and exit with code 2.
   """
+
+
+class Diverged(RuntimeError):
+  """The loss is no longer finite.
+
+  Attributes:
+    step: the first step whose loss was not.
+  """
+
+  def __init__(self, step: int, last_good: int | None):
+    kept = (
+      "no checkpoint was saved before"
+      if last_good is None
+      else f"the last good checkpoint is that of step {last_good}"
+    )
+    super().__init__(
+      f"The loss at step {step} is not finite; {kept}. Try a smaller "
+      "learning_rate."
+    )
+    self.step = step
+
+
+class Stopped(RuntimeError):
+  """A signal ended the run after its state was saved.
+
+  Args:
+    what: what was saved, such as "at step 12".
+    workdir: where.
+
+  Attributes:
+    what: the same.
+  """
+
+  def __init__(self, what: str, workdir: str | os.PathLike[str]):
+    super().__init__(
+      f"Stopped and saved {what}; the same command with "
+      f"--workdir={workdir} continues there."
+    )
+    self.what = what

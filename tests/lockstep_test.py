@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from rethinking import cells as cells_lib
 from rethinking import config as config_lib
-from rethinking import lockstep, parallel, problem, sweep, train
+from rethinking import lockstep, parallel, problem, sweep
+from rethinking.errors import Stopped
 from rethinking.lockstep import arrays
 from rethinking.lockstep.group import _Group
 
@@ -170,7 +172,7 @@ def test_a_stopped_sweep_goes_on_where_it_was(tmp_path, monkeypatch):
 
   with monkeypatch.context() as patch:
     patch.setattr(_Group, "train", stopping)
-    with pytest.raises(train.Stopped):
+    with pytest.raises(Stopped):
       sweep.run(config, tmp_path / "cut", quiet=True)
 
   def counting(self, chunk):
@@ -218,7 +220,7 @@ def test_only_runs_of_the_same_images_and_program_are_together():
     "b": {"variant": ("random_labels", "true_labels"), "seed": (0, 1)},
     "c": {"learning_rate": (0.1, 0.2)},
   }
-  cells = sweep.cells(_config(grid))
+  cells = cells_lib.expand(_config(grid))
   groups = {tuple(sorted(names)) for names in sweep._groups(cells)}
   kinds = [
     {(cells[n].pixel_noise, cells[n].learning_rate) for n in g} for g in groups

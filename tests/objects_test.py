@@ -1,47 +1,124 @@
 """What is written works on object stores, which can't append or rename."""
 
+import contextlib
+import io
+import json
+import pathlib
+import shutil
+import sys
+import types
+
+import fsspec
 import pytest
 from etils import epath
-from fsspec.implementations import memory
+from ml_collections import ConfigDict
+from orbax.checkpoint._src.path import gcs_utils
 
-from rethinking import files, writers
+from rethinking import config as config_lib
+from rethinking import files, report, signals, sweep, train, writers
+from rethinking.errors import Stopped, UserError
 
 RUN = "gs://bucket/run"
 
 
-class Objects(memory.MemoryFileSystem):
-  """An object store in memory: whole objects are put, got and removed."""
+class Put(io.BytesIO):
+  """An object on its way: it is there, whole, once it is closed."""
+
+  def __init__(self, path):
+    super().__init__()
+    self.path = path
+
+  def close(self):
+    if not self.closed:
+      self.path.parent.mkdir(parents=True, exist_ok=True)
+      self.path.write_bytes(self.getvalue())
+    super().close()
+
+
+class Objects(fsspec.AbstractFileSystem):
+  """An object store: whole objects are put, got and removed.
+
+  It has no folders, only names with slashes in them. The objects lie in a
+  folder of this machine, where TensorStore, which carries a checkpoint's
+  arrays, reads and writes them by itself.
+  """
 
   protocol = ("gs", "gcs")
-  store = {}
-  pseudo_dirs = [""]
   cachable = False
 
-  @classmethod
-  def _strip_protocol(cls, path):
-    path = path.removeprefix("gs://").strip("/")
-    return "/" + path if path else ""
+  def __init__(self, root, **options):
+    super().__init__(**options)
+    self.root = root
+
+  def names(self):
+    return sorted(
+      str(p.relative_to(self.root)) for p in self.root.rglob("*") if p.is_file()
+    )
+
+  def ls(self, path, detail=True, **kwargs):
+    path = self._strip_protocol(path)
+    names = self.names()
+    found = {}
+    for name in names:
+      if name == path:
+        size = (self.root / name).stat().st_size
+        found[name] = {"name": name, "size": size, "type": "file"}
+      elif name.startswith(f"{path}/"):
+        child = f"{path}/{name.removeprefix(f'{path}/').partition('/')[0]}"
+        kind = "file" if child in names else "directory"
+        size = (self.root / child).stat().st_size if kind == "file" else 0
+        found[child] = {"name": child, "size": size, "type": kind}
+    if not found:
+      raise FileNotFoundError(path)
+    return list(found.values()) if detail else list(found)
 
   def _open(self, path, mode="rb", **kwargs):
-    if mode not in ("rb", "wb"):
+    file = self.root / path
+    if mode == "wb":
+      return Put(file)
+    if mode != "rb":
       raise NotImplementedError(f"objects can't be opened with {mode}")
-    return super()._open(path, mode, **kwargs)
+    if not file.is_file():
+      raise FileNotFoundError(path)
+    return io.BytesIO(file.read_bytes())
+
+  def rm_file(self, path):
+    file = self.root / self._strip_protocol(path)
+    if file.is_dir():
+      # What is left of a folder once its objects are gone.
+      shutil.rmtree(file)
+    else:
+      file.unlink()
 
   def mv(self, *args, **kwargs):
     raise NotImplementedError("objects can't be renamed")
 
+  cp_file = mv
+
 
 @pytest.fixture(autouse=True)
-def objects(monkeypatch):
-  """The objects by name, empty at first."""
+def objects(monkeypatch, tmp_path):
+  """The object store, empty at first."""
+  monkeypatch.setattr(fsspec.config, "conf", {})
+  store = Objects(tmp_path / "objects")
   monkeypatch.setattr(
     epath.backend._FileSystemSpecBackend,
     "_get_filesystem",
-    lambda backend, name: Objects(),
+    lambda backend, name: store,
   )
-  Objects.store.clear()
-  Objects.pseudo_dirs[:] = [""]
-  return Objects.store
+
+  def tensorstore(path):
+    folder = store.root / path.removeprefix("gs://")
+    return {"driver": "file", "path": f"{folder}/"}
+
+  # Of the extra gcs, which this store stands for.
+  monkeypatch.setitem(sys.modules, "gcsfs", types.ModuleType("gcsfs"))
+  monkeypatch.setattr(gcs_utils, "get_kvstore_for_gcs", tensorstore)
+  # Asks the store itself, through Google's own client.
+  monkeypatch.setattr(
+    gcs_utils, "is_hierarchical_namespace_enabled", lambda path: False
+  )
+  return store
 
 
 def test_the_stand_in_forbids_append_and_rename():
@@ -60,7 +137,7 @@ def test_files_are_put_whole(objects):
   assert path.read_bytes() == b"12"
   files.replace(path, b"3")
   assert path.read_bytes() == b"3"
-  assert list(objects) == ["/bucket/run/a"]
+  assert objects.names() == ["bucket/run/a"]
 
 
 def test_json():
@@ -85,19 +162,108 @@ def test_json_lines():
 
 
 def test_tensorboard_events(objects, tmp_path):
-  for folder in (RUN, tmp_path):
+  local = tmp_path / "local"
+  for folder in (RUN, local):
     events = writers.Events(folder)
     for step in range(3):
       events.append(step, {"loss": 0.5})
     events = writers.Events(folder, last_step=1)
     events.append(2, {"loss": 0.5})
-  (name,) = [path.name for path in tmp_path.iterdir()]
-  assert list(objects) == [f"/bucket/run/{name}"]
+  (name,) = [path.name for path in local.iterdir()]
+  assert objects.names() == [f"bucket/run/{name}"]
   # Times differ, nothing else.
   there = epath.Path(RUN) / name
-  assert len(there.read_bytes()) == len((tmp_path / name).read_bytes())
+  assert len(there.read_bytes()) == len((local / name).read_bytes())
 
 
 def test_there_is_no_lock(objects):
   with writers.Lock(RUN), writers.Lock(RUN):
-    assert not objects
+    assert not objects.names()
+
+
+def config(**fields):
+  c = config_lib.default()
+  c.update(
+    dataset="digits",
+    arch="mlp_1x512",
+    variant="partial_labels",
+    label_noise="uniform",
+    p=0.4,
+    subset=256,
+    batch_size=64,
+    epochs=3,
+    checkpoint_epochs=1,
+    compilation_cache=False,
+  )
+  c.update(fields)
+  return c
+
+
+def plain(path):
+  """Rows of JSON without what depends on the clock."""
+  return [
+    {k: v for k, v in json.loads(line).items() if "second" not in k}
+    for line in epath.Path(path).read_text().splitlines()
+  ]
+
+
+def test_a_run_is_written_stopped_and_continued(objects, tmp_path, monkeypatch):
+  c = config(per_example=True)
+  local = tmp_path / "local"
+  train.run(c, local, quiet=True)
+  deferred = signals.deferred
+  asked = iter([False] * 6 + [True])
+  stop = types.SimpleNamespace(is_set=lambda: next(asked))
+  monkeypatch.setattr(signals, "deferred", lambda: contextlib.nullcontext(stop))
+  with pytest.raises(Stopped, match="at step 7"):
+    train.run(c, RUN, quiet=True)
+  monkeypatch.setattr(signals, "deferred", deferred)
+  # What a kill in the midst of a save leaves.
+  (objects.root / "bucket/run/checkpoints/7/sha256.json").unlink()
+  train.run(c, RUN, quiet=True)
+  assert plain(f"{RUN}/metrics.jsonl") == plain(local / "metrics.jsonl")
+  made = {p.relative_to(local).parts[0] for p in local.rglob("*")}
+  names = [
+    pathlib.PurePath(n).relative_to("bucket/run").parts[0]
+    for n in objects.names()
+  ]
+  assert set(names) == made
+  assert names.count("checkpoints") > 10
+  assert train.run(c, RUN, quiet=True)["steps"] == 12
+
+
+def test_runs_that_train_together_and_their_figures(objects):
+  c = config(
+    experiment="sweep",
+    variant="figure1",
+    label_noise=None,
+    p=0.0,
+    runs_at_once=2,
+    tensorboard=False,
+    plots=False,
+  )
+  c.grids = ConfigDict({"g": {"variant": ("partial_labels",), "p": (0.2, 0.5)}})
+  summary = sweep.run(c, RUN, quiet=True)
+  assert summary["finished"] == 2
+  names = objects.names()
+  assert any(name.startswith("bucket/run/lockstep/") for name in names)
+  drawn = [n for n in names if n.endswith((".png", ".svg", ".md", ".csv"))]
+  assert len(drawn) > 5
+  for name in drawn:
+    (objects.root / name).unlink()
+  report.draw(epath.Path(RUN))
+  assert objects.names() == names
+
+
+def test_other_places_and_a_missing_extra_are_refused(monkeypatch):
+  with pytest.raises(UserError, match="give a local folder or gs://"):
+    train.run(config(), "s3://bucket/run", quiet=True)
+  monkeypatch.setitem(sys.modules, "gcsfs", None)
+  with pytest.raises(UserError, match=r"needs the extra gcs: pip install"):
+    train.run(config(), RUN, quiet=True)
+
+
+def test_listings_are_not_remembered():
+  files.workdir(RUN)
+  options = fsspec.config.apply_config(Objects, {}, fsspec.config.conf)
+  assert options == {"use_listings_cache": False}

@@ -13,9 +13,18 @@ import types
 import numpy as np
 import pytest
 
-from rethinking import checkpoint, optim, problem, train
+from rethinking import (
+  checkpoint,
+  loop,
+  models,
+  optim,
+  problem,
+  programs,
+  signals,
+  train,
+)
 from rethinking import config as config_lib
-from rethinking.errors import UserError
+from rethinking.errors import Diverged, Stopped, UserError
 
 _ROOT = pathlib.Path(__file__).parent.parent
 
@@ -62,7 +71,7 @@ def _state(workdir, config):
   from rethinking import step
 
   c = config_lib.resolve(config)
-  module = train.models.create(c.arch, num_classes=10)
+  module = models.create(c.arch, num_classes=10)
   like = step.init_state(
     module, optim.create(c, 256), jax.random.key(0), (8, 8, 1)
   )
@@ -95,12 +104,12 @@ def _stopped_after(monkeypatch, steps):
   asked = iter(range(1, 1000))
 
   @contextlib.contextmanager
-  def signals():
+  def deferred():
     yield types.SimpleNamespace(is_set=lambda: next(asked) == steps)
 
   with monkeypatch.context() as patch:
-    patch.setattr(train, "signals", signals)
-    with pytest.raises(train.Stopped):
+    patch.setattr(signals, "deferred", deferred)
+    with pytest.raises(Stopped):
       yield
 
 
@@ -164,7 +173,7 @@ def test_a_crash_and_a_restart_end_in_the_same_bits(
   undisturbed, tmp_path, monkeypatch, epoch
 ):
   workdir, _ = undisturbed
-  whole = train._Loop.save
+  whole = loop.Loop.save
 
   def crash(self, step):
     if self.rows[-1]["epoch"] == epoch + 1:
@@ -172,7 +181,7 @@ def test_a_crash_and_a_restart_end_in_the_same_bits(
     whole(self, step)
 
   with monkeypatch.context() as patch:
-    patch.setattr(train._Loop, "save", crash)
+    patch.setattr(loop.Loop, "save", crash)
     with pytest.raises(RuntimeError, match="power cut"):
       train.run(_config(), tmp_path, quiet=True)
   # The row of the epoch that was not saved is there, and goes.
@@ -199,12 +208,12 @@ def test_a_stop_at_any_step_and_a_restart_end_in_the_same_bits(
     asked = iter(range(1, 100))
 
     @contextlib.contextmanager
-    def signals(asked=asked, last=last):
+    def deferred(asked=asked, last=last):
       yield types.SimpleNamespace(is_set=lambda: next(asked) == last)
 
     with monkeypatch.context() as patch:
-      patch.setattr(train, "signals", signals)
-      with pytest.raises(train.Stopped, match=f"at step {last}.*{workdir}"):
+      patch.setattr(signals, "deferred", deferred)
+      with pytest.raises(Stopped, match=f"at step {last}.*{workdir}"):
         train.run(config, workdir, quiet=True)
     summary = train.run(config, workdir, quiet=True)
     assert (summary["epoch"], summary["steps"]) == (2, 4)
@@ -215,13 +224,13 @@ def test_checkpoints_come_at_the_evaluation_after_they_are_due(
   tmp_path, monkeypatch
 ):
   saved = []
-  whole = train._Loop.save
+  whole = loop.Loop.save
 
   def save(self, step):
     saved.append(self.rows[-1]["epoch"])
     whole(self, step)
 
-  monkeypatch.setattr(train._Loop, "save", save)
+  monkeypatch.setattr(loop.Loop, "save", save)
   train.run(
     _config(subset=48, epochs=12, eval_epochs=5, checkpoint_epochs=2),
     tmp_path,
@@ -232,7 +241,7 @@ def test_checkpoints_come_at_the_evaluation_after_they_are_due(
 
 def test_lost_evaluations_are_refused(tmp_path, monkeypatch):
   with monkeypatch.context() as patch:
-    patch.setattr(train._Loop, "summary", lambda self: 1 / 0)
+    patch.setattr(loop.Loop, "summary", lambda self: 1 / 0)
     with pytest.raises(ZeroDivisionError):
       train.run(_config(), tmp_path, quiet=True)
   (tmp_path / "metrics.jsonl").unlink()
@@ -243,7 +252,7 @@ def test_lost_evaluations_are_refused(tmp_path, monkeypatch):
 @pytest.mark.parametrize("damage", ["a digit", "zero length"])
 def test_damaged_evaluations_are_refused(tmp_path, monkeypatch, damage):
   with monkeypatch.context() as patch:
-    patch.setattr(train._Loop, "summary", lambda self: 1 / 0)
+    patch.setattr(loop.Loop, "summary", lambda self: 1 / 0)
     with pytest.raises(ZeroDivisionError):
       train.run(_config(epochs=2), tmp_path, quiet=True)
   path = tmp_path / "metrics.jsonl"
@@ -267,7 +276,7 @@ def test_a_damaged_newest_checkpoint_falls_back(
     raise RuntimeError("power cut")
 
   with monkeypatch.context() as patch:
-    patch.setattr(train._Loop, "summary", crash)
+    patch.setattr(loop.Loop, "summary", crash)
     with pytest.raises(RuntimeError, match="power cut"):
       train.run(_config(), tmp_path, quiet=True)
   newest = _newest(tmp_path)
@@ -324,7 +333,7 @@ def test_an_unwritable_workdir_is_refused(tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_with_its_step(tmp_path):
   config = _config(optimizer="sgd", learning_rate=1e30, schedule="constant")
-  with pytest.raises(train.Diverged, match="The loss at step") as caught:
+  with pytest.raises(Diverged, match="The loss at step") as caught:
     train.run(config, tmp_path, quiet=True)
   assert 1 <= caught.value.step <= 6
   assert not (tmp_path / "summary.json").exists()
@@ -438,11 +447,11 @@ def test_the_step_is_given_the_augmentation_or_none(monkeypatch, name):
     given.append(augment)
     return make_train_step(*args, augment=augment, **kwargs)
 
-  make_train_step = train.step_lib.make_train_step
-  monkeypatch.setattr(train.step_lib, "make_train_step", make)
+  make_train_step = programs.step_lib.make_train_step
+  monkeypatch.setattr(programs.step_lib, "make_train_step", make)
   # A size of its own, so that it is not in the cache.
   config = config_lib.resolve(_config(augment=name, batch_size=44))
-  train.programs(config, 256, 10)
+  programs.create(config, 256, 10)
   assert [one is None for one in given] == [name == "none"]
 
 
@@ -500,7 +509,7 @@ def test_early_stopping_restores_the_best_weights(seed_run):
   c = config_lib.resolve(_config(**_SEED))
   task = problem.load(c)
   state = _state(workdir, _config(**_SEED))
-  loss, prediction = train.programs(c, 96, 10).evaluate(state, task.test, 1000)
+  loss, prediction = programs.create(c, 96, 10).evaluate(state, task.test, 1000)
   np.testing.assert_allclose(
     loss.mean(dtype=np.float64), rows[best]["test_loss"], rtol=1e-6
   )
@@ -535,7 +544,7 @@ def test_a_seed_run_that_is_interrupted_ends_in_the_same_bits(
     with _stopped_after(monkeypatch, steps):
       train.run(config, tmp_path, quiet=True)
   with monkeypatch.context() as patch:
-    patch.setattr(train._Loop, "save", lambda self, step: 1 / 0)
+    patch.setattr(loop.Loop, "save", lambda self, step: 1 / 0)
     with pytest.raises(ZeroDivisionError):
       train.run(config, tmp_path, quiet=True)
   assert _rows(tmp_path) == _rows(workdir)[: best + 1]
@@ -553,11 +562,11 @@ def test_a_seed_run_that_is_interrupted_ends_in_the_same_bits(
 def test_runs_share_programs_only_if_they_look_alike():
   one = config_lib.resolve(_config())
   alike = config_lib.resolve(_config(p=0.1, seed=3))
-  assert train.programs(one, 256, 10) is train.programs(alike, 256, 10)
+  assert programs.create(one, 256, 10) is programs.create(alike, 256, 10)
   for fields in (
     {"augment": "seed_mnist"},
     {"normalization": "global"},
     {"l2_kernels": "conv", "arch": "digits_cnn"},
   ):
     other = config_lib.resolve(_config(**fields))
-    assert train.programs(one, 256, 10) is not train.programs(other, 256, 10)
+    assert programs.create(one, 256, 10) is not programs.create(other, 256, 10)

@@ -8,8 +8,9 @@ import jax
 import numpy as np
 
 from rethinking import config as config_lib
-from rethinking import parallel, runtime, train
+from rethinking import parallel, programs, runtime
 from rethinking import step as step_lib
+from rethinking.order import Order
 
 EXAMPLES = 4096
 
@@ -44,19 +45,19 @@ def contenders(
   config.arch, config.batch_size, config.crop = arch, batch_size, 0
   config = config_lib.resolve(config)
   devices = jax.local_devices()
-  programs = train.programs(config, EXAMPLES, 10)
+  compiled = programs.create(config, EXAMPLES, 10)
   data = parallel.replicate(random_data(shape), devices)
   key = parallel.replicate(step_lib.root(0, "noise"), devices)
-  state = programs.init(key=step_lib.root(0, "init"), shape=shape)
+  state = compiled.init(key=step_lib.root(0, "init"), shape=shape)
   held = [parallel.replicate(state, devices)]
-  order = train.Order(0, EXAMPLES, batch_size)
+  order = Order(0, EXAMPLES, batch_size)
   chunk = runtime.chunk_steps()
 
   def steps(count: int) -> None:
     state, taken = held.pop(), 0
     while taken < count:
       batches = order.batches(taken, chunk)
-      state, seen = programs.train(
+      state, seen = compiled.train(
         state,
         data,
         jax.tree.map(lambda x: parallel.shard(x, len(devices)), batches),
@@ -69,6 +70,6 @@ def contenders(
 
   def evaluations(count: int) -> None:
     for _ in range(count):
-      programs.evaluate(held[0], data, 1024)
+      compiled.evaluate(held[0], data, 1024)
 
   return steps, evaluations

@@ -15,27 +15,28 @@ from typing import Any
 
 import jax
 
-from rethinking import checkpoint, data, train
+from rethinking import checkpoint, data, programs
 from rethinking import config as config_lib
 from rethinking import step as step_lib
 from rethinking.benchmark import jax_steps, timing
 
 _FIRST_STEP = """
 import pathlib, sys, time
-from rethinking import config, train
+import jax
+from rethinking import config, parallel, train
 c = config.default()
 c.dataset, c.arch, c.crop, c.epochs = "digits", "digits_cnn", 0, 1
 c.plots = c.tensorboard = False
 seen = []
-chunk = train.parallel.train_chunk
+chunk = parallel.train_chunk
 def watched(*arguments):
   compiled = chunk(*arguments)
   def run(*inputs):
-    result = train.jax.block_until_ready(compiled(*inputs))
+    result = jax.block_until_ready(compiled(*inputs))
     seen.append(time.time())
     return result
   return run
-train.parallel.train_chunk = watched
+parallel.train_chunk = watched
 train.run(config.resolve(c), sys.argv[1], quiet=True)
 print("FIRST", seen[0])
 """
@@ -124,8 +125,8 @@ def checkpoints(rounds: int) -> dict[str, Any]:
   config = config_lib.default()
   config.crop = 0
   config = config_lib.resolve(config)
-  programs = train.programs(config, jax_steps.EXAMPLES, 10)
-  state = programs.init(key=step_lib.root(0, "init"), shape=(28, 28, 3))
+  init = programs.create(config, jax_steps.EXAMPLES, 10).init
+  state = init(key=step_lib.root(0, "init"), shape=(28, 28, 3))
   with tempfile.TemporaryDirectory() as folder:
     keeper = checkpoint.Checkpointer(folder, keep=2)
     steps = iter(range(1, 10_000))

@@ -13,10 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from rethinking import config as config_lib
-from rethinking import parallel, train
+from rethinking import parallel, programs
 from rethinking import step as step_lib
 from rethinking.benchmark import jax_steps, timing
 from rethinking.models import linear
+from rethinking.order import Order
 
 # Architecture, image, runs. What a CPU is given ends in seconds: a convolution
 # with a kernel for each run, or in a loop, takes minutes there.
@@ -79,8 +80,8 @@ def _together(
   """Takes `_STEPS` steps of every run, `count` times."""
   devices = jax.local_devices()
   lay = functools.partial(parallel.split_runs, devices=devices, spread=True)
-  init, step, _ = train.steps(
-    train.program_key(_config(arch)), jax_steps.EXAMPLES, 10, None
+  init, step, _ = programs.steps(
+    programs.key(_config(arch)), jax_steps.EXAMPLES, 10, None
   )
   program = parallel.train_runs(step, devices, spread=True)
   data = jax_steps.random_data(shape)
@@ -89,7 +90,7 @@ def _together(
   images, ids = parallel.replicate((data.images, data.ids), devices)
   shown = step_lib.Data(images, lay(np.stack([data.labels] * runs)), ids)
   keys = lay(jnp.stack([step_lib.root(i, "noise") for i in range(runs)]))
-  orders = [train.Order(i, jax_steps.EXAMPLES, _BATCH) for i in range(runs)]
+  orders = [Order(i, jax_steps.EXAMPLES, _BATCH) for i in range(runs)]
 
   def work(count: int) -> None:
     state = held.pop()

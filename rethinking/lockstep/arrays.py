@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from rethinking import parallel, problem, train
+from rethinking import parallel, problem, programs
 from rethinking import step as step_lib
 from rethinking.lockstep.member import Member
 
@@ -25,7 +25,7 @@ def shapes(
   """Returns the shapes of one run's state.
 
   Args:
-    init: from train.steps.
+    init: from programs.steps.
     shape: [H, W, C] of what the model sees.
   """
   return jax.eval_shape(
@@ -46,7 +46,7 @@ def _programs(
   fields: str, num_examples: int, num_classes: int, spread: bool
 ) -> _Programs:
   devices = jax.local_devices()
-  init, train_step, eval_step = train.steps(
+  init, train_step, eval_step = programs.steps(
     fields, num_examples, num_classes, None if spread else parallel.AXIS
   )
   return _Programs(
@@ -74,10 +74,10 @@ class Arrays:
     self._config = config
     self._classes = task.num_classes
     self._count = len(task.train.ids)
-    self._shape = train.shape(config, task.train.images)
+    self._shape = programs.shape(config, task.train.images)
     self._devices = jax.local_devices()
-    self._key = train.program_key(config)
-    init, _, _ = train.steps(self._key, self._count, self._classes, None)
+    self._key = programs.key(config)
+    init, _, _ = programs.steps(self._key, self._count, self._classes, None)
     self._init = init
     self.empty = shapes(init, self._shape)
     self.places: list[Member | None] = []

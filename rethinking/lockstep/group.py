@@ -19,9 +19,11 @@ from rethinking import (
   optim,
   plots,
   problem,
-  train,
+  results,
+  signals,
   writers,
 )
+from rethinking.errors import Stopped
 from rethinking.lockstep.arrays import Arrays
 from rethinking.lockstep.grouping import group_key
 from rethinking.lockstep.member import Member
@@ -48,9 +50,9 @@ def run(
     console: shows what is running.
 
   Raises:
-    train.Stopped: after SIGTERM or Ctrl-C; the state of all is saved.
+    Stopped: after SIGTERM or Ctrl-C; the state of all is saved.
   """
-  with train.signals() as stop:
+  with signals.deferred() as stop:
     _Group(cells, workdir, at_once, finish, console).run(stop)
 
 
@@ -150,7 +152,7 @@ class _Group:
       self.dispatches += 1
       if stop.is_set():
         self.save()
-        raise train.Stopped(f"{len(active)} runs", self.workdir)
+        raise Stopped(f"{len(active)} runs", self.workdir)
     self.refuse_divergence(seen, dict(before))
     self.arrays.warm = True
     seconds = (time.monotonic() - began) / len(active)
@@ -184,7 +186,7 @@ class _Group:
       if one is None or one not in whom:
         continue
       shown = [(loss[place], guess[place]) for loss, guess in found]
-      row = train.evaluation(one.step, one.epoch, one.task, *shown)
+      row = results.row(one.step, one.epoch, one.task, *shown)
       if not np.isfinite(row["train_loss"]):
         self.end(one, {"status": "diverged", "step": one.step})
         continue
@@ -204,7 +206,7 @@ class _Group:
       ):
         continue
       params = jax.tree.leaves(self.arrays.empty.params)
-      summary = train.summarise(
+      summary = results.summarise(
         one.config,
         one.task,
         one.rows,

@@ -8,7 +8,7 @@ import jax
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking import data, models, train
+from rethinking import data, models, programs
 from rethinking.lockstep import arrays
 
 # In these alone may runs that train together differ: they change labels,
@@ -74,7 +74,7 @@ def places(config: ConfigDict, runs: int, at_once: int | None) -> int:
   if config.arch not in models.DENSE:
     return 1
   devices = jax.local_devices()
-  size = _parameters(config)
+  size = parameters(config)
   if devices[0].platform == "cpu":
     return min(runs, _MOST_ON_CPU) if size <= _SMALL else 1
   memory = (devices[0].memory_stats() or {}).get("bytes_limit")
@@ -86,13 +86,17 @@ def places(config: ConfigDict, runs: int, at_once: int | None) -> int:
   return max(1, min(runs, len(devices) * int(memory / 2) // each))
 
 
-def _parameters(config: ConfigDict) -> int:
-  """Counts the parameters of a config's model, without making them."""
+def parameters(config: ConfigDict) -> int:
+  """Counts the parameters of a config's model, without making them.
+
+  Args:
+    config: resolved.
+  """
   test = data.load(
     config.dataset, "test", data_dir=config.data_dir, cache=config.data_cache
   )
-  init, _, _ = train.steps(
-    train.program_key(config), len(test.ids), test.num_classes, None
+  init, _, _ = programs.steps(
+    programs.key(config), len(test.ids), test.num_classes, None
   )
-  empty = arrays.shapes(init, train.shape(config, test.images))
+  empty = arrays.shapes(init, programs.shape(config, test.images))
   return sum(x.size for x in jax.tree.leaves(empty.params))

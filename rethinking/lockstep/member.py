@@ -9,8 +9,10 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking import problem, train, writers
+from rethinking import problem, writers
+from rethinking import workdir as workdir_lib
 from rethinking.errors import UserError
+from rethinking.order import Order
 
 
 class Member:
@@ -27,7 +29,7 @@ class Member:
 
   def __init__(self, name: str, config: ConfigDict, task: problem.Problem):
     self.name, self.config, self.task = name, config, task
-    self.order = train.Order(
+    self.order = Order(
       config.order_seed, len(task.train.ids), config.batch_size
     )
     self.rows: list[dict[str, Any]] = []
@@ -48,7 +50,7 @@ class Member:
     for key in self.kept if kept else ():
       setattr(self, key, kept[key])
     self.folder = folder
-    train.open_workdir(folder, self.config)
+    workdir_lib.check(folder, self.config)
     folder.mkdir(parents=True, exist_ok=True)
     writers.write_json(folder / "config.json", config_lib.plain(self.config))
     writers.write_json(folder / "corruption.json", self.task.report)

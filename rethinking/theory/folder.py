@@ -9,7 +9,8 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking import train, writers
+from rethinking import workdir as workdir_lib
+from rethinking import writers
 
 
 def run_once(
@@ -34,11 +35,11 @@ def run_once(
     UserError: the folder is in use or holds a run of another config.
   """
   with writers.Lock(workdir):
-    finished = train.open_workdir(workdir, config)
+    finished = workdir_lib.check(workdir, config)
     if finished is not None:
       if not quiet:
         print(f"Finished already: {workdir / 'summary.json'} has the results.")
       return finished
     writers.write_json(workdir / "config.json", config_lib.plain(config))
     writers.write_json(workdir / "summary.json", experiment())
-    return train.read_json(workdir / "summary.json")
+    return workdir_lib.read_json(workdir / "summary.json")

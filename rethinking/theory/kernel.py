@@ -24,7 +24,7 @@ import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
-from rethinking import problem, writers
+from rethinking import files, problem, writers
 from rethinking.theory import config as config_lib
 from rethinking.theory import features as features_lib
 from rethinking.theory import (
@@ -62,7 +62,7 @@ def run(
   """
   began = time.monotonic()
   config = config_lib.resolve(config)
-  workdir = epath.Path(workdir)
+  workdir = files.workdir(workdir)
   task = task_lib.load(config)
   levels = tuple(config.levels) or (config.p,)
   labels, flips = zip(

@@ -29,8 +29,9 @@ import scipy.stats
 from etils import epath
 from ml_collections import ConfigDict
 
-from rethinking import models, problem, train
+from rethinking import files, models, problem
 from rethinking import step as step_lib
+from rethinking.order import Order
 from rethinking.theory import config as config_lib
 from rethinking.theory import folder, pictures, tables
 from rethinking.theory import task as task_lib
@@ -69,7 +70,7 @@ def run(
   """
   began = time.monotonic()
   config = config_lib.resolve(config)
-  workdir = epath.Path(workdir)
+  workdir = files.workdir(workdir)
   task = task_lib.load(config)
   config_lib.check_sizes(config, len(task.train.ids))
   return folder.run_once(
@@ -226,7 +227,7 @@ def _train(
   state = program["init"](keys["init"], shape)
   labels = jnp.asarray((signs + 1) // 2)
   images, ids = jnp.asarray(data.images), jnp.asarray(data.ids)
-  order = train.Order(config.seed, n, size)
+  order = Order(config.seed, n, size)
   read = sorted(set(config.eval_steps))
   found = {}
   at = 0

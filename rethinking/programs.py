@@ -1,0 +1,131 @@
+"""The compiled functions of a run, shared by runs that need the same ones."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from rethinking import augment, models, optim, parallel
+from rethinking import step as step_lib
+
+
+class Programs(NamedTuple):
+  """The compiled functions of a run."""
+
+  init: Callable[..., step_lib.TrainState]
+  train: Callable[..., tuple[step_lib.TrainState, dict[str, jax.Array]]]
+  evaluate: Callable[..., tuple[np.ndarray, np.ndarray]]
+  # Chunk lengths called before: the first call compiles, so its time says
+  # nothing about speed.
+  compiled: set[int]
+
+
+# The fields that the programs depend on: runs that differ in others, such as
+# seeds or corruption, share them without compiling again.
+_PROGRAM_FIELDS = (
+  "arch",
+  "dropout",
+  "dtype",
+  "crop",
+  "augment",
+  "normalization",
+  "batch_size",
+  "epochs",
+  "optimizer",
+  "learning_rate",
+  "schedule",
+  "decay",
+  "weight_decay",
+  "l2",
+  "l2_kernels",
+)
+
+
+def key(config: ConfigDict) -> str:
+  """Returns what a config's programs depend on, as text.
+
+  Args:
+    config: resolved.
+  """
+  return json.dumps({name: config[name] for name in _PROGRAM_FIELDS})
+
+
+@functools.lru_cache(maxsize=16)
+def steps(
+  fields: str, num_examples: int, num_classes: int, axis_name: str | None
+) -> tuple[Callable, Callable, Callable]:
+  """Returns the pure functions `init`, `train_step`, `eval_step` of a config.
+
+  Args:
+    fields: from `key`.
+    num_examples: examples an epoch.
+    num_classes: K.
+    axis_name: of the pmap over shards of the batch; None outside one.
+  """
+  config = ConfigDict(json.loads(fields))
+  optimizer = optim.create(config, num_examples)
+  module = models.create(
+    config.arch,
+    num_classes=num_classes,
+    dropout=config.dropout,
+    dtype=jnp.dtype(config.dtype),
+    axis_name=axis_name,
+  )
+  init = jax.jit(
+    functools.partial(step_lib.init_state, module, optimizer),
+    static_argnames="shape",
+  )
+  train_step = step_lib.make_train_step(
+    module,
+    optimizer,
+    crop=config.crop,
+    # Without one no draw is made, and the program is the shorter.
+    augment=None
+    if config.augment == "none"
+    else augment.create(config.augment),
+    axis_name=axis_name,
+  )
+  return init, train_step, step_lib.make_eval_step(module, crop=config.crop)
+
+
+def create(config: ConfigDict, num_examples: int, num_classes: int) -> Programs:
+  """Returns the functions that a config's runs share.
+
+  Args:
+    config: resolved.
+    num_examples: examples an epoch.
+    num_classes: K.
+  """
+  return _create(key(config), num_examples, num_classes)
+
+
+@functools.lru_cache(maxsize=8)
+def _create(fields: str, num_examples: int, num_classes: int) -> Programs:
+  devices = parallel.all_devices()
+  init, train_step, eval_step = steps(
+    fields, num_examples, num_classes, parallel.AXIS
+  )
+  return Programs(
+    init=init,
+    train=parallel.train_chunk(train_step, devices),
+    evaluate=parallel.evaluate(eval_step, devices),
+    compiled=set(),
+  )
+
+
+def shape(config: ConfigDict, images: np.ndarray) -> tuple[int, int, int]:
+  """Returns [H, W, C] of what a config's model sees.
+
+  Args:
+    config: resolved.
+    images: [N, H, W, C], cropped already or not.
+  """
+  _, height, width, channels = images.shape
+  return (config.crop or height, config.crop or width, channels)

@@ -1,0 +1,52 @@
+"""What a recipe sets: the optimiser, its schedule, its regularisers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Zhang et al. (2017), appendix A; others wherever the paper has no such model.
+_PAPER_LEARNING_RATE = {"inception": 0.1, "inception_no_bn": 0.1}
+
+# What recipes have that do not say otherwise.
+_PLAIN = {"l2": 0.0, "l2_kernels": "all", "early_stopping": 0}
+
+RECIPES: dict[str, dict[str, Any]] = {
+  # The default of this project.
+  "adam_cosine": {
+    "optimizer": "adam",
+    "learning_rate": 1e-3,
+    "schedule": "cosine",
+  },
+  # Zhang et al. (2017): SGD with momentum 0.9, x0.95 after each epoch. The
+  # batch size is not stated there; 128 is what reproductions use.
+  "paper": {
+    "optimizer": "sgd",
+    "learning_rate": 0.01,
+    "schedule": "exponential",
+  },
+  # The seed project's notebooks, in Keras, whose l2(1e-4) adds 1e-4 times the
+  # sum of squares where l2 here adds half of that.
+  "seed": {
+    "optimizer": "adam",
+    "learning_rate": 5e-4,
+    "schedule": "plateau",
+    "l2": 2e-4,
+    "l2_kernels": "conv",
+    "early_stopping": 40,
+  },
+}
+
+
+def fields(recipe: str, arch: str) -> dict[str, Any]:
+  """Returns the config fields that a recipe sets, with their values.
+
+  Args:
+    recipe: a name of `RECIPES`.
+    arch: a name of rethinking.models.ARCHITECTURES.
+  """
+  found = {**_PLAIN, **RECIPES[recipe]}
+  if recipe == "paper":
+    found["learning_rate"] = _PAPER_LEARNING_RATE.get(
+      arch, found["learning_rate"]
+    )
+  return found
