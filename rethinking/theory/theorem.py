@@ -29,9 +29,9 @@ from rethinking.errors import UserError
 
 Variables = dict[str, dict[str, jax.Array]]
 
-# Narrower gaps than this many roundings of the terms of <a, x> would let the
-# outputs miss their targets: z differs by a few of them from one way of summing
-# to another, and slopes of 1 / gap make that 1 / _ULPS of a step in y.
+# Narrower gaps than this many roundings of |a| |x| would let the outputs miss
+# their targets: z differs by a few of them from one order of summing to
+# another, and slopes of 1 / gap turn each into 1 / _ULPS of a step in y.
 _ULPS = 64
 
 
@@ -158,7 +158,8 @@ def construct(key: jax.Array, x: jax.Array, y: jax.Array) -> Variables:
   order = jnp.argsort(z)
   ascending = z[order]
   gaps = np.diff(np.asarray(ascending))
-  terms = float(jnp.matmul(jnp.abs(x), jnp.abs(a)).max())
+  # At least sum_j |a_j x_ij|, of which z_i is what is left.
+  terms = float(jnp.linalg.norm(a) * jnp.linalg.norm(x, axis=1).max())
   floor = _ULPS * float(jnp.finfo(x.dtype).eps) * terms
   if len(gaps) and gaps.min() <= floor:
     i = int(np.argmin(gaps))
