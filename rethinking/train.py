@@ -26,7 +26,11 @@ from rethinking.loop import Loop
 
 
 def run(
-  config: ConfigDict, workdir: str | pathlib.Path, *, quiet: bool = False
+  config: ConfigDict,
+  workdir: str | pathlib.Path,
+  *,
+  quiet: bool = False,
+  console: Console | None = None,
 ) -> dict[str, Any]:
   """Trains one model and leaves everything that was seen in `workdir`.
 
@@ -37,6 +41,7 @@ def run(
     config: from a config file or `rethinking.config.default`.
     workdir: a folder, made if it is not there; local or gs://.
     quiet: print nothing.
+    console: what is told of the run's progress; None: one of its own.
 
   Returns:
     What `summary.json` holds.
@@ -71,10 +76,8 @@ def run(
     writers.write_json(workdir / "corruption.json", task.report)
     loop = Loop(config, workdir, task, devices, began)
     title = f"{config.dataset} {config.variant} {config.arch}"
-    with (
-      Console(loop.steps, title, quiet=quiet) as console,
-      signals.deferred() as stop,
-    ):
+    console = console or Console(loop.steps, title, quiet=quiet)
+    with console, signals.deferred() as stop:
       loop.restore(console)
       loop.train(console, stop)
     summary = loop.summary()

@@ -118,6 +118,16 @@ class Group:
         found.append(row.get(name))
     return stat(found)
 
+  def stat_at_best(self, name: str) -> Stat:
+    """Statistics of a metric at the first best test accuracy of each run."""
+    found = []
+    for row in self.rows:
+      curve = row.get("curve") or {}
+      accuracy = curve.get("test_accuracy")
+      if accuracy and name in curve:
+        found.append(curve[name][accuracy.index(max(accuracy))])
+    return stat(found)
+
   def time_to_fit(self, unit: str = "steps") -> Times:
     """Returns the time to fit, in "steps" or "epochs"."""
     last = {"steps": "steps", "epochs": "epoch"}[unit]

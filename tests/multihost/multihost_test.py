@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import worker
 
+from rethinking import cells as cells_lib
 from rethinking import (
   checkpoint,
   loop,
@@ -176,7 +177,7 @@ class Job:
     return checkpoint.Checkpointer(folder).restore(like).state
 
   def cells(self):
-    return sweep.cells(self.parsed())
+    return cells_lib.expand(self.parsed())
 
   def parsed(self):
     space = {}
