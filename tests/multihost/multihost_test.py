@@ -130,7 +130,7 @@ class Job:
       )
     try:
       # Both are read one after the other: neither says enough to fill a pipe.
-      texts = [process.communicate(timeout=200) for process in processes]
+      texts = [process.communicate(timeout=900) for process in processes]
     finally:
       for process in processes:
         process.kill()
