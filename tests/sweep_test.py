@@ -248,7 +248,7 @@ def test_a_flipped_bit_anywhere_in_a_row_is_refused(undisturbed, tmp_path):
   workdir = tmp_path / "w"
   shutil.copytree(undisturbed[0], workdir)
   config = _config(_LEVELS)
-  todo = sweep.cells(config)
+  todo = cells_lib.expand(config)
   path = workdir / "results.jsonl"
   data = path.read_bytes()
 

@@ -136,7 +136,7 @@ class Machine:
 
   def launch(self, *args: str, **env: str) -> subprocess.CompletedProcess:
     process = self.start(*args, **env)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     return subprocess.CompletedProcess(args, process.returncode, out, err)
 
   def lines(self, start: str = "") -> list[str]:
@@ -145,7 +145,7 @@ class Machine:
     return [s for s in self.log.read_text().splitlines() if s.startswith(start)]
 
   def wait_for(self, path: pathlib.Path) -> str:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while not (path.exists() and path.read_text()):
       if time.monotonic() > deadline:
         raise TimeoutError(f"{path} did not appear")

@@ -28,7 +28,7 @@ def test_a_signal_reaches_the_job_in_place_of_the_launcher(machine):
   waiting = machine.wait_for(machine.folder / "log.waiting")
   assert int(waiting) == process.pid
   process.terminate()
-  process.communicate(timeout=30)
+  process.communicate(timeout=300)
   assert process.returncode == 75
 
 
@@ -75,7 +75,7 @@ def test_an_interrupted_install_is_redone_from_nothing(machine):
   while not machine.lines("pip"):
     time.sleep(0.01)
   os.killpg(process.pid, signal.SIGKILL)
-  process.communicate(timeout=30)
+  process.communicate(timeout=300)
   (machine.tree / ".venv" / "half").touch()
   result = machine.launch("--config=a")
   assert result.returncode == 0, result.stderr
@@ -91,7 +91,7 @@ def test_ctrl_c_counts_as_interrupted_though_pip_exits_in_order(machine):
   while not machine.lines("pip"):
     time.sleep(0.01)
   os.killpg(process.pid, signal.SIGINT)
-  _, err = process.communicate(timeout=30)
+  _, err = process.communicate(timeout=300)
   assert process.returncode == 130, err
   assert "pip failed" not in err
   machine.launch("--config=a")
@@ -129,7 +129,7 @@ def test_launches_at_the_same_time_install_once(machine):
     machine.start("--config=a", FAKE_PIP_SECONDS="0.5") for _ in range(4)
   ]
   for process in started:
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
   assert [process.returncode for process in started] == [0] * 4
   assert len(machine.lines("venv")) == len(machine.lines("pip")) == 1
   assert len(machine.lines("run")) == 4

@@ -204,7 +204,7 @@ def test_stopping_the_launcher_stops_the_workers(cloud, number):
     os.killpg(process.pid, number)
   else:
     process.send_signal(number)
-  out, err = process.communicate(timeout=30)
+  out, err = process.communicate(timeout=300)
   assert process.returncode == 75, err
   assert "[1] launch: run ended with exit code 75" in out
   assert err.splitlines()[-1] == (
