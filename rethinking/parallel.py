@@ -188,9 +188,12 @@ def evaluate(
 
 def _padded(count: int, batch_size: int, devices: int) -> np.ndarray:
   """Rows 0 to count in batches, filled up with row 0: int32 [batches, size]."""
-  # Whole multiples of the devices, no longer than the split needs.
-  size = max(min(batch_size, count) // devices * devices, devices)
-  batches = -(-count // size)
+  # As few batches as their greatest size allows, and as even: what fills the
+  # last one up is computed for nothing.
+  most = max(min(batch_size, count) // devices, 1)
+  shares = -(-count // devices)
+  batches = -(-shares // most)
+  size = -(-shares // batches) * devices
   index = np.zeros((batches * size,), np.int32)
   index[:count] = np.arange(count)
   return index.reshape(batches, size)

@@ -9,17 +9,24 @@ from collections.abc import Iterator
 
 from rethinking import processes
 
+# The events of the main thread's `deferred`, the innermost last.
+_asked: list[threading.Event] = []
+
 
 @contextlib.contextmanager
 def deferred() -> Iterator[threading.Event]:
-  """An event that SIGTERM or Ctrl-C sets, instead of ending the process."""
+  """An event that SIGTERM or Ctrl-C sets, instead of ending the process.
+
+  Only the main thread hears of signals; another one that asks while it is in
+  here gets the same event.
+  """
   if processes.started():
     with processes.preemption() as stop:
       yield stop
     return
   stop = threading.Event()
   if threading.current_thread() is not threading.main_thread():
-    yield stop
+    yield _asked[-1] if _asked else stop
     return
 
   def ask(number, frame):
@@ -29,8 +36,10 @@ def deferred() -> Iterator[threading.Event]:
     stop.set()
 
   old = {s: signal.signal(s, ask) for s in (signal.SIGTERM, signal.SIGINT)}
+  _asked.append(stop)
   try:
     yield stop
   finally:
+    _asked.remove(stop)
     for number, handler in old.items():
       signal.signal(number, handler)

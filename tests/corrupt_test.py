@@ -121,6 +121,47 @@ def test_changed_values_are_named(copy):
   assert "given_label is float64 of shape [200], computed int32" in line
 
 
+@pytest.mark.parametrize(
+  "content",
+  [
+    b"",
+    b"\0" * 100,
+    b"PK\x03\x04" + bytes(100),
+    b"\x93NUMPY\x01\x00v\x00{'descr': '<i8', 'fortran_order': False, "
+    b"'shape': (1000000000000,), }",
+    b"[" * 100_000,
+    b'{"a": ' * 10_000,
+    b'{"dataset": NaN}',
+    b'{"x\\n": "' + b"y" * 1000 + b'"}',
+    # Larger than what it is compared with.
+    b"1,2\n" * 10_000_000,
+  ],
+  ids=[
+    "empty",
+    "zeros",
+    "zip",
+    "huge",
+    "deep",
+    "deeper",
+    "nan",
+    "long",
+    "large",
+  ],
+)
+def test_files_made_to_do_harm_differ_in_a_line(copy, content):
+  variant, folder = copy
+  names = ["labels.npz", "labels.csv", "report.json", "SHA256SUMS"]
+  names += [p.name for p in folder.glob("*.npy")]
+  for name in names:
+    (folder / name).write_bytes(content)
+  found = verify(config(variant), folder)
+  named = {line.partition(":")[0].split()[0] for line in found}
+  # Damaged sums are told by the pictures, or are themselves too large.
+  assert named - {"examples.png", "transitions.png"} >= set(names[:3])
+  for line in found:
+    assert "\n" not in line and len(line) < 500
+
+
 def test_missing_files_are_named(copy):
   variant, folder = copy
   for path in sorted(folder.iterdir()):

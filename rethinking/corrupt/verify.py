@@ -11,9 +11,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
+from rethinking import files
 from rethinking.corrupt import contents as contents_lib
 from rethinking.corrupt.write import digest_file
+from rethinking.corruptions import archives
 from rethinking.errors import UserError
+
+_MOST_SUMS = 2**16  # Bytes; a line a file.
 
 
 def verify(config: ConfigDict, folder: str | os.PathLike) -> list[str]:
@@ -55,7 +59,10 @@ def _compare_sums(
   path = folder / contents_lib.SUMS
   if not path.is_file():
     return [f"{path.name} is missing: the folder was not written to its end"]
-  stored = path.read_bytes().split(b"\n")
+  try:
+    stored = files.read(path, _MOST_SUMS).split(b"\n")
+  except ValueError as error:
+    return [f"{path.name} is damaged: {error}"]
   found, lines = [], []
   for name in names:
     if not (folder / name).is_file():
@@ -75,10 +82,11 @@ def _compare_labels(
 ) -> list[str]:
   if not path.is_file():
     return [f"{path.name} is missing"]
+  # Twice what is compared leaves room for wider types and archive headers.
+  most = 2 * sum(c.nbytes for c in columns.values()) + 2**20
   try:
-    with np.load(path, allow_pickle=False) as file:
-      stored = {name: file[name] for name in file}
-  except Exception as error:  # NumPy and zipfile raise nearly anything.
+    stored = archives.read_npz(path, columns, most_bytes=most)
+  except ValueError as error:
     return [f"{path.name} is damaged: {error}"]
   found = []
   for name, values in columns.items():
@@ -89,9 +97,8 @@ def _compare_labels(
       values.dtype,
     ):
       found.append(
-        f"{path.name}: {name} is {stored[name].dtype} of shape "
-        f"{list(stored[name].shape)}, computed {values.dtype} of shape "
-        f"{list(values.shape)}"
+        f"{path.name}: {name} is {_kind(stored[name])}, computed "
+        f"{_kind(values)}"
       )
     elif (stored[name] != values).any():
       row = np.flatnonzero(stored[name] != values)
@@ -106,31 +113,30 @@ def _compare_labels(
 def _compare_bytes(path: pathlib.Path, computed: bytes) -> list[str]:
   if not path.is_file():
     return [f"{path.name} is missing"]
-  stored = path.read_bytes()
+  with path.open("rb") as file:
+    stored = file.read(len(computed) + 1)
   if stored == computed:
     return []
   lines = zip(stored.split(b"\n"), computed.split(b"\n"), strict=False)
   for number, (one, other) in enumerate(lines, 1):
     if one != other:
       return [
-        f"{path.name}: line {number} is {one.decode(errors='replace')!r}, "
-        f"computed {other.decode()!r}"
+        f"{path.name}: line {number} is {_short(one.decode(errors='replace'))},"
+        f" computed {other.decode()!r}"
       ]
-  return [f"{path.name} has {len(stored)} bytes, computed {len(computed)}"]
+  size = path.stat().st_size
+  return [f"{path.name} has {size} bytes, computed {len(computed)}"]
 
 
 def _compare_images(path: pathlib.Path, computed: np.ndarray) -> list[str]:
   if not path.is_file():
     return [f"{path.name} is missing"]
   try:
-    stored = np.load(path, allow_pickle=False, mmap_mode="r")
-  except Exception as error:  # As above.
+    stored = archives.map_npy(path)
+  except ValueError as error:
     return [f"{path.name} is damaged: {error}"]
   if (stored.shape, stored.dtype) != (computed.shape, computed.dtype):
-    return [
-      f"{path.name} is {stored.dtype} of shape {list(stored.shape)}, computed "
-      f"{computed.dtype} of shape {list(computed.shape)}"
-    ]
+    return [f"{path.name} is {_kind(stored)}, computed {_kind(computed)}"]
   wrong = sum(
     int((stored[i : i + 1000] != computed[i : i + 1000]).any((1, 2, 3)).sum())
     for i in range(0, len(computed), 1000)
@@ -143,15 +149,23 @@ def _compare_report(path: pathlib.Path, facts: dict[str, Any]) -> list[str]:
   if not path.is_file():
     return [f"{path.name} is missing"]
   try:
-    stored = json.loads(path.read_text())
+    stored = files.read_json(path)
   except ValueError as error:
     return [f"{path.name} is damaged: {error}"]
-  if not isinstance(stored, dict):
-    return [f"{path.name} is damaged: no JSON object"]
   computed = json.loads(json.dumps(facts))
   return [
-    f"{path.name}: {name} is {stored.get(name)!r}, computed "
-    f"{computed.get(name)!r}"
+    f"{path.name}: {name if name in computed else _short(name)} is "
+    f"{_short(stored.get(name))}, computed {_short(computed.get(name))}"
     for name in sorted(({*stored, *computed}) - {"source"})
     if stored.get(name) != computed.get(name)
   ]
+
+
+def _kind(array: np.ndarray) -> str:
+  return f"{array.dtype} of shape {list(array.shape)}"
+
+
+def _short(value: Any) -> str:
+  """A value from a file as a piece of one line."""
+  text = repr(value)
+  return text if len(text) <= 200 else f"{text[:200]}..."

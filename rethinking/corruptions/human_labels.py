@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import zipfile
 
 import numpy as np
 
-from rethinking.corruptions import subsets
+from rethinking.corruptions import archives, subsets
 from rethinking.corruptions.description import Corruption
 
 # CIFAR-10N's six arrays are 0.3 MB; this leaves room for a hundred million.
@@ -64,27 +63,12 @@ def load_human(path: str, array: str) -> tuple[dict[str, np.ndarray], str]:
   """
   if not os.path.isfile(path):
     raise ValueError(f"There is no file of human labels at {path!r}.")
-  size = os.path.getsize(path)
-  try:
-    with zipfile.ZipFile(path) as archive:
-      # What it says it unpacks to; NumPy reads no more than that.
-      size = max(size, sum(i.file_size for i in archive.infolist()))
-      if size > _MOST_BYTES:
-        raise ValueError(
-          f"{path!r} unpacks to {size} bytes; human labels may have at most "
-          f"{_MOST_BYTES}."
-        )
-    with np.load(path, allow_pickle=False) as file:
-      if array not in file:
-        raise ValueError(
-          f"{path!r} has no array {array!r}; choose one of {sorted(file)}."
-        )
-      names = {array, _CLEAN} & set(file)
-      arrays = {name: file[name] for name in names}
-  except (zipfile.BadZipFile, EOFError, OSError) as error:
+  arrays = archives.read_npz(path, {array, _CLEAN}, most_bytes=_MOST_BYTES)
+  if array not in arrays:
     raise ValueError(
-      f"{path!r} can't be read as .npz: {error}; fetch it again."
-    ) from error
+      f"{path!r} has no array {array!r}; choose one of "
+      f"{archives.npz_names(path)}."
+    )
   with open(path, "rb") as file:
     digest = hashlib.file_digest(file, "sha256").hexdigest()
   return arrays, digest

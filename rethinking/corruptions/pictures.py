@@ -126,7 +126,8 @@ def draw_examples(
         class_names[labels[row]],
         ha="center",
         va="top",
-        fontsize=9,
+        # Neighbours' names must not touch.
+        fontsize=min(9, 70 / len(class_names[labels[row]])),
         fontweight="bold" if wrong else "normal",
         # Vermilion of the colour-blind safe palette of Okabe and Ito.
         color="#d55e00" if wrong else "black",

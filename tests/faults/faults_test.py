@@ -159,7 +159,7 @@ class Command:
       process.wait(moment.seconds)
     if process.code is None:
       os.kill(process.pid, signal.SIGKILL)
-    if process.wait(60) == 0:
+    if process.wait(900) == 0:
       return None
     assert process.code == -signal.SIGKILL, self.log(workdir).read_text()
     return _look(workdir)
@@ -264,7 +264,7 @@ def test_a_full_disk_is_said_and_the_last_checkpoint_goes_on(run):
   workdir = run.killed()
   # A checkpoint's arrays are larger, an evaluation's line is not.
   process = run.start(workdir, file_size=40_000)
-  code = process.wait(200)
+  code = process.wait(900)
   text = run.log(workdir).read_text()
   assert code == 1, text
   (line,) = [s for s in text.splitlines() if s.startswith("error: ")]
@@ -291,7 +291,7 @@ def test_a_second_command_in_the_same_workdir_is_refused(run):
       train.run(config, workdir, quiet=True)
   finally:
     os.kill(process.pid, signal.SIGCONT)
-  assert process.wait(200) == 0
+  assert process.wait(900) == 0
   run.compare(workdir)
 
 
