@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import pathlib
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -21,6 +23,7 @@ from rethinking import (
   processes,
   report,
   runtime,
+  signals,
   train,
   writers,
 )
@@ -70,9 +73,10 @@ def run(
     results = writers.JsonLines(workdir / "results.jsonl")
     rows = {row["cell"]: row for row in processes.first(results.rows)}
     processes.first(lambda: _check_rows(rows, workdir))
-    with writers.SweepConsole(
-      len(todo), config.variant, quiet=quiet
-    ) as console:
+    with (
+      writers.SweepConsole(len(todo), config.variant, quiet=quiet) as console,
+      _stop() as stop,
+    ):
       for warning in results.warnings:
         console.warn(warning)
       for row in rows.values():
@@ -92,6 +96,7 @@ def run(
         left = {name: todo[name] for name in group if name not in rows}
         if not left:
           continue
+        _go_on(stop, workdir)
         first = next(iter(left.values()))
         at_once = lockstep.places(first, len(group), config.runs_at_once)
         if at_once > 1:
@@ -103,6 +108,7 @@ def run(
         one = functools.partial(
           _run_cell,
           todo=left,
+          stop=stop,
           workdir=workdir,
           console=console,
           beside=beside,
@@ -180,10 +186,24 @@ def _check_rows(rows: dict[str, dict[str, Any]], workdir: epath.Path) -> None:
       )
 
 
+def _stop() -> contextlib.AbstractContextManager[threading.Event]:
+  """What hears of a signal between runs, too."""
+  if processes.started():
+    # All processes must stop at the same step, which only a run can see to.
+    return contextlib.nullcontext(threading.Event())
+  return signals.deferred()
+
+
+def _go_on(stop: threading.Event, workdir: epath.Path) -> None:
+  if stop.is_set():
+    raise Stopped("every run that had begun", workdir)
+
+
 def _run_cell(
   name: str,
   *,
   todo: Mapping[str, ConfigDict],
+  stop: threading.Event,
   workdir: epath.Path,
   console: writers.SweepConsole,
   beside: int,
@@ -193,10 +213,12 @@ def _run_cell(
   Args:
     name: the cell's.
     todo: resolved configs by name.
+    stop: says that no further run is to begin.
     workdir: of the sweep.
     console: shows what is running.
     beside: how many runs share the machine, this one included.
   """
+  _go_on(stop, workdir)
   began = time.monotonic()
   cell = todo[name]
   try:
