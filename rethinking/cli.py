@@ -7,6 +7,7 @@ import pathlib
 import re
 import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
 
@@ -26,13 +27,20 @@ _CONFIG = config_flags.DEFINE_config_file(
 )
 
 
-def run(main: Callable[[ConfigDict], int], argv: list[str] | None = None):
+def run(
+  main: Callable[[ConfigDict], int],
+  argv: list[str] | None = None,
+  *,
+  stopped: str = "Stopped; the same command with the same --workdir continues "
+  "from the last checkpoint.",
+):
   """Parses the flags, calls `main(config)` and exits with its code.
 
   Args:
     main: takes the config (not yet resolved), returns an exit code: 0
       finished, 1 failed, 2 refused input, 75 stopped and resumable.
     argv: the command line; None: this process's.
+    stopped: what to say when a signal ends `main`.
   """
   argv = list(sys.argv if argv is None else argv)
   # A warning is for the user: a line of its own, no file and line number.
@@ -48,11 +56,7 @@ def run(main: Callable[[ConfigDict], int], argv: list[str] | None = None):
     print(f"error: {error}", file=sys.stderr)
     code = REFUSED
   except KeyboardInterrupt:
-    print(
-      "Stopped; the same command with the same --workdir continues from the "
-      "last checkpoint.",
-      file=sys.stderr,
-    )
+    print(stopped, file=sys.stderr)
     code = STOPPED
   sys.exit(code)
 
@@ -68,12 +72,12 @@ def _parse(argv: list[str], usage: str) -> ConfigDict:
       for flag in by_module.get(name, []):
         print(f"  --{flag.name}: {flag.help}")
     sys.exit(FINISHED)
-  _check_config_file(argv)
+  _check_config(argv)
   try:
     rest = flags.FLAGS(argv)
   except (flags.Error, AttributeError, KeyError, TypeError) as error:
     text = " ".join(str(error).split())
-    raise UserError(f"{text} See --help.") from error
+    raise UserError(f"{text.rstrip('.')}. See --help.") from error
   if len(rest) > 1:
     raise UserError(f"{rest[1]!r} is not a flag; see --help.")
   if _CONFIG.value is None:
@@ -89,29 +93,58 @@ def _parse(argv: list[str], usage: str) -> ConfigDict:
   return _CONFIG.value
 
 
-def _check_config_file(argv: list[str]) -> None:
+def _check_config(argv: list[str]) -> None:
   """Loads the config once by hand.
 
   The flag's own parser keeps a missing file silent until the first field is
-  read, and wraps what a config file raises in a traceback.
+  read, wraps what a config file raises in a traceback, and says of an unknown
+  field only its name.
   """
+  config = None
   for flag, following in zip(argv, [*argv[1:], ""], strict=True):
     match = re.fullmatch(r"--?config(?:=(.*))?", flag)
     if match is None:
       continue
-    path, _, variant = (following if match[1] is None else match[1]).partition(
-      ":"
-    )
-    if not pathlib.Path(path).is_file():
+    given = following if match[1] is None else match[1]
+    config = _load(*given.partition(":")[::2])
+  for flag in argv if config is not None else ():
+    match = re.match(r"--?(?:no)?config\.(\w+)", flag)
+    if match is not None and match[1] not in config:
       raise UserError(
-        f"There is no config file {path!r}; give one, such as "
-        "--config=configs/digits.py:random_labels."
+        f"Unknown field --config.{match[1]}; choose one of {sorted(config)}."
       )
-    spec = importlib.util.spec_from_file_location("config", path)
-    if spec is None or spec.loader is None:
-      raise UserError(f"{path!r} is not a Python file; a config ends in .py.")
-    module = importlib.util.module_from_spec(spec)
+
+
+def _load(path: str, variant: str) -> ConfigDict:
+  """The config of a file's variant; whatever it raises in one line."""
+  if not pathlib.Path(path).is_file():
+    raise UserError(
+      f"There is no config file {path!r}; give one, such as "
+      "--config=configs/digits.py:random_labels."
+    )
+  spec = importlib.util.spec_from_file_location("config", path)
+  if spec is None or spec.loader is None:
+    raise UserError(f"{path!r} is not a Python file; a config ends in .py.")
+  module = importlib.util.module_from_spec(spec)
+  try:
     spec.loader.exec_module(module)
     if not hasattr(module, "get_config"):
       raise UserError(f"{path!r} has no get_config(); it is not a config.")
-    module.get_config(*([variant] if variant else []))
+    config = module.get_config(*([variant] if variant else []))
+  except UserError:
+    raise
+  except Exception as error:
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [f.lineno for f in frames if f.filename == spec.origin]
+    # A file that cannot be parsed has no frame yet.
+    line = lines[-1] if lines else getattr(error, "lineno", None)
+    raise UserError(
+      f"The config file {path!r} fails{f' in line {line}' if line else ''} "
+      f"({type(error).__name__}: {' '.join(str(error).split())}); mend it."
+    ) from error
+  if not isinstance(config, ConfigDict):
+    raise UserError(
+      f"get_config() of {path!r} returned a {type(config).__name__}; it must "
+      "return a ConfigDict, such as rethinking.config.parse gives."
+    )
+  return config

@@ -213,6 +213,12 @@ def resolve(config: ConfigDict) -> ConfigDict:
   from rethinking import models
 
   c = ConfigDict(config.to_dict())
+  missing = sorted(set(default()) - set(c))
+  if missing:
+    raise UserError(
+      f"The config lacks the fields {missing}; begin with "
+      "rethinking.config.default()."
+    )
   checks.choose("recipe", c.recipe, recipes.RECIPES)
   checks.choose("arch", c.arch, models.ARCHITECTURES)
   for name, value in recipes.fields(c.recipe, c.arch).items():

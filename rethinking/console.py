@@ -59,7 +59,8 @@ class Console:
     self._total = total_steps
     self._title = title
     self._quiet = quiet
-    self._first: tuple[float, int] | None = None
+    self._start: int | None = None
+    self._timed_from: tuple[float, int] | None = None
     self._step = 0
     self._speed: float | None = None
     self._shown_at = 0.0
@@ -112,8 +113,8 @@ class Console:
     parts = []
     if self._speed is not None:
       parts.append(f"{self._speed:,.0f} images/s")
-    if self._first is not None:
-      began, first = self._first
+    if self._timed_from is not None:
+      began, first = self._timed_from
       if self._step > first:
         each = (time.monotonic() - began) / (self._step - first)
         left = each * max(self._total - self._step, 0)
@@ -136,9 +137,12 @@ class Console:
       images_per_second: the present speed, where it is known.
     """
     now = time.monotonic()
-    if self._first is None:
-      # Earlier steps of a resumed run took none of this process's time.
-      self._first = (now, step)
+    if self._start is None:
+      self._start = step
+    elif self._timed_from is None and step > self._start:
+      # What came before says nothing about what is left: an earlier call's
+      # steps, and this one's first, which waited for their compilation.
+      self._timed_from = (now, step)
     self._step = step
     if images_per_second is not None:
       self._speed = images_per_second

@@ -68,16 +68,19 @@ def main(config: ConfigDict) -> int:
     "rademacher": rademacher.run,
   }
 
-  if config.experiment not in runs:
+  experiment = config.get("experiment")
+  if experiment not in runs:
     raise UserError(
-      f"Unknown experiment {config.experiment!r}; choose one of {sorted(runs)}."
+      f"Unknown experiment {experiment!r}; choose one of {sorted(runs)}."
     )
   workdir = _WORKDIR.value
+  if workdir == "":
+    raise UserError("--workdir is empty; name a folder, or leave it out.")
   place = (_COORDINATOR.value, _PROCESS_COUNT.value, _PROCESS_ID.value)
   processes.check(_MULTIHOST.value, *place)
-  if _MULTIHOST.value and config.experiment not in _SHARED:
+  if _MULTIHOST.value and experiment not in _SHARED:
     raise UserError(
-      f"The experiment {config.experiment!r} runs in one process; leave "
+      f"The experiment {experiment!r} runs in one process; leave "
       "--multihost out."
     )
   if _MULTIHOST.value and workdir is None:
@@ -93,7 +96,7 @@ def main(config: ConfigDict) -> int:
   try:
     if _MULTIHOST.value:
       processes.start(*place)
-    runs[config.experiment](config, workdir)
+    runs[experiment](config, workdir)
   except UserError:
     # All refuse the same; one says it.
     if processes.is_first():

@@ -17,6 +17,7 @@ from rethinking import (
   abreast,
   cells,
   data,
+  files,
   lockstep,
   parallel,
   problem,
@@ -62,7 +63,7 @@ def run(
   quiet = quiet or not processes.is_first()
   with processes.together():
     _check(todo.values())
-  workdir = epath.Path(workdir)
+  workdir = files.workdir(workdir)
   with writers.Lock(workdir):
     finished = workdir_lib.check(workdir, config)
     if finished is not None:
@@ -71,8 +72,10 @@ def run(
       return finished
     writers.write_json(workdir / "config.json", config_lib.plain(config))
     results = writers.JsonLines(workdir / "results.jsonl")
-    rows = {row["cell"]: row for row in processes.first(results.rows)}
-    processes.first(lambda: _check_rows(rows, workdir))
+    kept = processes.first(
+      lambda: _kept_rows(results, todo, config.variant, workdir)
+    )
+    rows = {row["cell"]: row for row in kept}
     with (
       writers.SweepConsole(len(todo), config.variant, quiet=quiet) as console,
       _stop() as stop,
@@ -173,17 +176,47 @@ def _groups(todo: Mapping[str, ConfigDict]) -> list[list[str]]:
   return list(found.values())
 
 
-def _check_rows(rows: dict[str, dict[str, Any]], workdir: epath.Path) -> None:
-  """Refuses rows that say other than their run's own summary does."""
-  for name, row in rows.items():
-    path = workdir / "cells" / name / "summary.json"
-    if row.get("status") != "finished" or not path.exists():
-      continue
-    if any(row.get(k) != v for k, v in workdir_lib.read_json(path).items()):
+def _kept_rows(
+  results: writers.JsonLines,
+  todo: Mapping[str, ConfigDict],
+  figure: str,
+  workdir: epath.Path,
+) -> list[dict[str, Any]]:
+  """The rows of earlier calls; refuses what their runs do not say too."""
+  rows = results.rows()
+  for number, row in enumerate(rows, 1):
+    name, status = row.get("cell"), row.get("status")
+    if name not in todo or status not in ("finished", "diverged"):
       raise UserError(
-        f"{workdir / 'results.jsonl'} and {path} differ, so one of them is "
+        f"{results.path} is damaged in line {number}: it is no row of this "
+        "sweep; restore the file or delete that line."
+      )
+    path = workdir / "cells" / name / "summary.json"
+    if not path.exists():
+      continue
+    try:
+      seen = {"status": "finished", **workdir_lib.read_json(path)}
+      seen["seconds"] = row["seconds"]
+      made = _row(name, todo[name], figure, workdir, seen)
+      same = _comparable(files.loads(files.dumps(made).encode())) == (
+        _comparable(row)
+      )
+    except (LookupError, TypeError, AttributeError):
+      same = False
+    if not same:
+      raise UserError(
+        f"{results.path} and {path} differ, so one of them is "
         f"damaged; delete the row of {name} in the first, or the run's folder."
       )
+  return rows
+
+
+def _comparable(row: Mapping[str, Any]) -> dict[str, Any]:
+  """A row without the fields that may differ between calls."""
+  config = {
+    k: v for k, v in row["config"].items() if k not in config_lib.PLACE_FIELDS
+  }
+  return {**row, "config": config}
 
 
 def _stop() -> contextlib.AbstractContextManager[threading.Event]:

@@ -6,11 +6,11 @@ import pathlib
 import time
 from typing import Any
 
-from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
 from rethinking import (
+  files,
   parallel,
   plots,
   problem,
@@ -61,7 +61,7 @@ def run(
   quiet = quiet or not processes.is_first()
   devices = parallel.all_devices()
   parallel.check_batch("batch_size", config.batch_size, len(devices))
-  workdir = epath.Path(workdir)
+  workdir = files.workdir(workdir)
   finished = workdir_lib.check(workdir, config)
   if finished is not None:
     if not quiet:

@@ -28,7 +28,7 @@ def _run(*flags):
     (["--config=configs/digits.py:foo"], "Unknown variant 'foo'; choose"),
     (
       ["--config=configs/digits.py:true_labels", "--config.foo=1"],
-      "foo",
+      "Unknown field --config.foo; choose one of ['arch', ",
     ),
     (
       ["--config=configs/digits.py:true_labels", "--config.epochs=few"],
@@ -41,6 +41,10 @@ def _run(*flags):
     (["--config=configs/digits.py:true_labels", "--foo=1"], "foo"),
     (["--config=configs/digits.py:true_labels,seed=none"], "seed=none"),
     (["--config=", "--workdir=x"], "no config file ''"),
+    (
+      ["--config=configs/digits.py:true_labels", "--workdir="],
+      "--workdir is empty",
+    ),
     (
       ["--config=configs/digits.py:true_labels", "--config.experiment=foo"],
       "Unknown experiment 'foo'; choose one of",
@@ -80,6 +84,31 @@ def test_a_mistake_is_one_line_and_code_2(flags, message):
   assert found.stderr.startswith("error: ") and message in found.stderr
   assert len(found.stderr.strip().splitlines()) == 1
   assert not (_ROOT / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+  ("text", "message"),
+  [
+    ("x = 1\ndef get_config(\n", "fails in line 2 (SyntaxError: '(' was never"),
+    ("\nimport nosuch\n", "fails in line 2 (ModuleNotFoundError: No module"),
+    ("def get_config():\n  return 1 / 0\n", "fails in line 2 (ZeroDivisionEr"),
+    ("def get_config():\n  return 3\n", "returned a int; it must return a C"),
+    ("x = 1\n", "has no get_config()"),
+    (
+      "from rethinking.config import ConfigDict\n"
+      "def get_config():\n  return ConfigDict({'experiment': 'train'})\n",
+      "The config lacks the fields ['arch', 'augment', ",
+    ),
+  ],
+)
+def test_a_config_file_that_cannot_be_used_is_one_line(tmp_path, text, message):
+  path = tmp_path / "mine.py"
+  path.write_text(text)
+  found = _run(f"--config={path}", f"--workdir={tmp_path / 'w'}")
+  assert found.returncode == 2
+  assert found.stderr.startswith("error: ") and message in found.stderr
+  assert len(found.stderr.strip().splitlines()) == 1
+  assert not (tmp_path / "w").exists()
 
 
 def test_help_explains():

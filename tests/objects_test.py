@@ -5,6 +5,7 @@ import io
 import json
 import pathlib
 import shutil
+import sys
 import types
 
 import fsspec
@@ -14,7 +15,8 @@ from ml_collections import ConfigDict
 from orbax.checkpoint._src.path import gcs_utils
 
 from rethinking import config as config_lib
-from rethinking import files, report, sweep, train, writers
+from rethinking import files, report, signals, sweep, train, writers
+from rethinking.errors import Stopped, UserError
 
 RUN = "gs://bucket/run"
 
@@ -44,8 +46,8 @@ class Objects(fsspec.AbstractFileSystem):
   protocol = ("gs", "gcs")
   cachable = False
 
-  def __init__(self, root):
-    super().__init__(use_listings_cache=False)
+  def __init__(self, root, **options):
+    super().__init__(**options)
     self.root = root
 
   def names(self):
@@ -97,6 +99,7 @@ class Objects(fsspec.AbstractFileSystem):
 @pytest.fixture(autouse=True)
 def objects(monkeypatch, tmp_path):
   """The object store, empty at first."""
+  monkeypatch.setattr(fsspec.config, "conf", {})
   store = Objects(tmp_path / "objects")
   monkeypatch.setattr(
     epath.backend._FileSystemSpecBackend,
@@ -108,6 +111,8 @@ def objects(monkeypatch, tmp_path):
     folder = store.root / path.removeprefix("gs://")
     return {"driver": "file", "path": f"{folder}/"}
 
+  # Of the extra gcs, which this store stands for.
+  monkeypatch.setitem(sys.modules, "gcsfs", types.ModuleType("gcsfs"))
   monkeypatch.setattr(gcs_utils, "get_kvstore_for_gcs", tensorstore)
   # Asks the store itself, through Google's own client.
   monkeypatch.setattr(
@@ -206,13 +211,13 @@ def test_a_run_is_written_stopped_and_continued(objects, tmp_path, monkeypatch):
   c = config(per_example=True)
   local = tmp_path / "local"
   train.run(c, local, quiet=True)
-  signals = train.signals
+  deferred = signals.deferred
   asked = iter([False] * 6 + [True])
   stop = types.SimpleNamespace(is_set=lambda: next(asked))
-  monkeypatch.setattr(train, "signals", lambda: contextlib.nullcontext(stop))
-  with pytest.raises(train.Stopped, match="at step 7"):
+  monkeypatch.setattr(signals, "deferred", lambda: contextlib.nullcontext(stop))
+  with pytest.raises(Stopped, match="at step 7"):
     train.run(c, RUN, quiet=True)
-  monkeypatch.setattr(train, "signals", signals)
+  monkeypatch.setattr(signals, "deferred", deferred)
   # What a kill in the midst of a save leaves.
   (objects.root / "bucket/run/checkpoints/7/sha256.json").unlink()
   train.run(c, RUN, quiet=True)
@@ -248,3 +253,17 @@ def test_runs_that_train_together_and_their_figures(objects):
     (objects.root / name).unlink()
   report.draw(epath.Path(RUN))
   assert objects.names() == names
+
+
+def test_other_places_and_a_missing_extra_are_refused(monkeypatch):
+  with pytest.raises(UserError, match="give a local folder or gs://"):
+    train.run(config(), "s3://bucket/run", quiet=True)
+  monkeypatch.setitem(sys.modules, "gcsfs", None)
+  with pytest.raises(UserError, match=r"needs the extra gcs: pip install"):
+    train.run(config(), RUN, quiet=True)
+
+
+def test_listings_are_not_remembered():
+  files.workdir(RUN)
+  options = fsspec.config.apply_config(Objects, {}, fsspec.config.conf)
+  assert options == {"use_listings_cache": False}

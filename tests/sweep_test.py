@@ -9,11 +9,12 @@ import signal
 
 import numpy as np
 import pytest
+from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import cells as cells_lib
 from rethinking import config as config_lib
-from rethinking import grids, loop, sweep, train
+from rethinking import grids, loop, sweep, train, writers
 from rethinking.errors import Stopped, UserError
 from rethinking.report import published, rows, settings
 
@@ -256,6 +257,36 @@ def test_a_damaged_row_is_refused(undisturbed, tmp_path):
   path.write_text("")
   sweep.run(_config(_LEVELS), workdir, quiet=True)
   assert _rows(workdir) == _rows(undisturbed[0])
+
+
+def test_a_flipped_bit_anywhere_in_a_row_is_refused(undisturbed, tmp_path):
+  workdir = tmp_path / "w"
+  shutil.copytree(undisturbed[0], workdir)
+  config = _config(_LEVELS)
+  todo = cells_lib.expand(config)
+  path = workdir / "results.jsonl"
+  data = path.read_bytes()
+
+  def load():
+    lines = writers.JsonLines(path)
+    return sweep._kept_rows(lines, todo, config.variant, epath.Path(workdir))
+
+  rows = load()
+  for at in range(5, len(data), max(1, len(data) // 150)):
+    for bit in (1, 16):
+      flipped = data[:at] + bytes([data[at] ^ bit]) + data[at + 1 :]
+      path.write_bytes(flipped)
+      try:
+        found = load()
+      except UserError as error:
+        assert "\n" not in str(error)
+      else:
+        # Only what the clock said, which nothing else knows, or the end of a
+        # number that is the same one.
+        for row in (*found, *rows):
+          row.pop("seconds", None)
+        assert found == rows[: len(found)], flipped[at - 20 : at + 20]
+  path.write_bytes(data)
 
 
 def test_a_cell_that_diverges_is_a_row_and_the_others_go_on(tmp_path):

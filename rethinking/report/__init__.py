@@ -45,7 +45,7 @@ def draw(workdir: epath.PathLike) -> list[str]:
   Raises:
     UserError: if there are no rows to read or the folder cannot be written.
   """
-  workdir = epath.Path(workdir)
+  workdir = files.workdir(workdir)
   found = rows.load(workdir / "results.jsonl")
   comparisons = published.compare(found.groups)
   judged = claims.check(found.groups)

@@ -7,6 +7,7 @@ are killed. `pytest -s tests/faults` shows each moment and what was found.
 """
 
 import collections
+import contextlib
 import itertools
 import json
 import os
@@ -119,8 +120,15 @@ class Command:
     self.names = itertools.count()
     self.server = child.Server(folder / "cache")
     self.whole = self.new()
-    self.finish(self.whole)
+    try:
+      self.finish(self.whole)
+    except BaseException:
+      self.close()
+      raise
     self.evaluations = _evaluations(self.whole)
+
+  def close(self):
+    self.server.close()
 
   def new(self):
     return self.folder / f"workdir{next(self.names)}"
@@ -219,9 +227,9 @@ def _torture(command, moments):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-  command = Command(tmp_path_factory.mktemp("run"), _RUN)
-  yield command
-  command.server.close()
+  folder = tmp_path_factory.mktemp("run")
+  with contextlib.closing(Command(folder, _RUN)) as command:
+    yield command
 
 
 # Together, and one after another as the run above.
@@ -232,9 +240,9 @@ def grid(request, tmp_path_factory):
   folder = tmp_path_factory.mktemp("sweep")
   text = _GRID.replace("@AT_ONCE@", str(request.param))
   (folder / "grid.py").write_text(text)
-  command = Command(folder, f"--config={folder / 'grid.py'}")
-  yield command
-  command.server.close()
+  flag = f"--config={folder / 'grid.py'}"
+  with contextlib.closing(Command(folder, flag)) as command:
+    yield command
 
 
 def test_a_run_killed_at_any_moment_ends_as_if_it_had_not_been(run):
@@ -248,9 +256,8 @@ def test_a_sweep_killed_at_any_moment_ends_as_if_it_had_not_been(grid):
 @pytest.mark.slow
 @pytest.mark.parametrize("flag", ["random_labels", "figure1"])
 def test_the_readmes_commands_killed_20_times(tmp_path, flag):
-  command = Command(tmp_path, f"{_DIGITS}:{flag}")
-  _torture(command, _moments(20, saves=5, seed=2))
-  command.server.close()
+  with contextlib.closing(Command(tmp_path, f"{_DIGITS}:{flag}")) as command:
+    _torture(command, _moments(20, saves=5, seed=2))
 
 
 def test_a_full_disk_is_said_and_the_last_checkpoint_goes_on(run):
