@@ -107,7 +107,8 @@ def train_chunk(
   """Returns `chunk(state, data, batches, size, key) -> (state, metrics)`.
 
   Args:
-    step: from step.make_train_step with axis_name=AXIS.
+    step: from step.make_train_step with axis_name=AXIS; None will do for one
+      device.
     devices: the batch is split over these, of all processes.
 
   Returns:
