@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from rethinking import processes
 
-# The events of the main thread's `deferred`, the innermost last.
+# The event of the main thread's outermost `deferred`.
 _asked: list[threading.Event] = []
 
 
@@ -17,16 +17,19 @@ _asked: list[threading.Event] = []
 def deferred() -> Iterator[threading.Event]:
   """An event that SIGTERM or Ctrl-C sets, instead of ending the process.
 
-  Only the main thread hears of signals; another one that asks while it is in
-  here gets the same event.
+  Within it, in this thread or others, it is the same event: what a run was
+  asked at its very end is known to the sweep that it belongs to.
   """
+  if _asked:
+    yield _asked[-1]
+    return
   if processes.started():
     with processes.preemption() as stop:
       yield stop
     return
   stop = threading.Event()
   if threading.current_thread() is not threading.main_thread():
-    yield _asked[-1] if _asked else stop
+    yield stop
     return
 
   def ask(number, frame):

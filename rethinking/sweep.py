@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import pathlib
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -22,6 +24,7 @@ from rethinking import (
   processes,
   report,
   runtime,
+  signals,
   train,
   writers,
 )
@@ -73,9 +76,10 @@ def run(
       lambda: _kept_rows(results, todo, config.variant, workdir)
     )
     rows = {row["cell"]: row for row in kept}
-    with writers.SweepConsole(
-      len(todo), config.variant, quiet=quiet
-    ) as console:
+    with (
+      writers.SweepConsole(len(todo), config.variant, quiet=quiet) as console,
+      _stop() as stop,
+    ):
       for warning in results.warnings:
         console.warn(warning)
       for row in rows.values():
@@ -95,6 +99,7 @@ def run(
         left = {name: todo[name] for name in group if name not in rows}
         if not left:
           continue
+        _go_on(stop, workdir)
         first = next(iter(left.values()))
         at_once = lockstep.places(first, len(group), config.runs_at_once)
         if at_once > 1:
@@ -106,6 +111,7 @@ def run(
         one = functools.partial(
           _run_cell,
           todo=left,
+          stop=stop,
           workdir=workdir,
           console=console,
           beside=beside,
@@ -213,10 +219,24 @@ def _comparable(row: Mapping[str, Any]) -> dict[str, Any]:
   return {**row, "config": config}
 
 
+def _stop() -> contextlib.AbstractContextManager[threading.Event]:
+  """What hears of a signal between runs, too."""
+  if processes.started():
+    # All processes must stop at the same step, which only a run can see to.
+    return contextlib.nullcontext(threading.Event())
+  return signals.deferred()
+
+
+def _go_on(stop: threading.Event, workdir: epath.Path) -> None:
+  if stop.is_set():
+    raise Stopped("every run that had begun", workdir)
+
+
 def _run_cell(
   name: str,
   *,
   todo: Mapping[str, ConfigDict],
+  stop: threading.Event,
   workdir: epath.Path,
   console: writers.SweepConsole,
   beside: int,
@@ -226,10 +246,12 @@ def _run_cell(
   Args:
     name: the cell's.
     todo: resolved configs by name.
+    stop: says that no further run is to begin.
     workdir: of the sweep.
     console: shows what is running.
     beside: how many runs share the machine, this one included.
   """
+  _go_on(stop, workdir)
   began = time.monotonic()
   cell = todo[name]
   try:

@@ -2,8 +2,10 @@
 
 import importlib.util
 import json
+import os
 import pathlib
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from ml_collections import ConfigDict
 from rethinking import cells as cells_lib
 from rethinking import config as config_lib
 from rethinking import grids, loop, sweep, train, writers
-from rethinking.errors import UserError
+from rethinking.errors import Stopped, UserError
 from rethinking.report import published, rows, settings
 
 
@@ -225,6 +227,19 @@ def test_a_sweep_that_was_killed_loses_nothing_and_repeats_nothing(
   # Only the fourth cell trained.
   assert sum(steps) == 12
   assert _rows(tmp_path) == _rows(undisturbed[0])
+
+
+def test_a_signal_at_the_end_of_a_run_ends_the_sweep(tmp_path, monkeypatch):
+  summarise = loop.Loop.summary
+
+  def ask(self):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return summarise(self)
+
+  monkeypatch.setattr(loop.Loop, "summary", ask)
+  with pytest.raises(Stopped, match="every run that had begun"):
+    sweep.run(_config(_LEVELS), tmp_path, quiet=True)
+  assert len(_rows(tmp_path)) == 1
 
 
 def test_a_damaged_row_is_refused(undisturbed, tmp_path):

@@ -65,9 +65,11 @@ def look_up_pixels(ranks: jax.Array, table: jax.Array) -> jax.Array:
 def random_gaussian_pixels(
   key: jax.Array, image: jax.Array, table: jax.Array
 ) -> jax.Array:
-  """Replaces every value by a Gaussian draw, x = clip(round(mean + std z)).
+  """Replaces every value by a Gaussian draw.
 
-  All values are independent; nothing of the image is left but its shape.
+  x' = clip(round(mean + std z), 0, 255), z ~ N(0, 1), the nearest of 65,536
+  quantiles. All values are independent; nothing of the image is left but its
+  shape.
 
   Args:
     key: the example's key, [].
@@ -126,9 +128,10 @@ def add_noise(image: jax.Array, noise: jax.Array) -> jax.Array:
 def random_gaussian_noise(
   key: jax.Array, image: jax.Array, table: jax.Array
 ) -> jax.Array:
-  """Adds independent Gaussian noise, x' = clip(x + round(255 level z)).
+  """Adds independent Gaussian noise to every value.
 
-  The same z at every level: noise grows with the level, in place.
+  x' = clip(x + round(255 level z), 0, 255), z ~ N(0, 1). The same z at every
+  level: noise grows with the level, in place.
 
   Args:
     key: the example's key, [].

@@ -177,8 +177,9 @@ def random_occlude(
 ) -> jax.Array:
   """Paints a constant block at a uniformly drawn place inside the image.
 
-  The block is round(level H) x round(level W): level squared of the area. A
-  word modulo the number of places favours none by more than 2**-32.
+  x'[i, j] = value inside the block, x[i, j] outside. The block is
+  round(level H) x round(level W): level squared of the area. A word modulo the
+  number of places favours none by more than 2**-32.
 
   Args:
     key: the example's key, [].
