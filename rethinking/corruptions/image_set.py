@@ -16,8 +16,8 @@ from rethinking.corruptions.description import Corruption
 from rethinking.corruptions.keys import example_keys, named_key
 from rethinking.corruptions.quantiles import ImageStatistics
 
-# Values a chunk: a few dozen MB of random words and indices at once.
-_CHUNK = 2**22
+# Values a chunk: a few MB of random words and indices at once.
+_CHUNK = 2**20
 
 
 def corrupt_images(
