@@ -298,10 +298,11 @@ on_workers() { # PHASE WORKERS COMMAND ...
   shift 2
   quoted "$@"
   if [ -n "$dry_run" ]; then return; fi
+  # Before the job, so that no signal finds it running and nobody to stop it.
+  trap 'stop_workers "$@"' INT TERM
   # A background job ignores Ctrl-C, which must stop the workers first.
   "$@" 2>&1 | tee "$log" &
   carrier=$!
-  trap 'stop_workers "$@"' INT TERM
   while kill -0 "$carrier" 2>/dev/null; do wait "$carrier" || true; done
   trap - INT TERM
   for worker in $workers; do
