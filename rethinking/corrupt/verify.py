@@ -14,7 +14,7 @@ from rethinking import config as config_lib
 from rethinking import files
 from rethinking.corrupt import contents as contents_lib
 from rethinking.corrupt.write import digest_file
-from rethinking.corruptions import archives
+from rethinking.corruptions import array_files
 from rethinking.errors import UserError
 
 _MOST_SUMS = 2**16  # Bytes; a line a file.
@@ -85,7 +85,7 @@ def _compare_labels(
   # Twice what is compared leaves room for wider types and archive headers.
   most = 2 * sum(c.nbytes for c in columns.values()) + 2**20
   try:
-    stored = archives.read_npz(path, columns, most_bytes=most)
+    stored = array_files.read_npz(path, columns, most_bytes=most)
   except ValueError as error:
     return [f"{path.name} is damaged: {error}"]
   found = []
@@ -132,7 +132,7 @@ def _compare_images(path: pathlib.Path, computed: np.ndarray) -> list[str]:
   if not path.is_file():
     return [f"{path.name} is missing"]
   try:
-    stored = archives.map_npy(path)
+    stored = array_files.map_npy(path)
   except ValueError as error:
     return [f"{path.name} is damaged: {error}"]
   if (stored.shape, stored.dtype) != (computed.shape, computed.dtype):

@@ -85,6 +85,7 @@ def random_gaussian_pixels(
   Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), section 2.1,
     "Gaussian".
 
+  >>> import numpy as np
   >>> from rethinking import corruptions
   >>> image = jnp.full((8, 8, 3), 100, jnp.uint8)
   >>> same = corruptions.image_statistics(np.asarray(image)[None])

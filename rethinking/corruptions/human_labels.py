@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 
-from rethinking.corruptions import archives, subsets
+from rethinking.corruptions import array_files, subsets
 from rethinking.corruptions.description import Corruption
 
 # CIFAR-10N's six arrays are 0.3 MB; this leaves room for a hundred million.
@@ -63,11 +63,11 @@ def load_human(path: str, array: str) -> tuple[dict[str, np.ndarray], str]:
   """
   if not os.path.isfile(path):
     raise ValueError(f"There is no file of human labels at {path!r}.")
-  arrays = archives.read_npz(path, {array, _CLEAN}, most_bytes=_MOST_BYTES)
+  arrays = array_files.read_npz(path, {array, _CLEAN}, most_bytes=_MOST_BYTES)
   if array not in arrays:
     raise ValueError(
       f"{path!r} has no array {array!r}; choose one of "
-      f"{archives.npz_names(path)}."
+      f"{array_files.npz_names(path)}."
     )
   with open(path, "rb") as file:
     digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -86,7 +86,7 @@ def test_an_interrupted_install_is_redone_from_nothing(machine):
 def test_ctrl_c_counts_as_interrupted_though_pip_exits_in_order(machine):
   polite = fakes.PYTHON.replace('sleep "', "trap 'exit 1' INT; sleep \"")
   machine.add("python3", polite)
-  process = machine.start("--config=a", FAKE_PIP_SECONDS="2")
+  process = machine.start("--config=a", FAKE_PIP_SECONDS="60")
   machine.wait_for(machine.log)
   while not machine.lines("pip"):
     time.sleep(0.01)

@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from rethinking.corruptions import archives
+from rethinking.corruptions import array_files
 
 
 def npy(shape, descr="'<i8'", data=b""):
@@ -49,12 +49,12 @@ def test_what_is_no_array_is_refused_in_a_line(tmp_path, what):
   with zipfile.ZipFile(path, "w") as archive:
     archive.writestr("x.npy", BAD[what])
   with pytest.raises(ValueError, match=r"a\.npz' can't be read") as caught:
-    archives.read_npz(path, ["x"], most_bytes=2**22)
+    array_files.read_npz(path, ["x"], most_bytes=2**22)
   assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
   path = tmp_path / "x.npy"
   path.write_bytes(BAD[what])
   with pytest.raises(ValueError) as caught:
-    archives.map_npy(path)
+    array_files.map_npy(path)
   assert "\n" not in str(caught.value)
 
 
@@ -66,14 +66,14 @@ def test_arrays_come_back_as_they_were(tmp_path):
     "d": np.zeros((0, 4), bool),
   }
   np.savez_compressed(tmp_path / "a.npz", **arrays)
-  found = archives.read_npz(
+  found = array_files.read_npz(
     tmp_path / "a.npz", ["d", "c", "b", "a", "none"], most_bytes=10_000
   )
   assert found.keys() == arrays.keys()
-  assert archives.npz_names(tmp_path / "a.npz") == ["a", "b", "c", "d"]
+  assert array_files.npz_names(tmp_path / "a.npz") == ["a", "b", "c", "d"]
   for name, array in arrays.items():
     np.save(tmp_path / "x.npy", array)
-    for one in (found[name], archives.map_npy(tmp_path / "x.npy")):
+    for one in (found[name], array_files.map_npy(tmp_path / "x.npy")):
       assert (one.dtype, one.shape) == (array.dtype, array.shape)
       np.testing.assert_array_equal(one, array)
 
@@ -86,7 +86,7 @@ def test_a_flipped_bit_anywhere_is_another_array_for_nobody(tmp_path):
   for at in range(len(data)):
     path.write_bytes(data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :])
     try:
-      found = archives.read_npz(path, ["x"], most_bytes=10_000)
+      found = array_files.read_npz(path, ["x"], most_bytes=10_000)
     except ValueError as error:
       assert "\n" not in str(error)
     else:
@@ -108,7 +108,7 @@ def test_a_bomb_is_not_unpacked(tmp_path):
     path.write_bytes(content)
     tracemalloc.start()
     with pytest.raises(ValueError, match="unpacks to|can't be read"):
-      archives.read_npz(path, ["x"], most_bytes=2**22)
+      array_files.read_npz(path, ["x"], most_bytes=2**22)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2**21
@@ -127,5 +127,5 @@ def test_what_zip_cannot_open_is_refused_in_a_line(tmp_path):
   for content in (encrypted, method, data[: len(data) // 2], b""):
     path.write_bytes(content)
     with pytest.raises(ValueError, match="can't be read as .npz") as caught:
-      archives.read_npz(path, ["x"], most_bytes=10_000)
+      array_files.read_npz(path, ["x"], most_bytes=10_000)
     assert "\n" not in str(caught.value)
