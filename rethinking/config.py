@@ -92,7 +92,9 @@ def default() -> ConfigDict:
 
   # Optimisation. None: the recipe's own.
   c.recipe = "adam_cosine"  # A name of rethinking.recipes.RECIPES.
-  c.batch_size = 128  # Examples a step, over all devices.
+  # Examples a step, over all devices. Always full: what is left of an epoch
+  # is carried over into the next one's first batch.
+  c.batch_size = 128
   c.epochs = 30  # Passes over the train set.
   c.optimizer = placeholder(str)  # adam or sgd (momentum 0.9).
   c.learning_rate = placeholder(float)  # At the start of the schedule.

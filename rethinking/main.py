@@ -1,4 +1,4 @@
-"""Trains on corrupted data: one run or a sweep, as its config describes it.
+"""Does what a config describes: a training run on corrupted data, or a sweep.
 
   python -m rethinking.main --config=configs/digits.py:random_labels
   python -m rethinking.main --config=configs/cifar.py:partial_labels,p=0.4 \\

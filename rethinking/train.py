@@ -65,10 +65,8 @@ def run(
   with processes.together():
     task = problem.load(config)
   with writers.Lock(workdir):
-    # Again, now that nobody else can be writing.
-    workdir_lib.check(workdir, config)
-    writers.write_json(workdir / "config.json", config_lib.plain(config))
-    writers.write_json(workdir / "corruption.json", task.report)
+    # Checks again, now that nobody else can be writing.
+    workdir_lib.claim(workdir, config, task.report)
     loop = Loop(config, workdir, task, devices, began)
     title = f"{config.dataset} {config.variant} {config.arch}"
     with (

@@ -10,7 +10,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking import processes
+from rethinking import files, processes
 from rethinking.errors import UserError
 
 
@@ -43,6 +43,42 @@ def _check(workdir: epath.Path, config: ConfigDict) -> dict[str, Any] | None:
       )
   done = workdir / "summary.json"
   return read_json(done) if done.exists() else None
+
+
+def claim(
+  workdir: epath.Path, config: ConfigDict, report: dict[str, Any]
+) -> None:
+  """Writes config.json and corruption.json, unless others are there already.
+
+  Args:
+    workdir: the folder; it is there.
+    config: resolved.
+    report: of the corruption.
+
+  Raises:
+    UserError: if it holds a run of another config, or on other data; nothing
+      was written.
+  """
+  check(workdir, config)
+  processes.first(functools.partial(_check_data, workdir, report))
+  files.write_json(workdir / "config.json", config_lib.plain(config))
+  files.write_json(workdir / "corruption.json", report)
+
+
+def _check_data(workdir: epath.Path, report: dict[str, Any]) -> None:
+  kept = workdir / "corruption.json"
+  old = read_json(kept) if kept.exists() else report
+  parts = ("labels", "images")
+  different = [
+    part
+    for part in parts
+    if old.get(f"{part}_sha256") != report[f"{part}_sha256"]
+  ]
+  if different:
+    raise UserError(
+      f"{workdir} holds a run on other {' and '.join(different)} (SHA-256 in "
+      "corruption.json); give the data_dir of that run, or another workdir."
+    )
 
 
 def read_json(path: epath.Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The run: what it leaves, and that nothing of it depends on its luck."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
@@ -306,6 +307,26 @@ def test_another_config_is_refused_naming_the_fields(undisturbed):
   workdir, _ = undisturbed
   with pytest.raises(UserError, match=r"another config \(p: 0.4 -> 0.5\)"):
     train.run(_config(p=0.5), workdir, quiet=True)
+
+
+def test_other_data_is_refused_before_anything_is_written(
+  tmp_path, monkeypatch
+):
+  with _stopped_after(monkeypatch, 7):
+    train.run(_config(), tmp_path, quiet=True)
+  before = {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
+  load = problem.load
+
+  def other(config):
+    task = load(config)
+    return dataclasses.replace(
+      task, report={**task.report, "images_sha256": "0" * 64}
+    )
+
+  monkeypatch.setattr(problem, "load", other)
+  with pytest.raises(UserError, match="holds a run on other images"):
+    train.run(_config(), tmp_path, quiet=True)
+  assert {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()} == before
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from typing import Any
 from etils import epath
 from ml_collections import ConfigDict
 
-from rethinking import config as config_lib
 from rethinking import problem, writers
 from rethinking import workdir as workdir_lib
 from rethinking.errors import UserError
@@ -50,10 +49,8 @@ class Member:
     for key in self.kept if kept else ():
       setattr(self, key, kept[key])
     self.folder = folder
-    workdir_lib.check(folder, self.config)
     folder.mkdir(parents=True, exist_ok=True)
-    writers.write_json(folder / "config.json", config_lib.plain(self.config))
-    writers.write_json(folder / "corruption.json", self.task.report)
+    workdir_lib.claim(folder, self.config, self.task.report)
     self.lines = writers.JsonLines(folder / "metrics.jsonl")
     self.lines.truncate(lambda row: bool(kept) and row["step"] <= self.step)
     self.rows = self.lines.rows()
