@@ -298,10 +298,11 @@ on_workers() { # PHASE WORKERS COMMAND ...
   shift 2
   quoted "$@"
   if [ -n "$dry_run" ]; then return; fi
+  # Before the job, so that no signal finds it running and nobody to stop it.
+  trap 'stop_workers "$@"' INT TERM
   # A background job ignores Ctrl-C, which must stop the workers first.
   "$@" 2>&1 | tee "$log" &
   carrier=$!
-  trap 'stop_workers "$@"' INT TERM
   while kill -0 "$carrier" 2>/dev/null; do wait "$carrier" || true; done
   trap - INT TERM
   for worker in $workers; do
@@ -318,7 +319,7 @@ on_workers() { # PHASE WORKERS COMMAND ...
 
 # Checks the flags of a TPU job; sets tpu, zone, project, dry_run and job.
 parse_tpu() { # FLAGS ...
-  local flag config='' workdir='' multihost=--multihost
+  local flag config='' workdir='' data_dir multihost=--multihost
   tpu='' zone='' project='' dry_run=''
   while [ $# -gt 0 ] && [ "$1" != -- ]; do
     case $1 in
@@ -349,6 +350,11 @@ parse_tpu() { # FLAGS ...
 the absolute path of a folder that all of them mount" 2
   fi
   job=(${multihost:+"$multihost"} "${@:2}")
+  data_dir=$(config_field data_dir "${job[@]}")
+  if [[ $data_dir == *://* ]]; then
+    die "data_dir is $data_dir, but prepared data is read from a disk: give a \
+folder that all workers mount, or none for one on each worker" 2
+  fi
 }
 
 launch_tpu() { # FLAGS ...
@@ -406,15 +412,10 @@ $work $*" || die 'stopped before the job began'
   fi
   if [ -n "$dataset" ] && [ "$dataset" != digits ]; then
     data=$(quoted "$dataset" ${data_dir:+"--data_dir=$data_dir"})
-    if [[ $data_dir == gs://* ]]; then
-      echo '# Prepare the data, once for all workers.'
-      on_workers data 0 "${ssh[@]}" --worker=0 --command="$work data $data" ||
-        die 'stopped before the job began'
-    else
-      echo '# Prepare the data, once on the disk of each worker.'
-      on_workers data "$workers" "${ssh[@]}" --worker=all \
-        --command="$work data $data" || die 'stopped before the job began'
-    fi
+    # Of workers that share the folder one prepares it, the others wait.
+    echo '# Prepare the data, once on the disk of each worker.'
+    on_workers data "$workers" "${ssh[@]}" --worker=all \
+      --command="$work data $data" || die 'stopped before the job began'
   fi
 
   echo '# Run the job on all workers at once.'

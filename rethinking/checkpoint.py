@@ -9,6 +9,7 @@ finished. One that fails the check is skipped for the one before it.
 import contextlib
 import dataclasses
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -45,16 +46,21 @@ class Restored:
   warnings: tuple[str, ...]
 
 
+_LOG = threading.RLock()
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
   """Keeps Orbax's log off the terminal: what matters is raised, in a line."""
   logger = logging.getLogger("absl")
-  level = logger.level
-  logger.setLevel(logging.CRITICAL + 1)
-  try:
-    yield
-  finally:
-    logger.setLevel(level)
+  # The level is the whole process's: runs in threads take turns.
+  with _LOG:
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+      yield
+    finally:
+      logger.setLevel(level)
 
 
 def _to_host(leaf: Any) -> np.ndarray:

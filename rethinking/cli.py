@@ -27,13 +27,20 @@ _CONFIG = config_flags.DEFINE_config_file(
 )
 
 
-def run(main: Callable[[ConfigDict], int], argv: list[str] | None = None):
+def run(
+  main: Callable[[ConfigDict], int],
+  argv: list[str] | None = None,
+  *,
+  stopped: str = "Stopped; the same command with the same --workdir continues "
+  "from the last checkpoint.",
+):
   """Parses the flags, calls `main(config)` and exits with its code.
 
   Args:
     main: takes the config (not yet resolved), returns an exit code: 0
       finished, 1 failed, 2 refused input, 75 stopped and resumable.
     argv: the command line; None: this process's.
+    stopped: what to say when a signal ends `main`.
   """
   argv = list(sys.argv if argv is None else argv)
   # A warning is for the user: a line of its own, no file and line number.
@@ -49,11 +56,7 @@ def run(main: Callable[[ConfigDict], int], argv: list[str] | None = None):
     print(f"error: {error}", file=sys.stderr)
     code = REFUSED
   except KeyboardInterrupt:
-    print(
-      "Stopped; the same command with the same --workdir continues from the "
-      "last checkpoint.",
-      file=sys.stderr,
-    )
+    print(stopped, file=sys.stderr)
     code = STOPPED
   sys.exit(code)
 

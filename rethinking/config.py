@@ -61,7 +61,7 @@ def default() -> ConfigDict:
   c.variant = "true_labels"  # The condition's name, for titles and folders.
 
   # A sweep's.
-  c.grids = ConfigDict()  # Name -> axis -> values; see sweep.cells.
+  c.grids = ConfigDict()  # Name -> axis -> values; see rethinking.cells.
   c.only = placeholder(str)  # The cells whose names contain this; None: all.
   c.runs_at_once = placeholder(int)  # Runs in one program; None: by platform.
 

@@ -17,6 +17,9 @@ from typing import Any
 from etils import epath
 
 from rethinking import processes
+from rethinking.errors import UserError
+
+_MOST_JSON = 2**24
 
 
 def is_local(path: epath.PathLike) -> bool:
@@ -26,6 +29,35 @@ def is_local(path: epath.PathLike) -> bool:
   (True, False)
   """
   return "://" not in os.fspath(path)
+
+
+def workdir(path: epath.PathLike) -> epath.Path:
+  """Returns a workdir's path; call it before anything looks there.
+
+  Args:
+    path: a folder of this machine, or gs://BUCKET/FOLDER.
+
+  Raises:
+    UserError: for another URL, or gs:// without the extra `gcs`.
+  """
+  if is_local(path):
+    return epath.Path(path)
+  if not os.fspath(path).startswith("gs://"):
+    raise UserError(
+      f"The workdir is {os.fspath(path)!r}; give a local folder or "
+      "gs://BUCKET/FOLDER."
+    )
+  try:
+    import fsspec
+    import gcsfs  # noqa: F401
+  except ImportError as error:
+    raise UserError(
+      "A gs:// workdir needs the extra gcs: pip install 'rethinking[gcs]'."
+    ) from error
+  # Other processes, and TensorStore in this one, write there too: what was
+  # there a moment ago says nothing.
+  fsspec.config.conf.setdefault("gs", {})["use_listings_cache"] = False
+  return epath.Path(path)
 
 
 def replace(path: epath.PathLike, data: bytes) -> None:
@@ -85,6 +117,65 @@ def append(path: epath.PathLike, data: bytes) -> None:
     except OSError:
       file.truncate(size)
       raise
+
+
+def loads(data: bytes) -> dict[str, Any]:
+  """Reads a JSON object, strict as `dumps`: no NaN, no infinities.
+
+  Args:
+    data: from anywhere.
+
+  Raises:
+    ValueError: in one line, for anything else.
+
+  >>> loads(b'{"loss": null}')
+  {'loss': None}
+  >>> loads(b"[1]")
+  Traceback (most recent call last):
+  ValueError: no JSON object
+  """
+  try:
+    found = json.loads(data, parse_constant=_refuse)
+  except RecursionError:
+    raise ValueError("nested too deeply") from None
+  if not isinstance(found, dict):
+    raise ValueError("no JSON object")
+  return found
+
+
+def _refuse(constant: str) -> None:
+  raise ValueError(f"{constant} is not JSON")
+
+
+def read(path: epath.PathLike, most_bytes: int) -> bytes:
+  """Reads a file, unless it is larger than any of its kind can be.
+
+  Args:
+    path: the file.
+    most_bytes: how large it may be.
+
+  Raises:
+    OSError: it could not be read.
+    ValueError: it is larger.
+  """
+  with epath.Path(path).open("rb") as file:
+    data = file.read(most_bytes + 1)
+  if len(data) > most_bytes:
+    raise ValueError(f"more than {most_bytes} bytes")
+  return data
+
+
+def read_json(path: epath.PathLike) -> dict[str, Any]:
+  """Reads a file that holds one JSON object.
+
+  Args:
+    path: the file, of at most 16 MiB.
+
+  Raises:
+    OSError: it could not be read.
+    ValueError: in one line, where it isn't one.
+  """
+  return loads(read(path, _MOST_JSON))
 
 
 def _plain(value: Any) -> Any:

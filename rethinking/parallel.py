@@ -44,6 +44,22 @@ def replicate(tree: Any, devices: Sequence[jax.Device]) -> Any:
   return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
+def sum_over(devices: Sequence[jax.Device]) -> int:
+  """Returns the number of devices, summed over all of them.
+
+  Args:
+    devices: of all processes.
+  """
+  ones = np.ones((len(own(devices)),), np.int32)
+  total = jax.pmap(
+    lambda one: jax.lax.psum(one, AXIS),
+    axis_name=AXIS,
+    out_axes=None,
+    devices=devices,
+  )(ones)
+  return int(total)
+
+
 def check_batch(name: str, batch_size: int, devices: int) -> None:
   """Refuses a batch that does not divide: pmap would leave devices idle.
 
@@ -91,7 +107,8 @@ def train_chunk(
   """Returns `chunk(state, data, batches, size, key) -> (state, metrics)`.
 
   Args:
-    step: from step.make_train_step with axis_name=AXIS.
+    step: from step.make_train_step with axis_name=AXIS; None will do for one
+      device.
     devices: the batch is split over these, of all processes.
 
   Returns:
@@ -171,9 +188,12 @@ def evaluate(
 
 def _padded(count: int, batch_size: int, devices: int) -> np.ndarray:
   """Rows 0 to count in batches, filled up with row 0: int32 [batches, size]."""
-  # Whole multiples of the devices, no longer than the split needs.
-  size = max(min(batch_size, count) // devices * devices, devices)
-  batches = -(-count // size)
+  # As few batches as their greatest size allows, and as even: what fills the
+  # last one up is computed for nothing.
+  most = max(min(batch_size, count) // devices, 1)
+  shares = -(-count // devices)
+  batches = -(-shares // most)
+  size = -(-shares // batches) * devices
   index = np.zeros((batches * size,), np.int32)
   index[:count] = np.arange(count)
   return index.reshape(batches, size)

@@ -109,8 +109,10 @@ def create(config: ConfigDict, num_examples: int, num_classes: int) -> Programs:
 @functools.lru_cache(maxsize=8)
 def _create(fields: str, num_examples: int, num_classes: int) -> Programs:
   devices = parallel.all_devices()
+  # A mean over one device is a copy of every gradient.
+  axis_name = parallel.AXIS if len(devices) > 1 else None
   init, train_step, eval_step = steps(
-    fields, num_examples, num_classes, parallel.AXIS
+    fields, num_examples, num_classes, axis_name
   )
   return Programs(
     init=init,

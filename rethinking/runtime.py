@@ -20,10 +20,17 @@ from rethinking.errors import UserError
 # XLA_FLAGS aborts the process.
 _TRIED_JAXLIB = ("0.10.",)
 
-# Convolutions fused by XLA's CPU library calls take twice the time: forward
+# Single convolutions given to XLA's CPU library take twice the time: forward
 # and backward of the seed's CNN's layers at batch 128 on two cores went from
-# 431 to 205 ms with this fusion off (an empty value).
-_CPU_FLAGS = ("--xla_cpu_experimental_ynn_fusion_type=",)
+# 431 to 205 ms without. Products stay with it: a step of MLP 3x512 took 7.0
+# ms, and 9.4 with all of the library's fusions off.
+# xla_cpu_use_multi_output_fusion (in xla_backend_extra_options) is not among
+# them: MLP 1x512 takes 3.9 instead of 4.1 ms with it, but a convolution may be
+# computed in a plain loop, and the seed's CNN took 930 ms instead of 281.
+_CPU_FLAGS = (
+  "--xla_cpu_experimental_ynn_fusion_type="
+  "-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION",
+)
 _DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 

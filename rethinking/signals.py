@@ -9,10 +9,20 @@ from collections.abc import Iterator
 
 from rethinking import processes
 
+# The event of the main thread's outermost `deferred`.
+_asked: list[threading.Event] = []
+
 
 @contextlib.contextmanager
 def deferred() -> Iterator[threading.Event]:
-  """An event that SIGTERM or Ctrl-C sets, instead of ending the process."""
+  """An event that SIGTERM or Ctrl-C sets, instead of ending the process.
+
+  Within it, in this thread or others, it is the same event: what a run was
+  asked at its very end is known to the sweep that it belongs to.
+  """
+  if _asked:
+    yield _asked[-1]
+    return
   if processes.started():
     with processes.preemption() as stop:
       yield stop
@@ -29,8 +39,10 @@ def deferred() -> Iterator[threading.Event]:
     stop.set()
 
   old = {s: signal.signal(s, ask) for s in (signal.SIGTERM, signal.SIGINT)}
+  _asked.append(stop)
   try:
     yield stop
   finally:
+    _asked.remove(stop)
     for number, handler in old.items():
       signal.signal(number, handler)

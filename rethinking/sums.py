@@ -1,7 +1,6 @@
 """SHA-256 sums of a folder's files, kept in the folder."""
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 
@@ -57,10 +56,10 @@ def damage(folder: epath.Path) -> str | None:
   if not exist(folder):
     return "was not finished"
   try:
-    expected = json.loads((folder / _NAME).read_bytes())
-  except (ValueError, RecursionError):
+    expected = files.read_json(folder / _NAME)
+  except ValueError:
     expected = None
-  if not isinstance(expected, dict) or not expected:
+  if not expected:
     return f"has a damaged {_NAME}"
   found = _of(folder)
   for name, digest in expected.items():

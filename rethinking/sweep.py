@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
+import contextlib
+import functools
 import pathlib
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,101 +13,24 @@ from typing import Any
 from etils import epath
 from ml_collections import ConfigDict
 
-from rethinking import config as config_lib
 from rethinking import (
+  abreast,
+  cells,
   data,
+  files,
   lockstep,
   parallel,
   problem,
   processes,
   report,
   runtime,
+  signals,
   train,
   writers,
 )
+from rethinking import config as config_lib
 from rethinking import workdir as workdir_lib
 from rethinking.errors import Diverged, Stopped, UserError
-
-# Fields of a sweep's config that its cells do not have.
-_SWEEP_FIELDS = ("experiment", "variant", "grids", "only", "runs_at_once")
-
-
-def cells(config: ConfigDict) -> dict[str, ConfigDict]:
-  """Expands a sweep's grids into its runs.
-
-  Each grid is a product of axes, a field's name to a list of values; `variant`
-  sets what the variant of that name sets, before the other axes. Runs that
-  several grids share appear once. A level of 0 is `true_labels` and a level
-  of 1 `random_labels`, so that a grid of levels shares them with a grid of
-  conditions. A run that one grid ends when its train set is fitted and another
-  one doesn't goes on: what the first asks of it is seen on the way.
-
-  Args:
-    config: of a sweep: a run's fields, and `grids`.
-
-  Returns:
-    A resolved config for each cell, by a name that is unique in the sweep.
-
-  Raises:
-    UserError: for an unknown axis or variant, a cell that is refused, or an
-      `only` that leaves none.
-  """
-  base = {k: v for k, v in config.to_dict().items() if k not in _SWEEP_FIELDS}
-  found: dict[str, ConfigDict] = {}
-  for grid in config.grids.values():
-    axes = grid.to_dict()
-    for values in itertools.product(*axes.values()):
-      name, cell = _cell(base, dict(zip(axes, values, strict=True)))
-      other = found.setdefault(name, cell)
-      longer = [_without_stop(one) for one in (cell, other)]
-      if longer[0] == longer[1]:
-        found[name] = cell if other.stop_at_fit else other
-      else:
-        raise UserError(
-          f"Two different cells of the grids would be called {name!r}; let an "
-          "axis tell them apart."
-        )
-  kept = {n: c for n, c in found.items() if (config.only or "") in n}
-  if not kept:
-    raise UserError(
-      f"only is {config.only!r}, which no cell's name contains; names are like "
-      f"{next(iter(found), 'none')!r}."
-    )
-  return kept
-
-
-def _cell(
-  base: dict[str, Any], chosen: dict[str, Any]
-) -> tuple[str, ConfigDict]:
-  fields = {**config_lib.default().to_dict(), **base, "experiment": "train"}
-  variant = chosen.pop("variant", "true_labels")
-  if variant not in config_lib.VARIANTS:
-    raise UserError(
-      f"Unknown variant {variant!r} in a grid; choose one of "
-      f"{sorted(config_lib.VARIANTS)}."
-    )
-  fields.update(config_lib.VARIANTS[variant])
-  unknown = sorted(set(chosen) - set(fields))
-  if unknown:
-    raise UserError(
-      f"Unknown axis {unknown[0]!r} in a grid; choose one of "
-      f"{sorted(['variant', *fields])}."
-    )
-  fields.update(chosen)
-  if variant == "partial_labels" and fields["p"] in (0, 1):
-    variant = "random_labels" if chosen.pop("p") else "true_labels"
-    fields.update({"label_noise": None, "p": 0.0})
-    fields.update(config_lib.VARIANTS[variant])
-  fields["variant"] = variant
-  parts = [fields["arch"], variant]
-  silent = ("arch", "stop_at_fit")
-  parts += [f"{k}{v}" for k, v in chosen.items() if k not in silent]
-  name = "-".join(str(part).replace("/", "_") for part in parts)
-  return name, config_lib.resolve(ConfigDict(fields))
-
-
-def _without_stop(cell: ConfigDict) -> dict[str, Any]:
-  return {**cell.to_dict(), "stop_at_fit": False}
 
 
 def run(
@@ -129,7 +54,7 @@ def run(
     Stopped: after SIGTERM or Ctrl-C; the cell's state is saved.
   """
   began = time.monotonic()
-  todo = cells(config)
+  todo = cells.expand(config)
   # XLA reads its flags when the devices are first asked for.
   runtime.configure(
     compilation_cache=config.compilation_cache,
@@ -138,7 +63,7 @@ def run(
   quiet = quiet or not processes.is_first()
   with processes.together():
     _check(todo.values())
-  workdir = epath.Path(workdir)
+  workdir = files.workdir(workdir)
   with writers.Lock(workdir):
     finished = workdir_lib.check(workdir, config)
     if finished is not None:
@@ -147,11 +72,14 @@ def run(
       return finished
     writers.write_json(workdir / "config.json", config_lib.plain(config))
     results = writers.JsonLines(workdir / "results.jsonl")
-    rows = {row["cell"]: row for row in processes.first(results.rows)}
-    processes.first(lambda: _check_rows(rows, workdir))
-    with writers.SweepConsole(
-      len(todo), config.variant, quiet=quiet
-    ) as console:
+    kept = processes.first(
+      lambda: _kept_rows(results, todo, config.variant, workdir)
+    )
+    rows = {row["cell"]: row for row in kept}
+    with (
+      writers.SweepConsole(len(todo), config.variant, quiet=quiet) as console,
+      _stop() as stop,
+    ):
       for warning in results.warnings:
         console.warn(warning)
       for row in rows.values():
@@ -166,18 +94,29 @@ def run(
         results.append(rows[name])
         console.finished(name, rows[name])
 
+      alone: dict[int, dict[str, ConfigDict]] = {}
       for group in _groups(todo):
         left = {name: todo[name] for name in group if name not in rows}
         if not left:
           continue
+        _go_on(stop, workdir)
         first = next(iter(left.values()))
         at_once = lockstep.places(first, len(group), config.runs_at_once)
         if at_once > 1:
           lockstep.run(left, workdir, at_once, finish, console)
-          continue
-        for name, cell in left.items():
-          console.running(name, 0, cell.epochs, None)
-          finish(name, _run_cell(name, cell, workdir))
+        else:
+          beside = abreast.width(first, config.runs_at_once)
+          alone.setdefault(beside, {}).update(left)
+      for beside, left in alone.items():
+        one = functools.partial(
+          _run_cell,
+          todo=left,
+          stop=stop,
+          workdir=workdir,
+          console=console,
+          beside=beside,
+        )
+        abreast.run(left, beside, one, finish)
       if processes.is_first():
         report.draw(workdir)
     summary = {
@@ -237,33 +176,99 @@ def _groups(todo: Mapping[str, ConfigDict]) -> list[list[str]]:
   return list(found.values())
 
 
-def _check_rows(rows: dict[str, dict[str, Any]], workdir: epath.Path) -> None:
-  """Refuses rows that say other than their run's own summary does."""
-  for name, row in rows.items():
-    path = workdir / "cells" / name / "summary.json"
-    if row.get("status") != "finished" or not path.exists():
-      continue
-    if any(row.get(k) != v for k, v in workdir_lib.read_json(path).items()):
+def _kept_rows(
+  results: writers.JsonLines,
+  todo: Mapping[str, ConfigDict],
+  figure: str,
+  workdir: epath.Path,
+) -> list[dict[str, Any]]:
+  """The rows of earlier calls; refuses what their runs do not say too."""
+  rows = results.rows()
+  for number, row in enumerate(rows, 1):
+    name, status = row.get("cell"), row.get("status")
+    if name not in todo or status not in ("finished", "diverged"):
       raise UserError(
-        f"{workdir / 'results.jsonl'} and {path} differ, so one of them is "
+        f"{results.path} is damaged in line {number}: it is no row of this "
+        "sweep; restore the file or delete that line."
+      )
+    path = workdir / "cells" / name / "summary.json"
+    if not path.exists():
+      continue
+    try:
+      seen = {"status": "finished", **workdir_lib.read_json(path)}
+      seen["seconds"] = row["seconds"]
+      made = _row(name, todo[name], figure, workdir, seen)
+      same = _comparable(files.loads(files.dumps(made).encode())) == (
+        _comparable(row)
+      )
+    except (LookupError, TypeError, AttributeError):
+      same = False
+    if not same:
+      raise UserError(
+        f"{results.path} and {path} differ, so one of them is "
         f"damaged; delete the row of {name} in the first, or the run's folder."
       )
+  return rows
+
+
+def _comparable(row: Mapping[str, Any]) -> dict[str, Any]:
+  """A row without the fields that may differ between calls."""
+  config = {
+    k: v for k, v in row["config"].items() if k not in config_lib.PLACE_FIELDS
+  }
+  return {**row, "config": config}
+
+
+def _stop() -> contextlib.AbstractContextManager[threading.Event]:
+  """What hears of a signal between runs, too."""
+  if processes.started():
+    # All processes must stop at the same step, which only a run can see to.
+    return contextlib.nullcontext(threading.Event())
+  return signals.deferred()
+
+
+def _go_on(stop: threading.Event, workdir: epath.Path) -> None:
+  if stop.is_set():
+    raise Stopped("every run that had begun", workdir)
 
 
 def _run_cell(
-  name: str, cell: ConfigDict, workdir: epath.Path
+  name: str,
+  *,
+  todo: Mapping[str, ConfigDict],
+  stop: threading.Event,
+  workdir: epath.Path,
+  console: writers.SweepConsole,
+  beside: int,
 ) -> dict[str, Any]:
-  """One run alone; what `_row` is made of."""
+  """One run in a program of its own; what `_row` is made of.
+
+  Args:
+    name: the cell's.
+    todo: resolved configs by name.
+    stop: says that no further run is to begin.
+    workdir: of the sweep.
+    console: shows what is running.
+    beside: how many runs share the machine, this one included.
+  """
+  _go_on(stop, workdir)
   began = time.monotonic()
+  cell = todo[name]
   try:
-    seen = train.run(cell, workdir / "cells" / name, quiet=True)
+    seen = train.run(
+      cell,
+      workdir / "cells" / name,
+      quiet=True,
+      console=console.cell(name, cell.epochs),
+    )
     seen = {"status": "finished", **seen}
   except Stopped as error:
     # The command that continues is the sweep's.
     raise Stopped(error.what, workdir) from None
   except Diverged as error:
     seen = {"status": "diverged", "step": error.step}
-  return {**seen, "seconds": time.monotonic() - began}
+  # Its share of the time, as that of runs in one program is.
+  return {**seen, "seconds": (time.monotonic() - began) / beside}
 
 
 def _row(

@@ -67,6 +67,16 @@ class SweepConsole(Console):
     elif row["steps_to_fit"] is None:
       self._counts["censored"] += 1
 
+  def cell(self, name: str, epochs: int) -> Console:
+    """Returns what a run alone tells its progress to.
+
+    Args:
+      name: the cell's.
+      epochs: its horizon.
+    """
+    self.running(name, 0, epochs, None)
+    return _Cell(self, name, epochs)
+
   def running(
     self, name: str, epoch: int, epochs: int, row: Mapping[str, Any] | None
   ) -> None:
@@ -134,6 +144,20 @@ class SweepConsole(Console):
     whole.add_row(head)
     whole.add_row(body)
     return whole
+
+
+class _Cell(Console):
+  """Passes on what the sweep's console shows of a run."""
+
+  def __init__(self, sweep: SweepConsole, name: str, epochs: int):
+    super().__init__(0, name, quiet=True)
+    self._sweep, self._name, self._epochs = sweep, name, epochs
+
+  def evaluation(self, row: Mapping[str, Any]) -> None:
+    self._sweep.running(self._name, row["epoch"], self._epochs, row)
+
+  def warn(self, text: str) -> None:
+    self._sweep.warn(text)
 
 
 def _line(row: Mapping[str, Any]) -> str:

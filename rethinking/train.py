@@ -6,11 +6,11 @@ import pathlib
 import time
 from typing import Any
 
-from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
 from rethinking import (
+  files,
   parallel,
   plots,
   problem,
@@ -26,7 +26,11 @@ from rethinking.loop import Loop
 
 
 def run(
-  config: ConfigDict, workdir: str | pathlib.Path, *, quiet: bool = False
+  config: ConfigDict,
+  workdir: str | pathlib.Path,
+  *,
+  quiet: bool = False,
+  console: Console | None = None,
 ) -> dict[str, Any]:
   """Trains one model and leaves everything that was seen in `workdir`.
 
@@ -37,6 +41,7 @@ def run(
     config: from a config file or `rethinking.config.default`.
     workdir: a folder, made if it is not there; local or gs://.
     quiet: print nothing.
+    console: what is told of the run's progress; None: one of its own.
 
   Returns:
     What `summary.json` holds.
@@ -56,7 +61,7 @@ def run(
   quiet = quiet or not processes.is_first()
   devices = parallel.all_devices()
   parallel.check_batch("batch_size", config.batch_size, len(devices))
-  workdir = epath.Path(workdir)
+  workdir = files.workdir(workdir)
   finished = workdir_lib.check(workdir, config)
   if finished is not None:
     if not quiet:
@@ -69,10 +74,8 @@ def run(
     workdir_lib.claim(workdir, config, task.report)
     loop = Loop(config, workdir, task, devices, began)
     title = f"{config.dataset} {config.variant} {config.arch}"
-    with (
-      Console(loop.steps, title, quiet=quiet) as console,
-      signals.deferred() as stop,
-    ):
+    console = console or Console(loop.steps, title, quiet=quiet)
+    with console, signals.deferred() as stop:
       loop.restore(console)
       loop.train(console, stop)
     summary = loop.summary()

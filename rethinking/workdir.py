@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from typing import Any
 
 from etils import epath
@@ -91,11 +90,8 @@ def read_json(path: epath.Path) -> dict[str, Any]:
     UserError: if it is not one.
   """
   try:
-    found = json.loads(path.read_text())
-  except ValueError:
-    found = None
-  if not isinstance(found, dict):
+    return files.read_json(path)
+  except ValueError as error:
     raise UserError(
-      f"{path} is damaged; give another workdir, or delete this one."
-    )
-  return found
+      f"{path} is damaged ({error}); give another workdir, or delete this one."
+    ) from error

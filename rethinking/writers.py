@@ -1,7 +1,6 @@
 """What a run leaves behind: JSON, JSON lines, TensorBoard events, its lock."""
 
 import hashlib
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -56,15 +55,12 @@ class JsonLines:
 
   def _parse(self, number: int, line: bytes) -> dict[str, Any]:
     try:
-      row = json.loads(line)
-    except (ValueError, RecursionError):
-      row = None
-    if not isinstance(row, dict):
+      return files.loads(line)
+    except ValueError as error:
       raise UserError(
         f"{self.path} is damaged in line {number}: a JSON object is expected;"
         " restore the file or delete that line."
-      )
-    return row
+      ) from error
 
   def rows(self) -> list[dict[str, Any]]:
     """Every row, oldest first.

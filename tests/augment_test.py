@@ -12,7 +12,7 @@ import scipy.ndimage
 import scipy.stats
 from hypothesis import strategies as st
 
-from rethinking import augment, errors
+from rethinking import augment, errors, image_ops
 
 
 def example_keys(count, seed=0):
@@ -54,7 +54,7 @@ def keras_affine(image, angle, shift, zoom, shear):
 # Compiled once and shared: every op is in it.
 FIELDS = augment.PRESETS["seed_cifar"] | {"crop": 14, "padding": 2}
 everything = batch(augment.create(FIELDS))
-jitted_affine = jax.jit(augment.affine)
+jitted_affine = jax.jit(image_ops.affine)
 
 # Odd, even, unequal sides, one pixel across.
 SHAPES = [(32, 32, 3), (28, 28, 1), (7, 12, 2), (1, 5, 1)]
@@ -83,13 +83,13 @@ def test_no_change_gives_the_image_back_to_the_bit(shape, wrap):
   image = noise(*shape)
   still = functools.partial(augment.random_affine, example_keys(1)[0])
   for op in (
-    augment.affine,
+    image_ops.affine,
     functools.partial(
-      augment.affine, angle=0.0, shift=(0, 0), zoom=(1, 1), shear=0.0
+      image_ops.affine, angle=0.0, shift=(0, 0), zoom=(1, 1), shear=0.0
     ),
     still,
-    functools.partial(augment.channel_shift, amount=0.0),
-    functools.partial(augment.brightness, factor=1.0),
+    functools.partial(image_ops.channel_shift, amount=0.0),
+    functools.partial(image_ops.brightness, factor=1.0),
   ):
     np.testing.assert_array_equal(wrap(op)(image), image, strict=True)
 
@@ -177,7 +177,7 @@ def test_crop_is_a_slice_of_the_padded_image(data):
   column = data.draw(st.integers(0, 9 + 2 * padding - size))
   padded = np.pad(image, ((padding, padding), (padding, padding), (0, 0)))
   np.testing.assert_array_equal(
-    augment.crop(image, row, column, size=size, padding=padding),
+    image_ops.crop(image, row, column, size=size, padding=padding),
     padded[row : row + size, column : column + size],
     strict=True,
   )
@@ -224,7 +224,7 @@ def test_channel_shift_stays_within_the_image_s_extremes():
   image = (0.2 + 0.6 * noise(5, 5, 3)).astype(np.float32)
   for amount in (-0.3, -0.01, 0.02, 0.9):
     np.testing.assert_allclose(
-      augment.channel_shift(image, amount),
+      image_ops.channel_shift(image, amount),
       np.clip(image + amount, image.min(), image.max()),
       rtol=1e-6,
     )
@@ -243,7 +243,7 @@ def test_brightness_multiplies_and_clips_to_one():
   image = noise(5, 5, 3)
   for factor in (0.0, 0.9, 1.1, 3.0):
     np.testing.assert_allclose(
-      augment.brightness(image, factor),
+      image_ops.brightness(image, factor),
       np.clip(image * np.float32(factor), 0, 1),
       rtol=1e-6,
     )
@@ -259,9 +259,9 @@ def test_random_brightness_is_a_uniform_factor():
 @pytest.mark.parametrize(
   "op",
   [
-    augment.affine,
-    functools.partial(augment.channel_shift, amount=0.1),
-    functools.partial(augment.brightness, factor=1.1),
+    image_ops.affine,
+    functools.partial(image_ops.channel_shift, amount=0.1),
+    functools.partial(image_ops.brightness, factor=1.1),
   ],
 )
 def test_bytes_are_refused_where_they_would_be_wrong(op):

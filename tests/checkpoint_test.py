@@ -376,7 +376,7 @@ def test_two_processes_save_and_restore_one_state(tmp_path):
     for index in range(2)
   ]
   try:
-    outputs = [process.communicate(timeout=100)[0] for process in processes]
+    outputs = [process.communicate(timeout=600)[0] for process in processes]
   finally:
     for process in processes:
       process.kill()

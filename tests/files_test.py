@@ -82,3 +82,24 @@ def test_write_json_keeps_the_order_of_keys(tmp_path):
   files.write_json(tmp_path / "a.json", {"b": 1, "a": float("nan")})
   text = (tmp_path / "a.json").read_text()
   assert text == '{\n  "b": 1,\n  "a": null\n}\n'
+
+
+@pytest.mark.parametrize(
+  ("data", "says"),
+  [
+    (b"", "Expecting value"),
+    (b"[]", "no JSON object"),
+    (b"[" * 10**6, "nested too deeply"),
+    (b'{"a": NaN}', "NaN is not JSON"),
+    (b'{"a": -Infinity}', "-Infinity is not JSON"),
+    (b'{"a": "\xff"}', "utf-8"),
+    (b'{"a": ' + b"1" * 10_000 + b"}", "digits"),
+    (b"{" + b" " * 2**24 + b"}", "more than 16777216 bytes"),
+  ],
+  ids=lambda x: None if isinstance(x, str) else "",
+)
+def test_what_is_no_json_object_is_refused_in_a_line(tmp_path, data, says):
+  (tmp_path / "a.json").write_bytes(data)
+  with pytest.raises(ValueError, match=says) as caught:
+    files.read_json(tmp_path / "a.json")
+  assert "\n" not in str(caught.value)

@@ -50,6 +50,12 @@ def test_a_dead_process_lock_is_taken_over(tmp_path, holder):
     assert f"process {os.getpid()} on" in (tmp_path / ".lock").read_text()
 
 
+def test_a_dead_process_whose_number_another_has_now_holds_nothing(tmp_path):
+  (tmp_path / ".lock").write_text(f"process {os.getppid()} on somewhere\n")
+  with lock.Lock(tmp_path):
+    assert f"process {os.getpid()} on" in (tmp_path / ".lock").read_text()
+
+
 def test_nothing_stays_after_the_end_and_it_can_be_taken_again(tmp_path):
   for _ in range(2):
     with lock.Lock(tmp_path / "made" / "here"):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from rethinking import cells as cells_lib
 from rethinking import config as config_lib
 from rethinking import lockstep, parallel, problem, sweep
 from rethinking.errors import Stopped
@@ -219,7 +220,7 @@ def test_only_runs_of_the_same_images_and_program_are_together():
     "b": {"variant": ("random_labels", "true_labels"), "seed": (0, 1)},
     "c": {"learning_rate": (0.1, 0.2)},
   }
-  cells = sweep.cells(_config(grid))
+  cells = cells_lib.expand(_config(grid))
   groups = {tuple(sorted(names)) for names in sweep._groups(cells)}
   kinds = [
     {(cells[n].pixel_noise, cells[n].learning_rate) for n in g} for g in groups

@@ -5,6 +5,7 @@ import io
 import json
 import pathlib
 import shutil
+import sys
 import types
 
 import fsspec
@@ -15,7 +16,7 @@ from orbax.checkpoint._src.path import gcs_utils
 
 from rethinking import config as config_lib
 from rethinking import files, report, signals, sweep, train, writers
-from rethinking.errors import Stopped
+from rethinking.errors import Stopped, UserError
 
 RUN = "gs://bucket/run"
 
@@ -45,8 +46,8 @@ class Objects(fsspec.AbstractFileSystem):
   protocol = ("gs", "gcs")
   cachable = False
 
-  def __init__(self, root):
-    super().__init__(use_listings_cache=False)
+  def __init__(self, root, **options):
+    super().__init__(**options)
     self.root = root
 
   def names(self):
@@ -98,6 +99,7 @@ class Objects(fsspec.AbstractFileSystem):
 @pytest.fixture(autouse=True)
 def objects(monkeypatch, tmp_path):
   """The object store, empty at first."""
+  monkeypatch.setattr(fsspec.config, "conf", {})
   store = Objects(tmp_path / "objects")
   monkeypatch.setattr(
     epath.backend._FileSystemSpecBackend,
@@ -109,6 +111,8 @@ def objects(monkeypatch, tmp_path):
     folder = store.root / path.removeprefix("gs://")
     return {"driver": "file", "path": f"{folder}/"}
 
+  # Of the extra gcs, which this store stands for.
+  monkeypatch.setitem(sys.modules, "gcsfs", types.ModuleType("gcsfs"))
   monkeypatch.setattr(gcs_utils, "get_kvstore_for_gcs", tensorstore)
   # Asks the store itself, through Google's own client.
   monkeypatch.setattr(
@@ -249,3 +253,17 @@ def test_runs_that_train_together_and_their_figures(objects):
     (objects.root / name).unlink()
   report.draw(epath.Path(RUN))
   assert objects.names() == names
+
+
+def test_other_places_and_a_missing_extra_are_refused(monkeypatch):
+  with pytest.raises(UserError, match="give a local folder or gs://"):
+    train.run(config(), "s3://bucket/run", quiet=True)
+  monkeypatch.setitem(sys.modules, "gcsfs", None)
+  with pytest.raises(UserError, match=r"needs the extra gcs: pip install"):
+    train.run(config(), RUN, quiet=True)
+
+
+def test_listings_are_not_remembered():
+  files.workdir(RUN)
+  options = fsspec.config.apply_config(Objects, {}, fsspec.config.conf)
+  assert options == {"use_listings_cache": False}

@@ -2,16 +2,20 @@
 
 import importlib.util
 import json
+import os
 import pathlib
 import shutil
+import signal
 
 import numpy as np
 import pytest
+from etils import epath
 from ml_collections import ConfigDict
 
+from rethinking import cells as cells_lib
 from rethinking import config as config_lib
-from rethinking import grids, loop, sweep, train
-from rethinking.errors import UserError
+from rethinking import grids, loop, sweep, train, writers
+from rethinking.errors import Stopped, UserError
 from rethinking.report import published, rows, settings
 
 
@@ -55,7 +59,7 @@ def _rows(workdir):
 
 def test_figure_1_of_the_digits_has_45_cells():
   c = _config(grids.figure1("digits_cnn", ("digits_cnn", "mlp_1x512")))
-  cells = sweep.cells(c)
+  cells = cells_lib.expand(c)
   # 5 conditions and 2 x 6 levels at 3 seeds, less the 6 that both have.
   assert len(cells) == 45
   for name, cell in cells.items():
@@ -81,7 +85,7 @@ def _cells(name, text):
   config = module.get_config(text)
   # The workdir keeps it as JSON.
   assert set(config_lib.plain(config)["grids"]) == set(config.grids)
-  return sweep.cells(config)
+  return cells_lib.expand(config)
 
 
 @pytest.mark.parametrize(("name", "variant"), _SWEEPS)
@@ -121,16 +125,16 @@ def test_mlps_on_shuffled_pixels_have_five_seeds():
 
 def test_only_takes_the_cells_of_that_name():
   whole, part = (
-    sweep.cells(_config(_LEVELS, only=only)) for only in (None, "p0.5")
+    cells_lib.expand(_config(_LEVELS, only=only)) for only in (None, "p0.5")
   )
   assert part == {n: c for n, c in whole.items() if "p0.5" in n}
   assert len(part) == 2
   with pytest.raises(UserError, match="only is 'foo', which no cell's name"):
-    sweep.cells(_config(_LEVELS, only="foo"))
+    cells_lib.expand(_config(_LEVELS, only="foo"))
 
 
 def test_the_ends_of_the_levels_are_conditions():
-  cells = sweep.cells(_config(_LEVELS))
+  cells = cells_lib.expand(_config(_LEVELS))
   assert {(c.variant, c.p, c.seed) for c in cells.values()} == {
     ("true_labels", 0.0, 0),
     ("true_labels", 0.0, 1),
@@ -141,14 +145,14 @@ def test_the_ends_of_the_levels_are_conditions():
 
 def test_levels_of_any_label_noise_are_cells_of_their_own():
   grid = {"g": {"label_noise": ("symmetric",), "p": (0.0, 0.2, 0.4)}}
-  assert len(sweep.cells(_config(grid))) == 3
+  assert len(cells_lib.expand(_config(grid))) == 3
   grid = {"g": {"variant": ("random_labels",), "p": (0.2, 0.4, 1.0)}}
-  assert len(sweep.cells(_config(grid))) == 3
+  assert len(cells_lib.expand(_config(grid))) == 3
 
 
 def test_seeds_are_separate_axes():
   grid = {"g": {"init_seed": (1, 2), "order_seed": (3,)}}
-  for cell in sweep.cells(_config(grid)).values():
+  for cell in cells_lib.expand(_config(grid)).values():
     assert (cell.seed, cell.order_seed, cell.noise_seed) == (0, 3, 0)
     assert cell.init_seed in (1, 2)
 
@@ -180,7 +184,7 @@ def test_a_cell_is_the_run_of_the_main_job_to_the_bit(undisturbed, tmp_path):
   workdir, summary = undisturbed
   assert summary["cells"] == summary["finished"] == 4
   name, cell = next(
-    (n, c) for n, c in sweep.cells(_config(_LEVELS)).items() if c.p == 0.5
+    (n, c) for n, c in cells_lib.expand(_config(_LEVELS)).items() if c.p == 0.5
   )
   alone = train.run(cell, tmp_path, quiet=True)
   row = _rows(workdir)[name]
@@ -198,8 +202,8 @@ def test_a_sweep_that_was_killed_loses_nothing_and_repeats_nothing(
   whole = sweep._run_cell
   ran = []
 
-  def crash(name, *args):
-    row = whole(name, *args)
+  def crash(name, **others):
+    row = whole(name, **others)
     # The third cell is finished, but its row is not written yet.
     if len(ran) == 2:
       raise RuntimeError("power cut")
@@ -225,6 +229,19 @@ def test_a_sweep_that_was_killed_loses_nothing_and_repeats_nothing(
   assert _rows(tmp_path) == _rows(undisturbed[0])
 
 
+def test_a_signal_at_the_end_of_a_run_ends_the_sweep(tmp_path, monkeypatch):
+  summarise = loop.Loop.summary
+
+  def ask(self):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return summarise(self)
+
+  monkeypatch.setattr(loop.Loop, "summary", ask)
+  with pytest.raises(Stopped, match="every run that had begun"):
+    sweep.run(_config(_LEVELS), tmp_path, quiet=True)
+  assert len(_rows(tmp_path)) == 1
+
+
 def test_a_damaged_row_is_refused(undisturbed, tmp_path):
   workdir = tmp_path / "w"
   shutil.copytree(undisturbed[0], workdir)
@@ -240,6 +257,36 @@ def test_a_damaged_row_is_refused(undisturbed, tmp_path):
   path.write_text("")
   sweep.run(_config(_LEVELS), workdir, quiet=True)
   assert _rows(workdir) == _rows(undisturbed[0])
+
+
+def test_a_flipped_bit_anywhere_in_a_row_is_refused(undisturbed, tmp_path):
+  workdir = tmp_path / "w"
+  shutil.copytree(undisturbed[0], workdir)
+  config = _config(_LEVELS)
+  todo = cells_lib.expand(config)
+  path = workdir / "results.jsonl"
+  data = path.read_bytes()
+
+  def load():
+    lines = writers.JsonLines(path)
+    return sweep._kept_rows(lines, todo, config.variant, epath.Path(workdir))
+
+  rows = load()
+  for at in range(5, len(data), max(1, len(data) // 150)):
+    for bit in (1, 16):
+      flipped = data[:at] + bytes([data[at] ^ bit]) + data[at + 1 :]
+      path.write_bytes(flipped)
+      try:
+        found = load()
+      except UserError as error:
+        assert "\n" not in str(error)
+      else:
+        # Only what the clock said, which nothing else knows, or the end of a
+        # number that is the same one.
+        for row in (*found, *rows):
+          row.pop("seconds", None)
+        assert found == rows[: len(found)], flipped[at - 20 : at + 20]
+  path.write_bytes(data)
 
 
 def test_a_cell_that_diverges_is_a_row_and_the_others_go_on(tmp_path):
@@ -260,7 +307,7 @@ def test_levels_share_their_draws(undisturbed):
   config = _config({"g": {"variant": ("partial_labels",), "p": (0.2, 0.6)}})
   from rethinking import problem
 
-  low, high = (problem.load(cell) for cell in sweep.cells(config).values())
+  low, high = (problem.load(cell) for cell in cells_lib.expand(config).values())
   changed = low.train.labels != low.true_labels
   assert changed.any()
   np.testing.assert_array_equal(

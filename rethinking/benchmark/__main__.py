@@ -76,16 +76,21 @@ def main(argv: list[str] | None = None) -> int:
   result: dict[str, Any] = {"machine": machine.describe()}
   result["limits"] = machine.limits(arguments.rounds, 0.5)
   result["batch_size"] = 128
+  report.show_machine(result, console)
   for name in wanted:
     console.print(f"measuring {name} ...")
+    # Each is shown at once: all of them take many minutes.
     if name in PARTS:
       result[name] = _part(name, arguments.rounds, arguments.seconds)
+      report.show_part(name, result[name], console)
     else:
       result.setdefault("models", {})[name] = steps.measure(
         name, result["batch_size"], arguments.rounds, arguments.seconds
       )
+      report.show_model(result, name, console)
     report.write(result, folder)
-  report.show(result, console)
+  if result.get("models"):
+    report.show_models(result, console)
   console.print(f"Written: {folder / 'benchmark.json'}")
   return 0
 

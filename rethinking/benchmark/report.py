@@ -70,8 +70,8 @@ def _draw(result, path):
   plots.save(fig, path)
 
 
-def show(result: Mapping[str, Any], console: Console) -> None:
-  """Prints what was measured.
+def show_machine(result: Mapping[str, Any], console: Console) -> None:
+  """Prints the machine and its limits.
 
   Args:
     result: the benchmark's.
@@ -90,21 +90,51 @@ def show(result: Mapping[str, Any], console: Console) -> None:
     f"(float32 product), {limits['copy_bytes_per_second']['median'] / 1e9:.1f} "
     "GB/s (copy, read and written)"
   )
-  if result.get("models"):
-    console.print(_models(result))
-  for name, values in result.items():
-    if name in ("machine", "limits", "models", "batch_size"):
-      continue
-    table = Table(title=name)
-    for column in ("", "median", "lowest", "highest"):
-      table.add_column(column, justify="right" if column else "left")
-    for key, value in values.items():
-      if isinstance(value, Mapping):
-        numbers = (value[x] for x in ("median", "low", "high"))
-        table.add_row(key, *(f"{x:,.3g}" for x in numbers))
-      else:
-        table.add_row(key, str(value), "", "")
-    console.print(table)
+
+
+def show_part(name: str, values: Mapping[str, Any], console: Console) -> None:
+  """Prints what was measured of one part.
+
+  Args:
+    name: of the part, the table's title.
+    values: what it returned.
+    console: where to.
+  """
+  table = Table(title=name)
+  for column in ("", "median", "lowest", "highest"):
+    table.add_column(column, justify="right" if column else "left")
+  for key, value in values.items():
+    if isinstance(value, Mapping):
+      numbers = (value[x] for x in ("median", "low", "high"))
+      table.add_row(key, *(f"{x:,.3g}" for x in numbers))
+    else:
+      table.add_row(key, str(value), "", "")
+  console.print(table)
+
+
+def show_model(result: Mapping[str, Any], name: str, console: Console) -> None:
+  """Prints one model's training rates in a line.
+
+  Args:
+    result: the benchmark's.
+    name: in its `models`.
+    console: where to.
+  """
+  training = result["models"][name]["training"]
+  rates = ", ".join(
+    f"{who} {found['median']:,.0f}" for who, found in training.items()
+  )
+  console.print(f"{name}: {rates} images/s")
+
+
+def show_models(result: Mapping[str, Any], console: Console) -> None:
+  """Prints the table of the models.
+
+  Args:
+    result: the benchmark's, with `models`.
+    console: where to.
+  """
+  console.print(_models(result))
 
 
 def _models(result):

@@ -7,16 +7,16 @@ whole data set from a list of `Corruption` descriptions and reports on it.
 from rethinking.corruptions.checks import check_matrix
 from rethinking.corruptions.dataset import Corrupted, apply
 from rethinking.corruptions.description import DEFINITIONS, Corruption
-from rethinking.corruptions.images import (
+from rethinking.corruptions.gaussian import (
   add_noise,
   look_up_pixels,
-  occlude,
-  partial_permutation,
   random_gaussian_noise,
   random_gaussian_pixels,
+)
+from rethinking.corruptions.images import (
+  occlude,
   random_occlude,
   random_partial_shuffle,
-  random_permutation,
   random_shuffle_pixels,
   shuffle_pixels,
 )
@@ -37,6 +37,10 @@ from rethinking.corruptions.matrices import (
   pair_flip_matrix,
   symmetric_matrix,
   uniform_matrix,
+)
+from rethinking.corruptions.permutations import (
+  partial_permutation,
+  random_permutation,
 )
 from rethinking.corruptions.pictures import draw_examples, draw_transitions
 from rethinking.corruptions.quantiles import (

@@ -1,66 +1,159 @@
-"""Checks of what a user gives: before any work, never under jit."""
+"""Checks of what a user gives: before any work, never under jit.
+
+Types and shapes are known before any tracing, so they are always checked.
+Values are checked where they are numbers; traced ones pass unseen.
+"""
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 
+def is_traced(value: Any) -> bool:
+  """Returns whether a value is known only when the program runs."""
+  return isinstance(value, jax.core.Tracer)
+
+
 def check_rate(p: Any, name: str = "rate") -> None:
-  """Refuses a number outside [0, 1]; traced values pass unseen."""
-  if isinstance(p, bool) or isinstance(p, str) or p is None:
+  """Refuses what isn't one number in [0, 1]; traced values pass unseen."""
+  value = p if is_traced(p) else np.asarray(p)
+  real = any(
+    jnp.issubdtype(value.dtype, kind) for kind in (jnp.integer, jnp.floating)
+  )
+  if value.shape or not real:
     raise ValueError(f"The {name} is {p!r}; give a number in [0, 1].")
-  if isinstance(p, (int, float, np.number)) and not 0 <= p <= 1:
+  if not is_traced(p) and not 0 <= value <= 1:
     raise ValueError(f"The {name} is {p}; give a number in [0, 1].")
 
 
-def check_num_classes(num_classes: int, least: int = 2) -> None:
-  """Refuses fewer classes than an op needs."""
-  if num_classes < least:
-    raise ValueError(f"num_classes is {num_classes}; give at least {least}.")
-
-
-def check_labels(labels: Any, num_classes: int) -> np.ndarray:
-  """Returns labels as int32 [N], refusing any outside 0..K-1."""
-  labels = np.asarray(labels)
-  if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+def check_static_rate(p: Any, name: str = "rate") -> None:
+  """Refuses what isn't one number in [0, 1], known before any tracing."""
+  if is_traced(p):
     raise ValueError(
-      f"Labels are {labels.dtype} of shape {list(labels.shape)}; give "
-      "integers of shape [N]."
+      f"The {name} is traced, but it shapes the program; give a number in "
+      "[0, 1], such as a static argument of jit."
     )
+  check_rate(p, name)
+
+
+def check_integer(value: Any, name: str, least: int, most: int) -> int:
+  """Returns an integer known before any tracing, refusing one outside."""
+  try:
+    number = operator.index(value)
+  except TypeError:
+    number = None
+  if number is None or isinstance(value, bool) or not least <= number <= most:
+    raise ValueError(
+      f"{name} is {value!r}; give an integer in {least}..{most}."
+    )
+  return number
+
+
+def check_num_classes(num_classes: Any) -> None:
+  """Refuses fewer than two classes, or what isn't an integer."""
+  check_integer(num_classes, "num_classes", 2, 2**31 - 1)
+
+
+def check_label(label: Any, num_classes: int) -> jax.Array:
+  """Returns one label as int32 [], refusing any outside 0..K-1."""
+  if not isinstance(label, jax.Array):
+    label = np.asarray(label)
+  if label.shape or not jnp.issubdtype(label.dtype, jnp.integer):
+    raise ValueError(
+      f"The label is {label.dtype} of shape {list(label.shape)}; give one "
+      "integer, and vmap over example_keys for many."
+    )
+  if not is_traced(label) and not 0 <= label < num_classes:
+    raise ValueError(
+      f"The label is {label}, outside 0..{num_classes - 1}; num_classes is "
+      f"{num_classes}."
+    )
+  return jnp.asarray(label).astype(jnp.int32)
+
+
+def check_labels(
+  labels: Any, num_classes: int | None = None
+) -> np.ndarray | jax.Array:
+  """Returns labels as int32 [N], refusing any outside 0..K-1."""
+  labels = _array_of_integers(labels, "Labels")
   if not labels.size:
     raise ValueError("There are no labels; give at least one example.")
-  wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
-  if wrong.size:
-    raise ValueError(
-      f"Label {labels[wrong[0]]} at row {wrong[0]} is outside "
-      f"0..{num_classes - 1}; num_classes is {num_classes}."
-    )
+  if num_classes is not None and not is_traced(labels):
+    wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
+    if wrong.size:
+      raise ValueError(
+        f"Label {labels[wrong[0]]} at row {wrong[0]} is outside "
+        f"0..{num_classes - 1}; num_classes is {num_classes}."
+      )
   return labels.astype(np.int32)
 
 
-def check_ids(ids: Any, count: int) -> np.ndarray:
+def check_id_range(ids: Any) -> np.ndarray | jax.Array:
+  """Returns ids as uint32 [N], refusing any that don't fit; they may repeat."""
+  ids = _array_of_integers(ids, "Ids")
+  if not is_traced(ids):
+    wrong = np.flatnonzero((ids < 0) | (ids >= 2**32))
+    if wrong.size:
+      raise ValueError(
+        f"Id {ids[wrong[0]]} at row {wrong[0]} is outside [0, 2**32)."
+      )
+  return ids.astype(np.uint32)
+
+
+def check_ids(ids: Any, count: int) -> np.ndarray | jax.Array:
   """Returns ids as uint32 [N], refusing any that repeat or don't fit."""
-  ids = np.asarray(ids)
-  if ids.shape != (count,) or not np.issubdtype(ids.dtype, np.integer):
+  ids = check_id_range(ids)
+  if len(ids) != count:
     raise ValueError(
-      f"Ids are {ids.dtype} of shape {list(ids.shape)}; give integers of "
-      f"shape [{count}], one a label."
+      f"There are {len(ids)} ids and {count} labels; give one id a label."
     )
-  wrong = np.flatnonzero((ids < 0) | (ids >= 2**32))
-  if wrong.size:
-    raise ValueError(
-      f"Id {ids[wrong[0]]} at row {wrong[0]} is outside [0, 2**32)."
-    )
-  ids = ids.astype(np.uint32)
-  in_order = np.sort(ids)
-  repeated = in_order[1:][in_order[1:] == in_order[:-1]]
-  if repeated.size:
-    raise ValueError(
-      f"Id {repeated[0]} comes more than once; each example needs its own."
-    )
+  if not is_traced(ids):
+    in_order = np.sort(ids)
+    repeated = in_order[1:][in_order[1:] == in_order[:-1]]
+    if repeated.size:
+      raise ValueError(
+        f"Id {repeated[0]} comes more than once; each example needs its own."
+      )
   return ids
+
+
+def _array_of_integers(values: Any, name: str) -> np.ndarray | jax.Array:
+  values = values if is_traced(values) else np.asarray(values)
+  if values.ndim != 1 or not jnp.issubdtype(values.dtype, jnp.integer):
+    raise ValueError(
+      f"{name} are {values.dtype} of shape {list(values.shape)}; give "
+      "integers of shape [N]."
+    )
+  return values
+
+
+def check_integers(
+  values: Any, name: str, shape: tuple[int, ...]
+) -> np.ndarray | jax.Array:
+  """Returns integers of a shape, as NumPy values where there are."""
+  values = values if is_traced(values) else np.asarray(values)
+  if values.shape != shape or not jnp.issubdtype(values.dtype, jnp.integer):
+    raise ValueError(
+      f"The {name} is {values.dtype} of shape {list(values.shape)}; give "
+      f"integers of shape {list(shape)}."
+    )
+  return values
+
+
+def check_image(image: Any) -> None:
+  """Refuses what isn't one uint8 image [H, W, C]."""
+  if not hasattr(image, "dtype"):
+    image = np.asarray(image)
+  if image.dtype != jnp.uint8 or image.ndim != 3:
+    raise ValueError(
+      f"The image is {image.dtype} of shape {list(image.shape)}; give uint8 "
+      "[H, W, C], one image."
+    )
 
 
 def check_images(images: Any, count: int) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 
 from rethinking.corruptions import checks, report
 from rethinking.corruptions.description import DEFINITIONS, Corruption
+from rethinking.corruptions.human_labels import read_human
 from rethinking.corruptions.image_set import corrupt_images
 from rethinking.corruptions.keys import named_key, root_key
 from rethinking.corruptions.label_set import corrupt_labels
@@ -27,7 +28,7 @@ class Corrupted:
   Attributes:
     images: uint8 [N, H, W, C]; the given array itself where no corruption
       changes images, None where none were given.
-    labels: int32 [N], the given (noisy) labels.
+    labels: int32 [N], the given (noisy) labels, an array of their own.
     true_labels: int32 [N].
     ids: uint32 [N].
     report: JSON-able; see `rethinking.corruptions.report`.
@@ -59,7 +60,9 @@ def apply(
   came before, the split's name and the example's id. The permutation of
   `shuffled_pixels` and the shared one of `partial_shuffle` leave the split's
   name out, so train and test images get the same. Instance-dependent noise
-  and statistics look at the images as given here.
+  and statistics look at the images as given here; statistics that are measured
+  here are those of exactly these images, so give them where a subset must be
+  corrupted as the whole set is.
 
   Args:
     corruptions: what to do, in order; none is allowed.
@@ -90,6 +93,8 @@ def apply(
   >>> int((done.labels != done.true_labels).sum()), done.report["flip_rate"]
   (3, 0.3)
   """
+  if isinstance(corruptions, Corruption):
+    raise ValueError(f"{corruptions!r} stands alone; give a list of them.")
   corruptions = tuple(corruptions)
   checks.check_num_classes(num_classes)
   true_labels = checks.check_labels(labels, num_classes)
@@ -98,20 +103,28 @@ def apply(
     images = checks.check_images(images, len(true_labels))
   _check_fit(corruptions, images, split, statistics, num_classes)
   root = root_key(seed)
+  human = {
+    c: read_human(c, true_labels, ids, num_classes)
+    for c in corruptions
+    if c.name == "human"
+  }
   if statistics is None and any(
     c.name in _NEEDS_STATISTICS for c in corruptions
   ):
     statistics = image_statistics(images)
 
-  labels, pixels = true_labels, images
+  labels, pixels = true_labels.copy(), images
   seen: collections.Counter[str] = collections.Counter()
   steps = []
   for corruption in corruptions:
     key = named_key(root, corruption.name, seen[corruption.name])
     seen[corruption.name] += 1
-    before = labels
-    if corruption.target == "labels":
-      labels, drawn, facts = corrupt_labels(
+    before, facts = labels, {}
+    if corruption.name == "human":
+      (given, digest), drawn = human[corruption], None
+      labels, facts = given.copy(), {"file_sha256": digest}
+    elif corruption.target == "labels":
+      labels, drawn = corrupt_labels(
         corruption,
         key,
         split,
@@ -121,7 +134,6 @@ def apply(
         statistics=statistics,
         num_classes=num_classes,
       )
-      changed = int((labels != before).sum())
     else:
       pixels, drawn, changed = corrupt_images(
         corruption,
@@ -132,7 +144,8 @@ def apply(
         statistics=statistics,
         out=None if pixels is images else pixels,
       )
-      facts = {}
+    if corruption.target == "labels":
+      changed = int((labels != before).sum())
     nominal = report.nominal_rate(corruption, before, num_classes)
     steps.append(
       {
@@ -173,6 +186,13 @@ def _check_fit(
   num_classes: int,
 ) -> None:
   """Refuses descriptions that don't fit the data, before any work."""
+  if not isinstance(split, str):
+    raise ValueError(f"The split is {split!r}; give its name, a string.")
+  if not isinstance(statistics, ImageStatistics | None):
+    raise ValueError(
+      f"The statistics are a {type(statistics).__name__}; give "
+      "image_statistics(train images)."
+    )
   for corruption in corruptions:
     if not isinstance(corruption, Corruption):
       raise ValueError(

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rethinking.corruptions.checks import check_matrix, check_rate
+from rethinking.corruptions.checks import check_matrix, check_static_rate
 from rethinking.corruptions.matrices import MAPS
 
 _REQUIRED = object()
@@ -21,7 +21,7 @@ def _switch(name: str, value: Any) -> bool:
 
 
 def _share(name: str, value: Any) -> float:
-  check_rate(value, name)
+  check_static_rate(value, name)
   return float(value)
 
 
@@ -51,9 +51,12 @@ def _map(name: str, value: Any) -> str | tuple[int, ...]:
       "label a class."
     )
   labels = tuple(value)
-  if any(isinstance(i, bool) or int(i) != i for i in labels):
-    raise ValueError(f"{name} is {labels!r}; give integer labels.")
-  return tuple(int(i) for i in labels)
+  try:
+    if any(isinstance(i, bool) or int(i) != i for i in labels):
+      raise ValueError
+    return tuple(int(i) for i in labels)
+  except (TypeError, ValueError, OverflowError):
+    raise ValueError(f"{name} is {labels!r}; give integer labels.") from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +158,7 @@ class Corruption:
   options: tuple[tuple[str, Any], ...] = ()
 
   def __post_init__(self):
-    if self.name not in DEFINITIONS:
+    if not isinstance(self.name, str) or self.name not in DEFINITIONS:
       raise ValueError(
         f"Unknown corruption {self.name!r}; choose one of "
         f"{sorted(DEFINITIONS)}."
@@ -164,7 +167,7 @@ class Corruption:
     if known.has_level:
       if self.level is None:
         raise ValueError(f"{self.name!r} needs a level; give one in [0, 1].")
-      check_rate(self.level, f"level of {self.name!r}")
+      check_static_rate(self.level, f"level of {self.name!r}")
       object.__setattr__(self, "level", float(self.level))
     elif self.level is not None:
       raise ValueError(
@@ -227,6 +230,11 @@ class Corruption:
     >>> Corruption.from_config({"name": "occlusion", "level": 0.5})
     Corruption.create('occlusion', level=0.5)
     """
+    if not hasattr(config, "items"):
+      raise ValueError(
+        f"{config!r} is not a mapping; give one such as {{'name': 'uniform', "
+        "'level': 0.4}."
+      )
     options = dict(config.items())
     if "name" not in options:
       raise ValueError(

@@ -9,15 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rethinking.corruptions import gaussian, permutations, quantiles, subsets
 from rethinking.corruptions import images as ops
 from rethinking.corruptions import labels as label_ops
-from rethinking.corruptions import quantiles, subsets
 from rethinking.corruptions.description import Corruption
 from rethinking.corruptions.keys import example_keys, named_key
 from rethinking.corruptions.quantiles import ImageStatistics
 
-# Values a chunk: a few dozen MB of random words and indices at once.
-_CHUNK = 2**22
+# Values a chunk: a few MB of random words and indices at once.
+_CHUNK = 2**20
 
 
 def corrupt_images(
@@ -92,9 +92,9 @@ def _shared(
   name, level = corruption.name, corruption.level
   positions = images.shape[1] * images.shape[2]
   if name == "shuffled_pixels":
-    return ops.random_permutation(key, positions)
+    return permutations.random_permutation(key, positions)
   if name == "partial_shuffle" and not corruption.option("per_image"):
-    return ops.partial_permutation(key, positions, level)
+    return permutations.partial_permutation(key, positions, level)
   if name == "gaussian_pixels":
     return quantiles.pixel_table(
       statistics, per_channel=corruption.option("per_channel")
@@ -130,8 +130,8 @@ def _chunk(key, images, ids, shared, *, name, level, value):
   if name in ("shuffled_pixels", "partial_shuffle"):
     return jax.vmap(ops.shuffle_pixels, (0, None))(images, shared)
   op = {
-    "gaussian_pixels": ops.random_gaussian_pixels,
-    "gaussian_noise": ops.random_gaussian_noise,
+    "gaussian_pixels": gaussian.random_gaussian_pixels,
+    "gaussian_noise": gaussian.random_gaussian_noise,
   }[name]
   return jax.vmap(op, (0, 0, None))(keys, images, shared)
 
@@ -149,14 +149,14 @@ def _random_pixels(key, images, ids):
 
 @functools.partial(jax.jit, static_argnames="positions")
 def _words(key, ids, positions):
-  return jax.vmap(lambda k: ops.sortable_words(k, positions))(
+  return jax.vmap(lambda k: permutations.sortable_words(k, positions))(
     example_keys(key, ids)
   )
 
 
 @jax.jit
 def _move(images, in_order):
-  low = jnp.uint32((1 << ops.position_bits(in_order.shape[1])) - 1)
+  low = jnp.uint32((1 << permutations.position_bits(in_order.shape[1])) - 1)
   return jax.vmap(ops.shuffle_pixels)(
     images, (in_order & low).astype(jnp.int32)
   )

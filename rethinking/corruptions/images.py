@@ -1,136 +1,41 @@
-"""Image noise, one example at a time.
+"""Image noise that moves or hides pixels, one example at a time.
 
-An op without `random_` is deterministic: the permutation, ranks or place are
-its arguments. Its `random_` form draws them from the example's key and calls
-it. Images are uint8 [H, W, C]; a pixel moves with its channels. The batch
-form is `vmap` over `example_keys(key, ids)`.
+An op without `random_` is deterministic: the permutation or place is its
+argument. Its `random_` form draws it from the example's key and calls it.
+Images are uint8 [H, W, C]; a pixel moves with its channels. The batch form is
+`vmap` over `example_keys(key, ids)`.
 """
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from rethinking.corruptions.checks import check_rate
-from rethinking.corruptions.keys import named_key, ranks, words
-
-
-def check_image(image: jax.Array) -> None:
-  """Refuses what isn't one uint8 image; types are known before any tracing."""
-  if image.dtype != jnp.uint8 or image.ndim != 3:
-    raise ValueError(
-      f"The image is {image.dtype} of shape {list(image.shape)}; give uint8 "
-      "[H, W, C], one image."
-    )
-
-
-def position_bits(positions: int) -> int:
-  """Returns how many low bits of a word hold a position.
-
-  >>> position_bits(1024), position_bits(64), position_bits(1)
-  (10, 6, 0)
-  """
-  if not 0 < positions <= 2**16:
-    raise ValueError(
-      f"An image has {positions} positions; give 1 to 65536 (256 x 256)."
-    )
-  return (positions - 1).bit_length()
-
-
-def sortable_words(key: jax.Array, positions: int) -> jax.Array:
-  """Returns distinct words whose order is a random permutation.
-
-  A random word's low bits are replaced by its position. Two positions whose
-  high bits agree stay in order: for 1,024 positions and 22 high bits that is
-  one pair of four million, on average an eighth of a pair an image.
-
-  Args:
-    key: the example's key, [].
-    positions: how many, in 1..65536, static.
-
-  Returns:
-    uint32 [positions], distinct; the low bits hold the position.
-
-  >>> key = jax.random.key(0, impl="threefry2x32")
-  >>> (sortable_words(key, 4) % 4).tolist()
-  [0, 1, 2, 3]
-  """
-  low = jnp.uint32((1 << position_bits(positions)) - 1)
-  return (words(key, positions) & ~low) | jnp.arange(
-    positions, dtype=jnp.uint32
-  )
-
-
-def random_permutation(key: jax.Array, positions: int) -> jax.Array:
-  """Returns a uniform random permutation.
-
-  Sorts random words that carry their position in their low bits.
-
-  Args:
-    key: typed key, [].
-    positions: how many, in 1..65536, static.
-
-  Returns:
-    int32 [positions].
-
-  >>> key = jax.random.key(0, impl="threefry2x32")
-  >>> sorted(random_permutation(key, 5).tolist())
-  [0, 1, 2, 3, 4]
-  """
-  low = jnp.uint32((1 << position_bits(positions)) - 1)
-  in_order = jnp.sort(sortable_words(key, positions))
-  return (in_order & low).astype(jnp.int32)
-
-
-def partial_permutation(
-  key: jax.Array, positions: int, level: float
-) -> jax.Array:
-  """Returns a uniform permutation of a random share of the positions.
-
-  round(level n) positions are drawn without replacement and permuted among
-  themselves; the others stay. The drawn positions nest in the level, their
-  permutations don't. One of them stays put on average, as in any permutation.
-
-  Args:
-    key: typed key, [].
-    positions: how many, in 1..65536, static.
-    level: share in [0, 1], static.
-
-  Returns:
-    int32 [positions].
-
-  Raises:
-    ValueError: for a level outside [0, 1].
-
-  >>> key = jax.random.key(0, impl="threefry2x32")
-  >>> moved = partial_permutation(key, 100, 0.2) != jnp.arange(100)
-  >>> 2 <= int(moved.sum()) <= 20
-  True
-  """
-  check_rate(level, "level")
-  count = round(level * positions)
-  drawn = random_permutation(named_key(key, 0), positions)[:count]
-  order = random_permutation(named_key(key, 1), positions)
-  # The drawn positions in the order of an independent permutation.
-  inside = jnp.zeros(positions, bool).at[drawn].set(True)
-  shuffled = order[jnp.argsort(~inside[order], stable=True)][:count]
-  return jnp.arange(positions, dtype=jnp.int32).at[drawn].set(shuffled)
+from rethinking.corruptions import checks
+from rethinking.corruptions.checks import check_image
+from rethinking.corruptions.keys import words
+from rethinking.corruptions.permutations import (
+  partial_permutation,
+  random_permutation,
+)
 
 
 def shuffle_pixels(image: jax.Array, permutation: jax.Array) -> jax.Array:
-  """Moves pixels: position i of the result shows position permutation[i].
+  """Moves pixels: x'[i] = x[permutation[i]], positions i row by row.
 
   With one permutation for every image, "shuffled pixels".
 
   Args:
     image: uint8 [H, W, C].
-    permutation: int32 [H * W], of 0..H*W-1, row by row.
+    permutation: int32 [H * W], of 0..H*W-1.
 
   Returns:
-    uint8 [H, W, C].
+    uint8 [H, W, C], the same pixels.
 
   Raises:
-    ValueError: for an image that isn't uint8 [H, W, C].
+    ValueError: for an image that isn't uint8 [H, W, C], or what isn't a
+      permutation of its positions; traced values pass unseen.
 
   Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), section 2.1,
     "shuffled pixels".
@@ -140,12 +45,24 @@ def shuffle_pixels(image: jax.Array, permutation: jax.Array) -> jax.Array:
   [3, 2, 1, 0]
   """
   check_image(image)
-  flat = image.reshape(-1, image.shape[-1])
-  return flat[permutation].reshape(image.shape)
+  positions = image.shape[0] * image.shape[1]
+  permutation = checks.check_integers(permutation, "permutation", (positions,))
+  if (
+    not checks.is_traced(permutation)
+    and (np.sort(permutation) != np.arange(positions)).any()
+  ):
+    raise ValueError(
+      f"The permutation {permutation} is none; give each of "
+      f"0..{positions - 1} once."
+    )
+  flat = jnp.asarray(image).reshape(-1, image.shape[-1])
+  return flat[jnp.asarray(permutation)].reshape(image.shape)
 
 
 def random_shuffle_pixels(key: jax.Array, image: jax.Array) -> jax.Array:
   """Moves all pixels by a uniform permutation, one for each image.
+
+  x'[i] = x[pi[i]], pi = random_permutation(key, H W).
 
   Args:
     key: the example's key, [].
@@ -177,6 +94,8 @@ def random_partial_shuffle(
 ) -> jax.Array:
   """Permutes a random share of the pixels, drawn for each image.
 
+  x'[i] = x[pi[i]], pi = partial_permutation(key, H W, level).
+
   Args:
     key: the example's key, [].
     image: uint8 [H, W, C], at most 65,536 pixels.
@@ -186,7 +105,8 @@ def random_partial_shuffle(
     uint8 [H, W, C], the same pixels.
 
   Raises:
-    ValueError: for a level outside [0, 1] or another kind of image.
+    ValueError: for a level outside [0, 1] or traced, or another kind of
+      image.
 
   Reference: between the true images and the "random pixels" of Zhang, Bengio,
     Hardt, Recht, Vinyals (2017), section 2.1.
@@ -201,108 +121,6 @@ def random_partial_shuffle(
   return shuffle_pixels(image, partial_permutation(key, positions, level))
 
 
-def look_up_pixels(ranks: jax.Array, table: jax.Array) -> jax.Array:
-  """Makes an image of the quantiles that its values' ranks name.
-
-  Args:
-    ranks: int32 [H, W, C], in 0..65535.
-    table: uint8 [C, 65536] or [1, 65536], from `pixel_table`.
-
-  Returns:
-    uint8 [H, W, C], table[c, rank].
-
-  >>> table = jnp.arange(65536).astype(jnp.uint8)[None]
-  >>> look_up_pixels(jnp.array([[[3]]]), table).tolist()
-  [[[3]]]
-  """
-  rows, size = table.shape
-  first = (jnp.arange(ranks.shape[-1]) % rows * size).astype(jnp.int32)
-  return table.reshape(-1)[ranks + first[None, None, :]]
-
-
-def random_gaussian_pixels(
-  key: jax.Array, image: jax.Array, table: jax.Array
-) -> jax.Array:
-  """Replaces every value by a Gaussian draw, x = clip(round(mean + std z)).
-
-  All values are independent; nothing of the image is left but its shape.
-
-  Args:
-    key: the example's key, [].
-    image: uint8 [H, W, C].
-    table: uint8 [C, 65536] or [1, 65536], from `pixel_table`.
-
-  Returns:
-    uint8 [H, W, C].
-
-  Raises:
-    ValueError: for an image that isn't uint8 [H, W, C].
-
-  Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), section 2.1,
-    "Gaussian".
-
-  >>> import numpy as np
-  >>> from rethinking import corruptions
-  >>> image = jnp.full((8, 8, 3), 100, jnp.uint8)
-  >>> same = corruptions.image_statistics(np.asarray(image)[None])
-  >>> table = corruptions.pixel_table(same)
-  >>> key = corruptions.root_key(0)
-  >>> bool((random_gaussian_pixels(key, image, table) == 100).all())
-  True
-  """
-  check_image(image)
-  drawn = ranks(key, image.size).reshape(image.shape)
-  return look_up_pixels(drawn, jnp.asarray(table))
-
-
-def add_noise(image: jax.Array, noise: jax.Array) -> jax.Array:
-  """Adds noise to an image and clips to 0..255.
-
-  Args:
-    image: uint8 [H, W, C].
-    noise: int32 [H, W, C].
-
-  Returns:
-    uint8 [H, W, C].
-
-  >>> add_noise(jnp.uint8([[[250]]]), jnp.array([[[9]]])).tolist()
-  [[[255]]]
-  """
-  check_image(image)
-  return jnp.clip(image.astype(jnp.int32) + noise, 0, 255).astype(jnp.uint8)
-
-
-def random_gaussian_noise(
-  key: jax.Array, image: jax.Array, table: jax.Array
-) -> jax.Array:
-  """Adds independent Gaussian noise, x' = clip(x + round(255 level z)).
-
-  The same z at every level: noise grows with the level, in place.
-
-  Args:
-    key: the example's key, [].
-    image: uint8 [H, W, C].
-    table: int32 [65536], from `noise_table(level)`.
-
-  Returns:
-    uint8 [H, W, C].
-
-  Raises:
-    ValueError: for an image that isn't uint8 [H, W, C].
-
-  Reference: Hendrycks, Dietterich (2019), section 3.1, "Gaussian noise".
-
-  >>> from rethinking import corruptions
-  >>> image = jnp.full((2, 2, 1), 100, jnp.uint8)
-  >>> table = corruptions.noise_table(0.0)
-  >>> random_gaussian_noise(corruptions.root_key(0), image, table)[0, 0]
-  Array([100], dtype=uint8)
-  """
-  check_image(image)
-  drawn = ranks(key, image.size).reshape(image.shape)
-  return add_noise(image, jnp.asarray(table)[drawn])
-
-
 def occlude(
   image: jax.Array,
   top: jax.Array | int,
@@ -314,27 +132,44 @@ def occlude(
 ) -> jax.Array:
   """Paints a constant block over an image.
 
+  x'[i, j] = value where top <= i < top + height and left <= j < left + width.
+
   Args:
     image: uint8 [H, W, C].
     top: first row of the block, [], in 0..H-height.
     left: first column of the block, [], in 0..W-width.
     height: rows of the block, in 0..H, static.
     width: columns of the block, in 0..W, static.
-    value: the block's, in 0..255.
+    value: the block's, in 0..255, static.
 
   Returns:
     uint8 [H, W, C].
+
+  Raises:
+    ValueError: for an image that isn't uint8 [H, W, C], or a block that
+      doesn't lie inside it; a traced place passes unseen.
+
+  Reference: DeVries, Taylor (2017), section 3.
 
   >>> image = jnp.full((2, 2, 1), 7, jnp.uint8)
   >>> occlude(image, 0, 1, height=1, width=1)[:, :, 0].tolist()
   [[7, 0], [7, 7]]
   """
   check_image(image)
+  checks.check_integer(height, "height", 0, image.shape[0])
+  checks.check_integer(width, "width", 0, image.shape[1])
+  checks.check_integer(value, "value", 0, 255)
+  for name, place, most in (
+    ("top", top, image.shape[0] - height),
+    ("left", left, image.shape[1] - width),
+  ):
+    if not checks.is_traced(place):
+      checks.check_integer(place, name, 0, most)
   rows = jnp.arange(image.shape[0])[:, None, None]
   columns = jnp.arange(image.shape[1])[None, :, None]
   inside = (rows >= top) & (rows < top + height)
   inside = inside & (columns >= left) & (columns < left + width)
-  return jnp.where(inside, jnp.uint8(value), image)
+  return jnp.where(inside, jnp.uint8(value), jnp.asarray(image))
 
 
 def random_occlude(
@@ -342,20 +177,22 @@ def random_occlude(
 ) -> jax.Array:
   """Paints a constant block at a uniformly drawn place inside the image.
 
-  The block is round(level H) x round(level W): level squared of the area. A
-  word modulo the number of places favours none by more than 2**-32.
+  x'[i, j] = value inside the block, x[i, j] outside. The block is
+  round(level H) x round(level W): level squared of the area. A word modulo the
+  number of places favours none by more than 2**-32.
 
   Args:
     key: the example's key, [].
     image: uint8 [H, W, C].
     level: the block's side as a share of the image's, in [0, 1], static.
-    value: the block's, in 0..255.
+    value: the block's, in 0..255, static.
 
   Returns:
     uint8 [H, W, C].
 
   Raises:
-    ValueError: for a level outside [0, 1] or another kind of image.
+    ValueError: for a level outside [0, 1] or traced, a value outside 0..255,
+      or another kind of image.
 
   Reference: DeVries, Taylor (2017), section 3, without the part of the block
     that lies outside.
@@ -366,8 +203,8 @@ def random_occlude(
   16
   """
   check_image(image)
-  check_rate(level, "level")
-  height, width = (round(level * side) for side in image.shape[:2])
+  checks.check_static_rate(level, "level")
+  height, width = (round(float(level) * side) for side in image.shape[:2])
   places = jnp.array(
     [image.shape[0] - height + 1, image.shape[1] - width + 1], jnp.uint32
   )

@@ -13,8 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rethinking.corruptions.checks import check_num_classes
-from rethinking.corruptions.images import check_image
+from rethinking.corruptions.checks import (
+  check_image,
+  check_label,
+  check_num_classes,
+  check_static_rate,
+)
 from rethinking.corruptions.keys import below, named_key, ranks, words
 from rethinking.corruptions.quantiles import (
   ImageStatistics,
@@ -66,7 +70,8 @@ def projection(
     The projection.
 
   Raises:
-    ValueError: for images that are too large.
+    ValueError: for images that are too large, or of other channels than the
+      statistics.
 
   >>> from rethinking import corruptions
   >>> images = np.arange(32, dtype=np.uint8).reshape(2, 4, 4, 1)
@@ -81,6 +86,11 @@ def projection(
     raise ValueError(
       f"Images of shape {list(shape)} have {values} values; instance-dependent "
       f"noise takes at most {_MOST_VALUES}."
+    )
+  if len(statistics.sums) != shape[-1]:
+    raise ValueError(
+      f"The statistics are of {len(statistics.sums)} channels, but the images "
+      f"have {shape[-1]}."
     )
   mean, std = statistics.moments(True)
   inverse = np.divide(1, std, out=np.zeros_like(std), where=std > 0)
@@ -122,6 +132,7 @@ def instance_drawn(key: jax.Array, p: float) -> jax.Array:
   >>> instance_drawn(key, 0.5).shape
   ()
   """
+  check_static_rate(p)
   return rate_drawn(key, jnp.asarray(rate_table(float(p))))
 
 
@@ -198,7 +209,8 @@ def instance(
     int32 [], in 0..K-1.
 
   Raises:
-    ValueError: for a level outside [0, 1] or another kind of image.
+    ValueError: for a level outside [0, 1] or traced, a label outside 0..K-1,
+      another kind of image, or a projection for another one.
 
   Reference: Xia, Liu, Han, Wang, Gong, Liu, Niu, Tao, Sugiyama (2020),
     "Part-dependent label noise", algorithm 2.
@@ -214,7 +226,13 @@ def instance(
   """
   check_image(image)
   check_num_classes(num_classes)
-  label = jnp.asarray(label).astype(jnp.int32)
+  label = check_label(label, num_classes)
+  needed = (num_classes, image.size, num_classes)
+  if projection.weights.shape != needed:
+    raise ValueError(
+      f"The projection is of shape {list(projection.weights.shape)}; for "
+      f"these images and classes make one of {list(needed)}."
+    )
   weights = projection.weights[label].astype(jnp.int32)
   # The sum of products, in integers: no order of addition to depend on.
   scores = (image.reshape(-1, 1).astype(jnp.int32) * weights).sum(

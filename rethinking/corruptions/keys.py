@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rethinking.corruptions.checks import check_id_range, check_integer
+
 IMPLEMENTATION = "threefry2x32"
 
 
@@ -32,8 +34,7 @@ def root_key(seed: int) -> jax.Array:
   >>> root_key(3).dtype
   key<fry>
   """
-  if not 0 <= seed < 2**32:
-    raise ValueError(f"Seed {seed} is outside [0, 2**32); give one inside.")
+  seed = check_integer(seed, "The seed", 0, 2**32 - 1)
   return jax.random.key(seed, impl=IMPLEMENTATION)
 
 
@@ -47,12 +48,20 @@ def named_key(key: jax.Array, *names: str | int) -> jax.Array:
   Returns:
     A typed key, [].
 
+  Raises:
+    ValueError: for a key that isn't a typed threefry2x32 key, or an integer
+      outside the range.
+
   >>> a, b = (named_key(root_key(0), n) for n in ("train", "test"))
   >>> bool((jax.random.key_data(a) == jax.random.key_data(b)).all())
   False
   """
+  check_key(key)
   for name in names:
-    data = zlib.crc32(name.encode()) if isinstance(name, str) else name
+    if isinstance(name, str):
+      data = zlib.crc32(name.encode())
+    else:
+      data = check_integer(name, "The name", 0, 2**32 - 1)
     key = jax.random.fold_in(key, np.uint32(data))
   return key
 
@@ -65,19 +74,21 @@ def example_keys(key: jax.Array, ids: jax.Array) -> jax.Array:
 
   Args:
     key: typed threefry2x32 key, [].
-    ids: [N], integers in [0, 2**32), the examples' stable ids.
+    ids: [N], integers in [0, 2**32), the examples' stable ids. One that
+      comes twice gets the same key twice.
 
   Returns:
     Typed keys, [N].
 
   Raises:
-    ValueError: for a key that isn't a typed threefry2x32 key.
+    ValueError: for a key that isn't a typed threefry2x32 key, or ids that
+      aren't integers in the range.
 
   >>> example_keys(root_key(0), jnp.arange(5)).shape
   (5,)
   """
   check_key(key)
-  ids = jnp.asarray(ids).astype(jnp.uint32)
+  ids = check_id_range(ids)
   return jax.vmap(jax.random.fold_in, (None, 0))(key, ids)
 
 
@@ -90,6 +101,11 @@ def check_key(key: jax.Array) -> None:
     raise ValueError(
       f"The key is a {kind}; give a typed threefry2x32 key, as root_key(seed) "
       "and jax.random.key(seed, impl='threefry2x32') make it."
+    )
+  if key.shape:
+    raise ValueError(
+      f"There are keys of shape {list(key.shape)}; give one key, [], and "
+      "vmap over example_keys for many examples."
     )
   if not getattr(jax.config, "jax_threefry_partitionable", True):
     raise ValueError(

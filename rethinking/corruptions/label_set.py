@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import os
-import zipfile
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,10 +21,6 @@ _OPS = {
   "asymmetric": ops.asymmetric,
 }
 
-# CIFAR-10N's six arrays are 0.3 MB; this leaves room for a hundred million.
-_MOST_BYTES = 2**28
-_CLEAN = "clean_label"
-
 
 def corrupt_labels(
   corruption: Corruption,
@@ -40,11 +32,11 @@ def corrupt_labels(
   images: np.ndarray | None,
   statistics: ImageStatistics | None,
   num_classes: int,
-) -> tuple[np.ndarray, int | None, dict[str, Any]]:
+) -> tuple[np.ndarray, int | None]:
   """Returns the labels after one corruption; its input is checked already.
 
   Args:
-    corruption: whose target is 'labels'.
+    corruption: whose target is 'labels', but not 'human'.
     key: typed threefry2x32 key, [], the corruption's own.
     split: folded into the key.
     labels: int32 [N].
@@ -54,12 +46,9 @@ def corrupt_labels(
     num_classes: K.
 
   Returns:
-    int32 [N]; how many were drawn, None where nothing is drawn apart; further
-    facts for the report.
+    int32 [N]; how many were drawn, None where nothing is drawn apart.
   """
   name, level = corruption.name, corruption.level
-  if name == "human":
-    return _human(corruption, labels, ids, num_classes)
   own = named_key(key, split)
   if name == "transition":
     given = _transition_pass(
@@ -69,7 +58,7 @@ def corrupt_labels(
       matrix=corruption.option("matrix"),
       num_classes=num_classes,
     )
-    return np.asarray(given), None, {}
+    return np.array(given), None
   if name == "permutation":
     given, drawn = subsets.permutation(own, labels, ids, level)
   else:
@@ -97,7 +86,8 @@ def corrupt_labels(
         options=options,
         num_classes=num_classes,
       )
-  return np.asarray(given), int(np.asarray(drawn).sum()), {}
+  # Copies: NumPy's views of JAX arrays can't be written to.
+  return np.array(given), int(np.asarray(drawn).sum())
 
 
 @functools.partial(jax.jit, static_argnames=("name", "options", "num_classes"))
@@ -152,64 +142,3 @@ def _instance_pick(key, labels, ids, scores, gumbel, rates, count):
     drawn = subsets.drawn_exactly(key, ids, count)
   pick = jax.vmap(instance_noise.pick_target, (0, 0, 0, None))
   return jnp.where(drawn, pick(keys, labels, scores, gumbel), labels), drawn
-
-
-def _human(
-  corruption: Corruption,
-  labels: np.ndarray,
-  ids: np.ndarray,
-  num_classes: int,
-) -> tuple[np.ndarray, None, dict[str, Any]]:
-  arrays, digest = load_human(
-    corruption.option("path"), corruption.option("array")
-  )
-  given = subsets.human(
-    labels,
-    ids,
-    arrays[corruption.option("array")],
-    num_classes=num_classes,
-    clean=arrays.get(_CLEAN),
-  )
-  return given, None, {"file_sha256": digest}
-
-
-def load_human(path: str, array: str) -> tuple[dict[str, np.ndarray], str]:
-  """Reads human labels from an .npz file.
-
-  Args:
-    path: of the file, such as CIFAR-10N's arrays.
-    array: the name of the array to read.
-
-  Returns:
-    That array and, where there is one, `clean_label`; the file's SHA-256.
-
-  Raises:
-    ValueError: for a file that is missing, damaged, too large or pickled, or
-      an array that isn't there.
-  """
-  if not os.path.isfile(path):
-    raise ValueError(f"There is no file of human labels at {path!r}.")
-  size = os.path.getsize(path)
-  try:
-    with zipfile.ZipFile(path) as archive:
-      # What it says it unpacks to; NumPy reads no more than that.
-      size = max(size, sum(i.file_size for i in archive.infolist()))
-      if size > _MOST_BYTES:
-        raise ValueError(
-          f"{path!r} unpacks to {size} bytes; human labels may have at most "
-          f"{_MOST_BYTES}."
-        )
-    with np.load(path, allow_pickle=False) as file:
-      if array not in file:
-        raise ValueError(
-          f"{path!r} has no array {array!r}; choose one of {sorted(file)}."
-        )
-      names = {array, _CLEAN} & set(file)
-      arrays = {name: file[name] for name in names}
-  except (zipfile.BadZipFile, EOFError, OSError) as error:
-    raise ValueError(
-      f"{path!r} can't be read as .npz: {error}; fetch it again."
-    ) from error
-  with open(path, "rb") as file:
-    digest = hashlib.file_digest(file, "sha256").hexdigest()
-  return arrays, digest

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rethinking.corruptions.checks import (
+  check_label,
   check_matrix,
   check_num_classes,
   check_rate,
@@ -53,10 +54,6 @@ def _replace(
   return jnp.where(drawn(key, p), replacement, label)
 
 
-def _as_label(label: jax.Array | int) -> jax.Array:
-  return jnp.asarray(label).astype(jnp.int32)
-
-
 def uniform(
   key: jax.Array,
   label: jax.Array,
@@ -80,7 +77,8 @@ def uniform(
     int32 [], in 0..K-1.
 
   Raises:
-    ValueError: for a number p outside [0, 1].
+    ValueError: for a number p outside [0, 1], a label outside 0..K-1, or
+      fewer than 2 classes.
 
   Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), section 2.1,
     "partially corrupted labels"; p = 1 is "random labels".
@@ -92,8 +90,9 @@ def uniform(
   [0, 2, 0, 4, 5, 0, 0, 9]
   """
   check_num_classes(num_classes)
+  label = check_label(label, num_classes)
   replacement = (words(key, 2)[1] % np.uint32(num_classes)).astype(jnp.int32)
-  return _replace(key, _as_label(label), replacement, p)
+  return _replace(key, label, replacement, p)
 
 
 def symmetric(
@@ -118,7 +117,8 @@ def symmetric(
     int32 [], in 0..K-1.
 
   Raises:
-    ValueError: for a number p outside [0, 1], or fewer than 2 classes.
+    ValueError: for a number p outside [0, 1], a label outside 0..K-1, or
+      fewer than 2 classes.
 
   Reference: Patrini, Rozza, Menon, Nock, Qu (2017), section 5; Han et al.
     (2018), "Co-teaching", section 4, "symmetry flipping".
@@ -128,7 +128,7 @@ def symmetric(
   1
   """
   check_num_classes(num_classes)
-  label = _as_label(label)
+  label = check_label(label, num_classes)
   step = words(key, 2)[1] % np.uint32(num_classes - 1)
   replacement = (label + 1 + step.astype(jnp.int32)) % num_classes
   return _replace(key, label, replacement, p)
@@ -156,7 +156,8 @@ def pair_flip(
     int32 [], in 0..K-1.
 
   Raises:
-    ValueError: for a number p outside [0, 1], or fewer than 2 classes.
+    ValueError: for a number p outside [0, 1], a label outside 0..K-1, or
+      fewer than 2 classes.
 
   Reference: Han et al. (2018), "Co-teaching", section 4, "pair flipping".
 
@@ -165,7 +166,7 @@ def pair_flip(
   0
   """
   check_num_classes(num_classes)
-  label = _as_label(label)
+  label = check_label(label, num_classes)
   return _replace(key, label, (label + 1) % num_classes, p)
 
 
@@ -196,7 +197,8 @@ def asymmetric(
     int32 [], in 0..K-1.
 
   Raises:
-    ValueError: for a number p outside [0, 1], or a map that isn't of K labels.
+    ValueError: for a number p outside [0, 1], a label outside 0..K-1, or a
+      map that isn't of K labels.
 
   Reference: Patrini, Rozza, Menon, Nock, Qu (2017), section 5.
 
@@ -204,8 +206,9 @@ def asymmetric(
   >>> int(asymmetric(key, 9, 1.0, map="cifar10", num_classes=10))
   1
   """
+  check_num_classes(num_classes)
   targets = np.array(flip_map(map, num_classes), np.int32)
-  label = _as_label(label)
+  label = check_label(label, num_classes)
   return _replace(key, label, jnp.asarray(targets)[label], p)
 
 
@@ -232,7 +235,8 @@ def transition(
     int32 [], in 0..K-1.
 
   Raises:
-    ValueError: for a matrix that isn't K x K or not row-stochastic.
+    ValueError: for a matrix that isn't K x K or not row-stochastic, or a
+      label outside 0..K-1.
 
   Reference: Patrini, Rozza, Menon, Nock, Qu (2017), section 2.
 
@@ -240,12 +244,13 @@ def transition(
   >>> int(transition(key, 0, ((0.0, 1.0), (0.5, 0.5)), num_classes=2))
   1
   """
+  check_num_classes(num_classes)
+  label = check_label(label, num_classes)
   matrix = check_matrix(matrix, num_classes)
   # Rows were divided by their sums, so the last possible class ends at 2**32.
   edges = np.round(np.cumsum(matrix, axis=1) * 2.0**32)
   full = edges >= 2.0**32
   edges = np.minimum(edges, 2.0**32 - 1).astype(np.uint32)
-  label = _as_label(label)
   passed = (words(key, 2)[0] >= jnp.asarray(edges)[label]) & ~jnp.asarray(full)[
     label
   ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import BinaryIO
 
 import numpy as np
 
@@ -11,7 +12,7 @@ _PER_CLASS = 10
 
 
 def draw_transitions(
-  path: str | os.PathLike,
+  path: str | os.PathLike | BinaryIO,
   counts: np.ndarray,
   class_names: Sequence[str],
   title: str,
@@ -19,7 +20,7 @@ def draw_transitions(
   """Draws T[true, given], realised, as a heat map with its shares in per cent.
 
   Args:
-    path: of the PNG file to write.
+    path: of the PNG file to write, or an open one.
     counts: integers [K, K], [true, given].
     class_names: K strings.
     title: one line.
@@ -56,11 +57,11 @@ def draw_transitions(
   axes.set_ylabel("true label")
   axes.set_title(title, fontsize=11, wrap=True)
   figure.colorbar(shown, ax=axes, label="% of the true class", shrink=0.85)
-  figure.savefig(path, metadata={"Software": None})
+  figure.savefig(path, format="png", metadata={"Software": None})
 
 
 def draw_examples(
-  path: str | os.PathLike,
+  path: str | os.PathLike | BinaryIO,
   *,
   before: np.ndarray,
   after: np.ndarray,
@@ -76,7 +77,7 @@ def draw_examples(
   was, below as it is, and under it the given label, in bold where it's wrong.
 
   Args:
-    path: of the PNG file to write.
+    path: of the PNG file to write, or an open one.
     before: uint8 [N, H, W, C], C 1 or 3.
     after: uint8 [N, H, W, C].
     true_labels: int32 [N].
@@ -125,7 +126,8 @@ def draw_examples(
         class_names[labels[row]],
         ha="center",
         va="top",
-        fontsize=9,
+        # Neighbours' names must not touch.
+        fontsize=min(9, 70 / len(class_names[labels[row]])),
         fontweight="bold" if wrong else "normal",
         # Vermilion of the colour-blind safe palette of Okabe and Ito.
         color="#d55e00" if wrong else "black",
@@ -141,7 +143,7 @@ def draw_examples(
       )
   axes.imshow(canvas, interpolation="nearest", aspect="auto")
   figure.suptitle(title, fontsize=11, y=1 - 8 / height, va="top")
-  figure.savefig(path, metadata={"Software": None})
+  figure.savefig(path, format="png", metadata={"Software": None})
 
 
 def _enlarge(image: np.ndarray, factor: int) -> np.ndarray:

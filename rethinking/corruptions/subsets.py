@@ -11,7 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rethinking.corruptions.checks import check_ids, check_labels, check_rate
+from rethinking.corruptions.checks import (
+  check_ids,
+  check_integer,
+  check_labels,
+  check_static_rate,
+  is_traced,
+)
 from rethinking.corruptions.keys import example_keys, words
 
 
@@ -25,11 +31,14 @@ def exact_count(p: float, count: int) -> int:
   Returns:
     The nearest integer; a half goes to the even one, as Python's round does.
 
+  Raises:
+    ValueError: for a rate outside [0, 1], or a traced one.
+
   >>> exact_count(0.29, 100)
   29
   """
-  check_rate(p)
-  return round(p * count)
+  check_static_rate(p)
+  return round(float(p) * count)
 
 
 def smallest(values: jax.Array, ids: jax.Array, count: jax.Array) -> jax.Array:
@@ -71,12 +80,18 @@ def drawn_exactly(key: jax.Array, ids: jax.Array, count: jax.Array):
   Returns:
     bool [N], k of them true.
 
+  Raises:
+    ValueError: for ids that repeat or a count outside 0..N; traced ones pass
+      unseen.
+
   >>> from rethinking import corruptions
   >>> key = corruptions.root_key(0)
   >>> int(drawn_exactly(key, jnp.arange(100), 29).sum())
   29
   """
-  ids = jnp.asarray(ids).astype(jnp.uint32)
+  ids = jnp.asarray(check_ids(ids, len(ids)))
+  if not is_traced(count):
+    count = check_integer(count, "The count", 0, len(ids))
   u = jax.vmap(lambda k: words(k, 2)[0])(example_keys(key, ids))
   return smallest(u, ids, count)
 
@@ -109,7 +124,8 @@ def exact(
     int32 [N].
 
   Raises:
-    ValueError: for a rate outside [0, 1].
+    ValueError: for a rate outside [0, 1], labels outside 0..K-1, or ids that
+      repeat; traced labels and ids pass unseen.
 
   >>> from rethinking import corruptions
   >>> key, y = corruptions.root_key(0), jnp.zeros(100, jnp.int32)
@@ -119,11 +135,13 @@ def exact(
   >>> int((noisy != y).sum())
   29
   """
+  labels = jnp.asarray(check_labels(labels, num_classes))
+  ids = check_ids(ids, len(labels))
   chosen = drawn_exactly(key, ids, exact_count(p, len(ids)))
   replaced = jax.vmap(
     lambda k, y: op(k, y, 1.0, num_classes=num_classes, **options)
-  )(example_keys(key, ids), jnp.asarray(labels))
-  return jnp.where(chosen, replaced, jnp.asarray(labels).astype(jnp.int32))
+  )(example_keys(key, ids), labels)
+  return jnp.where(chosen, replaced, labels)
 
 
 def permutation(
@@ -144,7 +162,8 @@ def permutation(
     int32 [N], the labels; bool [N], which took part.
 
   Raises:
-    ValueError: for a rate outside [0, 1].
+    ValueError: for a rate outside [0, 1], labels that aren't integers, or ids
+      that repeat.
 
   Reference: Edgington, Onghena (2007), chapter 1, on randomisation tests,
     which Zhang, Bengio, Hardt, Recht, Vinyals (2017), section 1, start from.
@@ -155,10 +174,10 @@ def permutation(
   >>> sorted(permutation(key, y, np.arange(6), 1.0)[0].tolist())
   [0, 0, 1, 1, 2, 2]
   """
-  labels = np.asarray(labels).astype(np.int32)
-  ids = np.asarray(ids).astype(np.uint64)
+  labels = check_labels(labels)
+  ids = check_ids(ids, len(labels))
   count = exact_count(p, len(ids))
-  u, order = np.asarray(_two_words(key, ids.astype(np.uint32)))
+  u, order = np.asarray(_two_words(key, ids))
   # A word and the id below it in one integer: no ties, fast to sort.
   chosen = np.argsort(_above(u, ids))[:count]
   shuffled = chosen[np.argsort(_above(order, ids)[chosen])]
@@ -169,7 +188,7 @@ def permutation(
 
 
 def _above(word: np.ndarray, ids: np.ndarray) -> np.ndarray:
-  return (word.astype(np.uint64) << np.uint64(32)) | ids
+  return (word.astype(np.uint64) << np.uint64(32)) | ids.astype(np.uint64)
 
 
 @jax.jit
@@ -215,6 +234,11 @@ def human(
     raise ValueError(
       f"Id {ids.max()} has no human label; there are {len(given)}, for the "
       f"ids 0..{len(given) - 1}."
+    )
+  if clean is not None and len(clean) != len(given):
+    raise ValueError(
+      f"There are {len(clean)} clean labels and {len(given)} human ones; give "
+      "one of each an example."
     )
   if clean is not None:
     clean = check_labels(clean, num_classes)[ids]

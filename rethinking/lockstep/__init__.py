@@ -6,6 +6,6 @@ run at once. A run that ends leaves its place to the next one.
 """
 
 from rethinking.lockstep.group import run
-from rethinking.lockstep.grouping import group_key, places
+from rethinking.lockstep.grouping import group_key, parameters, places
 
-__all__ = ["group_key", "places", "run"]
+__all__ = ["group_key", "parameters", "places", "run"]

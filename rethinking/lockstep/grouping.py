@@ -74,7 +74,7 @@ def places(config: ConfigDict, runs: int, at_once: int | None) -> int:
   if config.arch not in models.DENSE:
     return 1
   devices = jax.local_devices()
-  size = _parameters(config)
+  size = parameters(config)
   if devices[0].platform == "cpu":
     return min(runs, _MOST_ON_CPU) if size <= _SMALL else 1
   memory = (devices[0].memory_stats() or {}).get("bytes_limit")
@@ -86,8 +86,12 @@ def places(config: ConfigDict, runs: int, at_once: int | None) -> int:
   return max(1, min(runs, len(devices) * int(memory / 2) // each))
 
 
-def _parameters(config: ConfigDict) -> int:
-  """Counts the parameters of a config's model, without making them."""
+def parameters(config: ConfigDict) -> int:
+  """Counts the parameters of a config's model, without making them.
+
+  Args:
+    config: resolved.
+  """
   test = data.load(
     config.dataset, "test", data_dir=config.data_dir, cache=config.data_cache
   )

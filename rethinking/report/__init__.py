@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from etils import epath
 
 from rethinking import files
@@ -43,7 +45,7 @@ def draw(workdir: epath.PathLike) -> list[str]:
   Raises:
     UserError: if there are no rows to read or the folder cannot be written.
   """
-  workdir = epath.Path(workdir)
+  workdir = files.workdir(workdir)
   found = rows.load(workdir / "results.jsonl")
   comparisons = published.compare(found.groups)
   judged = claims.check(found.groups)
@@ -79,7 +81,12 @@ def _pictures(found: rows.Rows, workdir: epath.Path) -> list[str]:
 
 def _notes(mine: list[rows.Group], lost: list[rows.Row]) -> list[str]:
   """What every picture of a figure says under it."""
-  notes = [f"Data: {source}" for source in tables.sources(mine)]
+  # A picture has room for the head of a digest; table.md has the whole.
+  named = [
+    re.sub(r"(sha256:[0-9a-f]{12})[0-9a-f]+", r"\1", source)
+    for source in tables.sources(mine)
+  ]
+  notes = [f"Data: {'; '.join(named)}."] if named else []
   if lost:
     named = "; ".join(tables.lost(row) for row in lost[:3])
     more = f"; {len(lost) - 3} more in table.md" if len(lost) > 3 else ""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from etils import epath
 
 from rethinking import plots
 from rethinking.report import pictures
-from rethinking.report.rows import Group
+from rethinking.report.rows import Group, Stat
 from rethinking.report.series import (
   Series,
   relative_times,
@@ -80,7 +80,9 @@ def loss(
     _losses(axis, sorted(mine, key=lambda g: CONDITIONS.index(g.condition)))
     words = [f"{n} {value_text(mine[0].settings, n)}" for n in different]
     axis.set_title(", ".join([mine[0].arch, *words]), fontsize=10)
-  fig.suptitle(pictures.title("Train loss", shown), fontsize=10)
+  widest = max(axes, key=lambda axis: len(axis.lines))
+  words = pictures.title("Train loss", shown)
+  pictures.legend(fig, widest, words, 3 * min(len(drawn), 2))
   return pictures.save(fig, folder, name, notes)
 
 
@@ -117,7 +119,6 @@ def _losses(axis, groups: Sequence[Group]) -> None:
     words = f"{words} (of {last / unit:g})"
   axis.set_xlabel(words)
   axis.set_ylabel("train loss (nats)")
-  axis.legend(fontsize=8, loc="upper right")
 
 
 def time_to_fit(
@@ -161,7 +162,6 @@ def time_to_fit(
   axis.set_ylabel("time to fit, relative to true labels")
   # Room for an arrow over the highest point.
   axis.set_ylim(0, 1.12 * axis.get_ylim()[1])
-  axis.legend(fontsize=8, loc="best")
   notes.insert(
     0,
     "Thin bars: from the last evaluation that did not fit to the first that "
@@ -172,9 +172,8 @@ def time_to_fit(
       else ""
     ),
   )
-  fig.suptitle(
-    pictures.title("Steps to fit the train set", groups), fontsize=10
-  )
+  words = pictures.title("Steps to fit the train set", groups)
+  pictures.legend(fig, axis, words, 3)
   return pictures.save(fig, folder, name, notes)
 
 
@@ -221,7 +220,13 @@ def test_error(
     p = [group.p for group in line.points]
     found = [group.test_error_at_fit() for group in line.points]
     pictures.band(
-      axis, p, [s for s, _ in found], scale=100, label=line.label, **look
+      axis,
+      p,
+      [s for s, _ in found],
+      scale=100,
+      limits=(0, 100),
+      label=line.label,
+      **look,
     )
     for group, (error, whole) in zip(line.points, found, strict=True):
       if not whole and error.mean is not None:
@@ -229,14 +234,24 @@ def test_error(
         pictures.hollow(axis, group.p, 100 * error.mean, look)
   pictures.level_axis(axis, [g.p for g in groups])
   pictures.percent_axis(axis, "test error at the first fit")
-  axis.legend(fontsize=8, loc="lower right")
   if censored:
     notes = [
       "Open: not fitted by every run; those count with their last test error.",
       *notes,
     ]
-  fig.suptitle(pictures.title("Test error", groups), fontsize=10)
+  pictures.legend(fig, axis, pictures.title("Test error", groups), 3)
   return pictures.save(fig, folder, name, notes)
+
+
+# What is asked of a group's train examples, by the moment it is asked at.
+_Moments = Mapping[str, Callable[[Group, str], Stat]]
+
+# At the first fit the given labels are met by definition; what a network knew
+# before it fitted the noise is seen at its best.
+_MOMENTS: _Moments = {
+  "first fit": Group.stat_at_fit,
+  "best test accuracy": Group.stat_at_best,
+}
 
 
 def changed(
@@ -244,6 +259,7 @@ def changed(
   folder: epath.Path,
   name: str,
   notes: Sequence[str],
+  moments: _Moments = _MOMENTS,
 ) -> str | None:
   """Accuracy on changed and unchanged examples against the level."""
   lines = [
@@ -260,29 +276,28 @@ def changed(
     "train_accuracy_changed": "label changed, fitted",
     "changed_predicted_true": "label changed, true class predicted",
   }
-  fig, axes = pictures.panels(len(lines), 3.7, 3.5)
-  for axis, line in zip(axes, lines, strict=True):
+  shown = [(moment, line) for moment in moments for line in lines]
+  fig, axes = pictures.panels(len(shown), 3.7, 3.2)
+  for axis, (moment, line) in zip(axes, shown, strict=True):
     p = [group.p for group in line.points]
     for k, (quantity, words) in enumerate(parts.items()):
       pictures.band(
         axis,
         p,
-        [group.stat_at_fit(quantity) for group in line.points],
+        [moments[moment](group, quantity) for group in line.points],
         scale=100,
+        limits=(0, 100),
         label=words,
         **pictures.style(k),
       )
     pictures.level_axis(axis, p)
     pictures.percent_axis(axis, "of the examples")
-    axis.set_title(line.label, fontsize=10)
+    axis.set_title(f"{line.label}: {moment}", fontsize=9)
   groups = [group for line in lines for group in line.points]
-  fig.legend(
-    *axes[0].get_legend_handles_labels(),
-    title=pictures.title("Train examples at the first fit", groups),
-    title_fontsize=10,
-    fontsize=8,
-    loc="outside upper center",
-    ncols=1 if len(axes) == 1 else 3,
-    frameon=False,
+  pictures.legend(
+    fig,
+    axes[0],
+    pictures.title("Train examples", groups),
+    1 if len(axes) == 1 else 3,
   )
   return pictures.save(fig, folder, name, notes)

@@ -33,15 +33,19 @@ def band(
   stats: Sequence[Stat],
   *,
   scale: float = 1,
+  limits: tuple[float, float] | None = None,
   **look: Any,
 ) -> None:
   """Draws means as a line, and one standard deviation as a band.
+
+  The band has a gap where there is no deviation, as where a mean is a bound.
 
   Args:
     axis: Matplotlib's.
     x: ascending.
     stats: one for each x; those without a mean are left out.
     scale: what the values are multiplied with.
+    limits: least and greatest possible value, after scaling.
     **look: as `Axes.plot` takes it.
   """
   kept = [(a, s) for a, s in zip(x, stats, strict=True) if s.mean is not None]
@@ -49,13 +53,14 @@ def band(
     return
   place = np.array([a for a, _ in kept])
   mean = scale * np.array([s.mean for _, s in kept])
-  sd = abs(scale) * np.array([s.sd or 0 for _, s in kept])
+  sd = abs(scale) * np.array([s.sd for _, s in kept], float)
   axis.plot(place, mean, **look)
-  if sd.any():
+  if np.nansum(sd):
+    low, high = limits or (-np.inf, np.inf)
     axis.fill_between(
       place,
-      mean - sd,
-      mean + sd,
+      np.clip(mean - sd, low, high),
+      np.clip(mean + sd, low, high),
       color=look["color"],
       alpha=0.18,
       linewidth=0,
@@ -135,6 +140,26 @@ def panels(count: int, width: float, height: float) -> tuple[Any, list[Any]]:
   return fig, list(axes.flat[:count])
 
 
+def legend(fig: Any, axis: Any, words: str, columns: int) -> None:
+  """Puts title and legend above the axes, where no curve can lie under them.
+
+  Args:
+    fig: from `panels` or `plots.figure`.
+    axis: whose lines are named; the other axes have the same.
+    words: the figure's title.
+    columns: of the legend.
+  """
+  fig.legend(
+    *axis.get_legend_handles_labels(),
+    title=words,
+    title_fontsize=10,
+    fontsize=8,
+    loc="outside upper center",
+    ncols=columns,
+    frameon=False,
+  )
+
+
 def percent_axis(axis: Any, words: str) -> None:
   """Labels an axis of accuracies or errors, from 0 to 100."""
   axis.set_ylabel(f"{words} (%)")
@@ -173,7 +198,7 @@ def save(fig: Any, folder: epath.Path, name: str, notes: Sequence[str]) -> str:
     fig.supxlabel("\n".join(lines), fontsize=6.5, x=0.01, ha="left")
   # With a salt of its own an SVG's ids are the same each time.
   with matplotlib.rc_context({"svg.hashsalt": name}):
-    plots.save(fig, folder / f"{name}.png")
+    plots.save(fig, folder / f"{name}.png", dpi=200)
     # The layout is found: finding it again would take as long as drawing.
     fig.set_layout_engine("none")
     plots.save(fig, folder / f"{name}.svg")

@@ -10,11 +10,14 @@ from typing import Any, NamedTuple
 
 from etils import epath
 
+from rethinking import files
 from rethinking.errors import UserError
 from rethinking.report.settings import SEEDS, condition, regularisers, settings
 
 Row = Mapping[str, Any]
 
+# A row is some kilobytes; this leaves room for a hundred thousand.
+_MOST_BYTES = 2**30
 _NEEDED = {"cell": str, "figure": str, "status": str, "config": dict}
 
 
@@ -115,6 +118,16 @@ class Group:
         found.append(row.get(name))
     return stat(found)
 
+  def stat_at_best(self, name: str) -> Stat:
+    """Statistics of a metric at the first best test accuracy of each run."""
+    found = []
+    for row in self.rows:
+      curve = row.get("curve") or {}
+      accuracy = curve.get("test_accuracy")
+      if accuracy and name in curve:
+        found.append(curve[name][accuracy.index(max(accuracy))])
+    return stat(found)
+
   def time_to_fit(self, unit: str = "steps") -> Times:
     """Returns the time to fit, in "steps" or "epochs"."""
     last = {"steps": "steps", "epochs": "epoch"}[unit]
@@ -174,16 +187,16 @@ def load(path: epath.PathLike) -> Rows:
   """
   path = epath.Path(path)
   try:
-    *lines, torn = path.read_bytes().split(b"\n")
+    *lines, torn = files.read(path, _MOST_BYTES).split(b"\n")
   except (FileNotFoundError, NotADirectoryError):
     raise UserError(
       f"There is no {path.name} in {path.parent}; give the --workdir of a "
       "sweep, such as one of configs/digits.py:figure1."
     ) from None
-  except OSError as error:
+  except (OSError, ValueError) as error:
+    reason = getattr(error, "strerror", None) or error
     raise UserError(
-      f"Cannot read {path}: {error.strerror or error}; give a folder that you "
-      "may read."
+      f"Cannot read {path}: {reason}; give a folder that you may read."
     ) from error
   rows = [_parse(path, n, line) for n, line in enumerate(lines, 1)]
   warnings = (
@@ -195,14 +208,12 @@ def load(path: epath.PathLike) -> Rows:
 
 def _parse(path: epath.Path, number: int, line: bytes) -> Row:
   try:
-    row = json.loads(line)
-  except (ValueError, RecursionError):
-    row = None
-  if not isinstance(row, dict):
+    row = files.loads(line)
+  except ValueError as error:
     raise UserError(
       f"{path} is damaged in line {number}: a JSON object is expected; restore "
       "the file or delete that line."
-    )
+    ) from error
   for name, kind in _NEEDED.items():
     if not isinstance(row.get(name), kind):
       raise UserError(

@@ -44,14 +44,14 @@ def batch_norm(
       pictures.epochs(group, steps),
       stats,
       scale=100,
+      limits=(0, 100),
       label=", ".join(words),
       markevery=max(1, len(steps) // 8),
       **pictures.style(k),
     )
   axis.set_xlabel("epoch")
   axis.set_ylabel("test accuracy (%)")
-  axis.legend(fontsize=8, loc="lower right")
-  fig.suptitle(pictures.title("Test accuracy", groups), fontsize=10)
+  pictures.legend(fig, axis, pictures.title("Test accuracy", groups), 2)
   return [pictures.save(fig, folder, name, notes)]
 
 
@@ -106,6 +106,7 @@ def noise_levels(
           p,
           [group.stat(quantity) for group in line.points],
           scale=100,
+          limits=(0, 100),
           label=", ".join(filter(None, [label, words])),
           **look,
         )
@@ -118,15 +119,15 @@ def noise_levels(
     pictures.level_axis(axis, [g.p for line in mine for g in line.points])
     pictures.percent_axis(axis, "test accuracy")
     axis.set_title(arch, fontsize=10)
-    axis.legend(fontsize=7, loc="lower left")
-  fig.suptitle(
-    f"{pictures.title('Test accuracy', groups)}; grey dashes: chance",
-    fontsize=10,
-  )
+  words = f"{pictures.title('Test accuracy', groups)}; grey dashes: chance"
+  widest = max(axes, key=lambda axis: len(axis.lines))
+  pictures.legend(fig, widest, words, 2)
   drawn = [pictures.save(fig, folder, name, notes)]
   several = [line for line in lines if len(line.points) > 1]
+  # Of the weights that early stopping keeps; few of these runs ever fit.
+  kept = {"weights kept": Group.stat}
   return drawn + [
     one
-    for one in [changed(several, folder, f"{name}_changed", notes)]
+    for one in [changed(several, folder, f"{name}_changed", notes, kept)]
     if one is not None
   ]

@@ -21,7 +21,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as training_config
-from rethinking import problem, train, writers
+from rethinking import files, problem, train, writers
 from rethinking.theory import config as config_lib
 from rethinking.theory import folder, pictures, tables, theorem
 from rethinking.theory import task as task_lib
@@ -78,7 +78,7 @@ def run(
   """
   began = time.monotonic()
   config = config_lib.resolve(config)
-  workdir = epath.Path(workdir)
+  workdir = files.workdir(workdir)
   task = task_lib.load(config)
   given = np.asarray(task.train.labels)
   rows = task_lib.distinct(task.train.images, [given], task.train.ids)

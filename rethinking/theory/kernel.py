@@ -24,7 +24,7 @@ import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
-from rethinking import problem, writers
+from rethinking import files, problem, writers
 from rethinking.theory import config as config_lib
 from rethinking.theory import features as features_lib
 from rethinking.theory import (
@@ -62,7 +62,7 @@ def run(
   """
   began = time.monotonic()
   config = config_lib.resolve(config)
-  workdir = epath.Path(workdir)
+  workdir = files.workdir(workdir)
   task = task_lib.load(config)
   levels = tuple(config.levels) or (config.p,)
   labels, flips = zip(
@@ -212,14 +212,12 @@ def _measure(
   squared = np.diag(fit.inner)[mine]
   # The function of the targets 2 y - 1 is 2 f - f_1, f_1 that of constant 1.
   signed = 4 * squared - 4 * fit.inner[mine, -1] + fit.inner[-1, -1]
-  train_accuracy = float(np.mean(train == given))
-  test_accuracy = float(np.mean(test == truth))
   return {
     "ridge": fit.ridge,
-    "train_accuracy": train_accuracy,
-    "test_accuracy": test_accuracy,
-    "train_error": 1 - train_accuracy,
-    "test_error": 1 - test_accuracy,
+    "train_accuracy": float(np.mean(train == given)),
+    "test_accuracy": float(np.mean(test == truth)),
+    "train_error": float(np.mean(train != given)),
+    "test_error": float(np.mean(test != truth)),
     "norm": float(np.sqrt(squared.sum())),
     "norm_per_class": np.sqrt(np.maximum(squared, 0)).tolist(),
     "norm_plus_minus_one": float(np.sqrt(np.maximum(signed, 0).sum())),

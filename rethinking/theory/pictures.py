@@ -163,6 +163,10 @@ def rademacher(
     axis.set_ylim(-0.2, 1.05)
     axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
   left.set_xscale("log")
+  # Named at the n that were taken: the scale's own numbers would overlap.
+  sizes = sorted({row["n"] for row in rows})
+  left.set_xticks(sizes, [f"{n:,}" for n in sizes])
+  left.set_xticks([], minor=True)
   # Linear up to the first reading after step 0, which a log scale lacks.
   first = min((row["step"] for row in rows if row["step"]), default=1)
   right.set_xscale("symlog", linthresh=first)

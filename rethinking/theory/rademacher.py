@@ -29,7 +29,7 @@ import scipy.stats
 from etils import epath
 from ml_collections import ConfigDict
 
-from rethinking import models, problem
+from rethinking import files, models, problem
 from rethinking import step as step_lib
 from rethinking.order import Order
 from rethinking.theory import config as config_lib
@@ -70,7 +70,7 @@ def run(
   """
   began = time.monotonic()
   config = config_lib.resolve(config)
-  workdir = epath.Path(workdir)
+  workdir = files.workdir(workdir)
   task = task_lib.load(config)
   config_lib.check_sizes(config, len(task.train.ids))
   return folder.run_once(

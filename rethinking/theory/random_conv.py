@@ -84,7 +84,23 @@ def random_filters(
   return projection.astype(np.float32), (mean @ projection).astype(np.float32)
 
 
-@functools.partial(jax.jit, static_argnames=("side", "stride", "grid"))
+def _cells(height: int, width: int, grid: int) -> np.ndarray:
+  """Means over the pooling cells as a matrix, `[grid grid, height width]`."""
+  rows, columns = (
+    np.stack(
+      [
+        np.isin(np.arange(length), part) / len(part)
+        for part in np.array_split(np.arange(length), grid)
+      ]
+    )
+    for length in (height, width)
+  )
+  return np.kron(rows, columns).astype(np.float32)
+
+
+@functools.partial(
+  jax.jit, static_argnames=("side", "stride", "grid", "one_by_one")
+)
 def _random_batch(
   images: jax.Array,
   projection: jax.Array,
@@ -93,21 +109,24 @@ def _random_batch(
   side: int,
   stride: int,
   grid: int,
+  one_by_one: bool,
 ) -> jax.Array:
-  x = images.astype(jnp.float32) / 255
-  p = _normalise(_patches(x, side, stride))
-  response = jnp.matmul(p, projection, precision=jax.lax.Precision.HIGHEST)
-  response = response - offset[None, None, None]
-  height, width = response.shape[1:3]
-  rows = np.array_split(np.arange(height), grid)
-  columns = np.array_split(np.arange(width), grid)
-  parts = []
-  for r in rows:
-    for c in columns:
-      cell = response[:, r[0] : r[-1] + 1, c[0] : c[-1] + 1]
-      parts.append(jnp.maximum(cell - threshold, 0).mean((1, 2)))
-      parts.append(jnp.maximum(-cell - threshold, 0).mean((1, 2)))
-  return jnp.concatenate(parts, 1)
+  product = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+
+  def one(image: jax.Array) -> jax.Array:
+    x = image[None].astype(jnp.float32) / 255
+    p = _normalise(_patches(x, side, stride))[0]
+    height, width, size = p.shape
+    response = product(p.reshape(-1, size), projection) - offset[None]
+    means = jnp.asarray(_cells(height, width, grid))
+    signs = [
+      product(means, jnp.maximum(s - threshold, 0))
+      for s in (response, -response)
+    ]
+    return jnp.stack(signs, 1).reshape(-1)
+
+  # The responses of one image stay in a CPU's cache: a fifth of the time.
+  return jax.lax.map(one, images) if one_by_one else jax.vmap(one)(images)
 
 
 def random_conv(
@@ -164,9 +183,10 @@ def random_conv(
     weights = jnp.asarray(projection[:, cut])
     shift = jnp.asarray(offset[cut])
     level = jnp.float32(threshold)
+    on_cpu = jax.default_backend() == "cpu"
     return in_batches(
       lambda part: _random_batch(
-        part, weights, shift, level, side, stride, grid
+        part, weights, shift, level, side, stride, grid, on_cpu
       ),
       images,
       2 * grid * grid * counts[k],

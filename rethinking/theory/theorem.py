@@ -29,8 +29,10 @@ from rethinking.errors import UserError
 
 Variables = dict[str, dict[str, jax.Array]]
 
-# Narrower gaps than this many roundings of z leave w without a digit.
-_ULPS = 8
+# Narrower gaps than this many roundings of |a| |x| would let the outputs miss
+# their targets: z differs by a few of them from one order of summing to
+# another, and slopes of 1 / gap turn each into 1 / _ULPS of a step in y.
+_ULPS = 64
 
 
 class CollisionError(UserError):
@@ -134,13 +136,13 @@ def construct(key: jax.Array, x: jax.Array, y: jax.Array) -> Variables:
 
   a is drawn from N(0, I / d); with probability 1 the n projections differ, and
   in float64 they do so in practice: the narrowest of n gaps is about
-  `range / n^2`, against a rounding of 1e-16. In float32, 1e-7, they collide
-  from a few thousand examples on.
+  `range / n^2`, against a rounding of 1e-16. In float32, 1e-7, they mostly
+  collide from a hundred examples on, and are refused rather than missed.
 
   Args:
     key: typed key of the direction a.
     x: examples `[n, d]`, no two the same; float64 under `jax.enable_x64` for
-      more than a thousand.
+      more than a few dozen.
     y: targets `[n]`, any numbers; classes as 0, 1, 2, ...
 
   Returns:
@@ -156,14 +158,16 @@ def construct(key: jax.Array, x: jax.Array, y: jax.Array) -> Variables:
   order = jnp.argsort(z)
   ascending = z[order]
   gaps = np.diff(np.asarray(ascending))
-  floor = _ULPS * float(jnp.finfo(x.dtype).eps * jnp.abs(z).max())
+  # At least sum_j |a_j x_ij|, of which z_i is what is left.
+  terms = float(jnp.linalg.norm(a) * jnp.linalg.norm(x, axis=1).max())
+  floor = _ULPS * float(jnp.finfo(x.dtype).eps) * terms
   if len(gaps) and gaps.min() <= floor:
     i = int(np.argmin(gaps))
     one, other = sorted(int(k) for k in order[i : i + 2])
     raise CollisionError(
-      f"Rows {one} and {other} project within {gaps[i]:.1e} of each other,"
-      f" which {x.dtype} cannot tell apart; remove repeated examples, use"
-      " float64 (jax.enable_x64), or another key."
+      f"Rows {one} and {other} project within {gaps[i]:.1e} of each other, and"
+      f" {x.dtype} needs {floor:.1e}; remove repeated examples, use float64"
+      " (jax.enable_x64), or another key."
     )
   b, w = weights(ascending, jnp.asarray(y, x.dtype)[order])
   return {"params": {"a": a, "b": b, "w": w}}

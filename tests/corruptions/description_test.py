@@ -72,6 +72,14 @@ def test_defaults_are_filled_in():
     ("transition", {"matrix": [[0.5, 0.4], [0, 1]]}, "Row 0 .* 0.9"),
     ("occlusion", {"level": 0.5, "value": 256}, "value is 256"),
     ("human", {"path": 3, "array": "a"}, "path is 3; give a string"),
+    (["uniform"], {}, r"Unknown corruption \['uniform'\]"),
+    ("uniform", {"level": [0.5]}, r"level of 'uniform' is \[0.5\]"),
+    ("uniform", {"level": np.True_}, "level of 'uniform' is np.True_"),
+    ("uniform", {"level": float("nan")}, "level of 'uniform' is nan"),
+    ("asymmetric", {"level": 0.5, "map": ["a"]}, "map is .*give integer"),
+    ("asymmetric", {"level": 0.5, "map": [None]}, "map is .*give integer"),
+    ("transition", {"matrix": [["a"]]}, "not a rectangle of numbers"),
+    ("transition", {"matrix": [[1.0, 0.0]]}, r"has shape \[1, 2\]"),
   ],
 )
 def test_mistakes_are_named(name, options, message):
@@ -82,3 +90,5 @@ def test_mistakes_are_named(name, options, message):
 def test_a_config_without_a_name_is_refused():
   with pytest.raises(ValueError, match="has no 'name'"):
     Corruption.from_config({"level": 0.5})
+  with pytest.raises(ValueError, match="'uniform' is not a mapping"):
+    Corruption.from_config("uniform")

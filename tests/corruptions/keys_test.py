@@ -44,8 +44,27 @@ def test_keys_follow_ids_not_rows():
 
 
 def test_a_large_seed_is_refused():
-  with pytest.raises(ValueError, match="Seed 4294967296 is outside"):
+  with pytest.raises(ValueError, match="seed is 4294967296; give an integer"):
     corruptions.root_key(2**32)
+
+
+@pytest.mark.parametrize(
+  ("ids", "message"),
+  [
+    ([0.5], "Ids are float64"),
+    ([[1]], r"shape \[1, 1\]; give integers of shape \[N\]"),
+    ([3, -1], "Id -1 at row 1 is outside"),
+    ([2**32], "Id 4294967296 at row 0 is outside"),
+  ],
+)
+def test_ids_that_do_not_fit_are_refused(ids, message):
+  with pytest.raises(ValueError, match=message):
+    corruptions.example_keys(corruptions.root_key(0), ids)
+
+
+def test_names_that_do_not_fit_are_refused():
+  with pytest.raises(ValueError, match="The name is -1; give an integer"):
+    corruptions.named_key(corruptions.root_key(0), -1)
 
 
 def test_another_word_layout_is_refused():

@@ -46,6 +46,13 @@ RATED = {
   ),
 }
 rated = pytest.mark.parametrize("name", RATED)
+IMAGE = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+PROJECTION = corruptions.projection(
+  corruptions.root_key(9),
+  corruptions.image_statistics(IMAGE[None]),
+  IMAGE.shape,
+  num_classes=5,
+)
 
 
 @functools.partial(jax.jit, static_argnames="op")
@@ -57,6 +64,13 @@ def batch(op, key, labels, ids, p):
 def transition(key, label, p):
   del p
   return corruptions.transition(key, label, MATRIX, num_classes=4)
+
+
+def instance(key, label, p):
+  del p
+  return corruptions.instance(
+    key, label, IMAGE, 0.6, projection=PROJECTION, num_classes=5
+  )
 
 
 def assert_matches(matrix, labels, noisy):
@@ -134,14 +148,19 @@ def test_an_example_does_not_depend_on_its_batch(name, data):
   )
 
 
-@rated
+@pytest.mark.parametrize("name", [*RATED, "transition", "instance"])
 def test_alone_jitted_scanned_and_on_devices_are_the_same(name):
-  op, _, classes = RATED[name]
+  op, _, classes = {
+    **RATED,
+    "transition": (transition, None, 4),
+    "instance": (instance, None, 5),
+  }[name]
   ids = np.arange(8, dtype=np.uint32)
   labels = (ids % classes).astype(np.int32)
   key = corruptions.root_key(1)
   keys = corruptions.example_keys(key, ids)
   expected = np.asarray(batch(op, key, labels, ids, 0.6))
+  assert (expected != labels).any()
   alone = [op(jax.random.fold_in(key, i), labels[i], 0.6) for i in range(3)]
   np.testing.assert_array_equal(alone, expected[:3])
 
@@ -188,10 +207,61 @@ def test_the_seed_matters():
   assert abs(int((one == two).sum()) - 1000 / classes) < 60
 
 
-@pytest.mark.parametrize("p", [-0.1, 1.5, float("nan"), np.float64(2)])
+@pytest.mark.parametrize(
+  "p",
+  [-0.1, 1.5, float("nan"), np.float64(2), np.array(1.5), jnp.float32(1.5)]
+  + [True, None, "0.5", [0.5], 1j],
+  ids=repr,
+)
 def test_a_rate_outside_is_refused(p):
   with pytest.raises(ValueError, match=r"rate is .*give a number in \[0, 1\]"):
     corruptions.uniform(corruptions.root_key(0), 1, p, num_classes=10)
+
+
+OPS = {
+  **{name: op for name, (op, _, _) in RATED.items()},
+  "transition": transition,
+  "instance": instance,
+}
+
+
+@pytest.mark.parametrize("name", OPS)
+@pytest.mark.parametrize(
+  ("label", "message"),
+  [
+    (10, r"The label is 10, outside 0\.\.\d; num_classes is"),
+    (np.int8(-1), "The label is -1, outside 0"),
+    (1.0, "The label is float64 of shape"),
+    (np.arange(3), r"int64 of shape \[3\]; give one integer, and vmap"),
+  ],
+)
+def test_a_label_that_is_none_is_refused(name, label, message):
+  with pytest.raises(ValueError, match=message):
+    OPS[name](corruptions.root_key(0), label, 0.5)
+
+
+@pytest.mark.parametrize("num_classes", [1, 2.0, True, "10", None])
+def test_a_number_of_classes_that_is_none_is_refused(num_classes):
+  for op in (corruptions.uniform, corruptions.symmetric, corruptions.pair_flip):
+    with pytest.raises(ValueError, match="num_classes is .*give an integer in"):
+      op(corruptions.root_key(0), 0, 0.5, num_classes=num_classes)
+
+
+def test_nothing_traced_raises_late():
+  """Values that jit can't see pass; types and shapes are refused at tracing."""
+  key, op = corruptions.root_key(0), RATED["uniform"][0]
+  for label, p in ((99, 0.5), (-1, 0.5), (1, -3.0), (1, 7.0)):
+    jax.block_until_ready(jax.jit(op)(key, label, p))
+  with pytest.raises(ValueError, match="The label is float32"):
+    jax.jit(op)(key, 1.0, 0.5)
+  with pytest.raises(ValueError, match="rate is .*give a number"):
+    jax.jit(op)(key, 1, np.ones(3))
+  with pytest.raises(ValueError, match="The rate is traced, but it shapes"):
+    jax.jit(
+      lambda p: corruptions.instance(
+        key, 1, IMAGE, p, projection=PROJECTION, num_classes=5
+      )
+    )(0.5)
 
 
 def test_other_keys_are_refused():
@@ -199,6 +269,9 @@ def test_other_keys_are_refused():
     corruptions.drawn(jax.random.key(0, impl="rbg"), 0.5)
   with pytest.raises(ValueError, match="threefry2x32"):
     corruptions.drawn(jnp.zeros(2, jnp.uint32), 0.5)
+  keys = corruptions.example_keys(corruptions.root_key(0), np.arange(3))
+  with pytest.raises(ValueError, match=r"keys of shape \[3\]; give one key"):
+    corruptions.drawn(keys, 0.5)
 
 
 @pytest.mark.parametrize(

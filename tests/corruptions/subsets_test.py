@@ -30,13 +30,15 @@ def test_smallest_breaks_ties_by_id(values, ids, count):
 @given(low=st.floats(0, 1), high=st.floats(0, 1), seed=st.integers(0, 999))
 def test_exact_draws_round_pn_and_nests(low, high, seed):
   low, high = sorted([low, high])
-  key, labels = corruptions.root_key(seed), np.arange(300) % 10
+  labels = np.arange(300) % 10
   some, more = (
-    np.asarray(
-      corruptions.exact(
-        key, labels, IDS, p, op=corruptions.symmetric, num_classes=10
-      )
-    )
+    corruptions.apply(
+      [corruptions.Corruption.create("symmetric", level=p, exact=True)],
+      seed=seed,
+      labels=labels,
+      ids=IDS,
+      num_classes=10,
+    ).labels
     for p in (low, high)
   )
   changed = some != labels
@@ -102,3 +104,57 @@ def test_human_labels_of_other_examples_are_refused():
     corruptions.human([0, 0], [0, 1], [2, 2], num_classes=3, clean=[0, 1])
   with pytest.raises(ValueError, match="Id 5 has no human label"):
     corruptions.human([0], [5], [2, 2], num_classes=3)
+  with pytest.raises(ValueError, match="1 clean labels and 2 human ones"):
+    corruptions.human([0], [1], [2, 2], num_classes=3, clean=[0])
+  with pytest.raises(ValueError, match="Label 3 at row 0 is outside"):
+    corruptions.human([0], [1], [3, 2], num_classes=3)
+
+
+def test_exact_counts_are_the_same_on_many_devices():
+  """Rows sharded over four devices, one program: the same as on one."""
+  auto = jax.sharding.AxisType.Auto
+  mesh = jax.make_mesh((4,), ("rows",), axis_types=(auto,))
+  spread = jax.NamedSharding(mesh, jax.P("rows"))
+  labels = np.arange(300) % 10
+
+  def noisy(labels, ids):
+    return corruptions.exact(
+      corruptions.root_key(3),
+      labels,
+      ids,
+      0.3,
+      op=corruptions.uniform,
+      num_classes=10,
+    )
+
+  on_four = jax.jit(noisy)(*jax.device_put((labels, IDS), spread))
+  np.testing.assert_array_equal(on_four, noisy(labels, IDS))
+
+
+TWICE = np.array([4, 9, 4], np.uint32)
+
+
+@pytest.mark.parametrize(
+  ("call", "message"),
+  [
+    (lambda key, y: corruptions.drawn_exactly(key, TWICE, 1), "Id 4 comes mor"),
+    (lambda key, y: corruptions.drawn_exactly(key, IDS, 301), "count is 301;"),
+    (lambda key, y: corruptions.permutation(key, y, TWICE, 0.5), "Id 4 comes"),
+    (lambda key, y: corruptions.permutation(key, y, IDS[:2], 0.5), "2 ids and"),
+    (lambda key, y: corruptions.permutation(key, y / 2, IDS[:3], 0.5), "float"),
+    (lambda key, y: corruptions.permutation(key, y, IDS[:3], 1.5), "rate is 1"),
+    (lambda key, y: exact(key, y, TWICE, 0.5), "Id 4 comes more than once"),
+    (lambda key, y: exact(key, y + 8, IDS[:3], 0.5), "Label 10 at row 2 is"),
+    (lambda key, y: exact(key, y, IDS[:3], -1), "The rate is -1; give"),
+    (lambda key, y: jax.jit(exact)(key, y, IDS[:3], 0.5), "rate is traced"),
+  ],
+)
+def test_bad_sets_are_refused(call, message):
+  with pytest.raises(ValueError, match=message):
+    call(corruptions.root_key(0), np.arange(3))
+
+
+def exact(key, labels, ids, p):
+  return corruptions.exact(
+    key, labels, ids, p, op=corruptions.uniform, num_classes=10
+  )

@@ -9,6 +9,7 @@ import importlib
 import itertools
 import json
 import os
+import pathlib
 import resource
 import select
 import subprocess
@@ -17,6 +18,8 @@ import time
 
 from rethinking import cli, main
 
+_ROOT = str(pathlib.Path(__file__).resolve().parents[2])
+
 
 class Server:
   """Starts commands; one runs at a time."""
@@ -24,7 +27,9 @@ class Server:
   def __init__(self, cache: os.PathLike):
     self._process = subprocess.Popen(
       [sys.executable, __file__],
-      env=os.environ | {"XDG_CACHE_HOME": os.fspath(cache)},
+      # The package beside these tests, whichever is installed.
+      env=os.environ
+      | {"XDG_CACHE_HOME": os.fspath(cache), "PYTHONPATH": _ROOT},
       stdin=subprocess.PIPE,
       stdout=subprocess.PIPE,
       bufsize=0,

@@ -7,6 +7,7 @@ are killed. `pytest -s tests/faults` shows each moment and what was found.
 """
 
 import collections
+import contextlib
 import itertools
 import json
 import os
@@ -119,8 +120,15 @@ class Command:
     self.names = itertools.count()
     self.server = child.Server(folder / "cache")
     self.whole = self.new()
-    self.finish(self.whole)
+    try:
+      self.finish(self.whole)
+    except BaseException:
+      self.close()
+      raise
     self.evaluations = _evaluations(self.whole)
+
+  def close(self):
+    self.server.close()
 
   def new(self):
     return self.folder / f"workdir{next(self.names)}"
@@ -151,7 +159,7 @@ class Command:
       process.wait(moment.seconds)
     if process.code is None:
       os.kill(process.pid, signal.SIGKILL)
-    if process.wait(60) == 0:
+    if process.wait(900) == 0:
       return None
     assert process.code == -signal.SIGKILL, self.log(workdir).read_text()
     return _look(workdir)
@@ -219,9 +227,9 @@ def _torture(command, moments):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-  command = Command(tmp_path_factory.mktemp("run"), _RUN)
-  yield command
-  command.server.close()
+  folder = tmp_path_factory.mktemp("run")
+  with contextlib.closing(Command(folder, _RUN)) as command:
+    yield command
 
 
 # Together, and one after another as the run above.
@@ -232,9 +240,9 @@ def grid(request, tmp_path_factory):
   folder = tmp_path_factory.mktemp("sweep")
   text = _GRID.replace("@AT_ONCE@", str(request.param))
   (folder / "grid.py").write_text(text)
-  command = Command(folder, f"--config={folder / 'grid.py'}")
-  yield command
-  command.server.close()
+  flag = f"--config={folder / 'grid.py'}"
+  with contextlib.closing(Command(folder, flag)) as command:
+    yield command
 
 
 def test_a_run_killed_at_any_moment_ends_as_if_it_had_not_been(run):
@@ -248,16 +256,15 @@ def test_a_sweep_killed_at_any_moment_ends_as_if_it_had_not_been(grid):
 @pytest.mark.slow
 @pytest.mark.parametrize("flag", ["random_labels", "figure1"])
 def test_the_readmes_commands_killed_20_times(tmp_path, flag):
-  command = Command(tmp_path, f"{_DIGITS}:{flag}")
-  _torture(command, _moments(20, saves=5, seed=2))
-  command.server.close()
+  with contextlib.closing(Command(tmp_path, f"{_DIGITS}:{flag}")) as command:
+    _torture(command, _moments(20, saves=5, seed=2))
 
 
 def test_a_full_disk_is_said_and_the_last_checkpoint_goes_on(run):
   workdir = run.killed()
   # A checkpoint's arrays are larger, an evaluation's line is not.
   process = run.start(workdir, file_size=40_000)
-  code = process.wait(200)
+  code = process.wait(900)
   text = run.log(workdir).read_text()
   assert code == 1, text
   (line,) = [s for s in text.splitlines() if s.startswith("error: ")]
@@ -284,7 +291,7 @@ def test_a_second_command_in_the_same_workdir_is_refused(run):
       train.run(config, workdir, quiet=True)
   finally:
     os.kill(process.pid, signal.SIGCONT)
-  assert process.wait(200) == 0
+  assert process.wait(900) == 0
   run.compare(workdir)
 
 

@@ -1,9 +1,9 @@
 """Two processes of two devices each, on the loopback address, as one job.
 
 One sweep of four runs that differ only in how often they save, so that each
-must give the numbers of every other: the first is left alone, the second gets
-a SIGTERM, the third loses a process, and one process with one device finishes
-the third and makes the fourth.
+must give the numbers of every other: the first is left alone, in the second
+each process gets a SIGTERM, the third loses a process, and one process with one
+device finishes the third and makes the fourth.
 """
 
 import collections
@@ -17,9 +17,12 @@ import sys
 import jax
 import numpy as np
 import pytest
+import worker
 
+from rethinking import cells as cells_lib
 from rethinking import (
   checkpoint,
+  loop,
   models,
   optim,
   parallel,
@@ -88,10 +91,18 @@ class Job:
     self.config = folder / "grid.py"
     self.config.write_text(_CONFIG)
 
-  def run(self, name, places, hit=None):
-    """Runs both to their end; `hit` goes to the second."""
+  def run(self, name, places, hit=None, flags=(), late=None):
+    """Runs both to their end.
+
+    Args:
+      name: of the logs.
+      places: from `_by_hand` or `_by_slurm`.
+      hit: number of a process and what happens to it, as worker.py reads it.
+      flags: more of them, for both.
+      late: seconds by which the second comes after the first.
+    """
     processes, logs = [], []
-    for index, (flags, variables) in enumerate(places):
+    for index, (place, variables) in enumerate(places):
       logs.append(self.folder / f"{name}{index}.writes")
       logs[-1].touch()
       environment = os.environ | variables
@@ -101,13 +112,16 @@ class Job:
         "XDG_CACHE_HOME": str(self.folder / "cache"),
         "WATCHED": str(self.workdir),
         "WATCH_LOG": str(logs[-1]),
+        "STEPS_LOG": str(self.steps_log(index)),
       }
-      if hit is not None and index == 1:
-        environment["HIT"] = hit
+      if hit is not None and index == hit[0]:
+        environment["HIT"] = hit[1]
+      if late is not None and index == 1:
+        environment["LATE"] = str(late)
       processes.append(
         subprocess.Popen(
-          [sys.executable, str(_HERE / "worker.py"), "--multihost", *flags]
-          + [f"--config={self.config}", f"--workdir={self.workdir}"],
+          [sys.executable, str(_HERE / "worker.py"), "--multihost", *place]
+          + [f"--config={self.config}", f"--workdir={self.workdir}", *flags],
           env=environment,
           stdout=subprocess.PIPE,
           stderr=subprocess.PIPE,
@@ -116,7 +130,7 @@ class Job:
       )
     try:
       # Both are read one after the other: neither says enough to fill a pipe.
-      texts = [process.communicate(timeout=200) for process in processes]
+      texts = [process.communicate(timeout=900) for process in processes]
     finally:
       for process in processes:
         process.kill()
@@ -128,6 +142,15 @@ class Job:
       [log.read_text().splitlines() for log in logs],
     )
 
+  def steps_log(self, index):
+    return self.folder / f"steps{index}"
+
+  def steps(self, index, number):
+    """What a process noted of a run, one row a step."""
+    lines = self.steps_log(index).read_text().splitlines()
+    name = self.cell(number).name
+    return [row for row in map(json.loads, lines) if row["cell"] == name]
+
   def rows(self):
     lines = (self.workdir / "results.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
@@ -135,6 +158,12 @@ class Job:
   def cell(self, number):
     (found,) = self.workdir.glob(f"cells/*checkpoint_epochs{number}-*")
     return found
+
+  def checkpoints(self, number):
+    """The steps of a run's checkpoints."""
+    return sorted(
+      int(p.name) for p in (self.cell(number) / "checkpoints").iterdir()
+    )
 
   def arrays(self, number):
     """The last state of a run."""
@@ -148,7 +177,7 @@ class Job:
     return checkpoint.Checkpointer(folder).restore(like).state
 
   def cells(self):
-    return sweep.cells(self.parsed())
+    return cells_lib.expand(self.parsed())
 
   def parsed(self):
     space = {}
@@ -168,20 +197,21 @@ def job(tmp_path_factory):
 @pytest.fixture(scope="module")
 def stopped(job):
   """The first run is whole; in the second, process 1 gets a SIGTERM."""
-  return job.run("stopped", _by_hand(), "SIGTERM:checkpoint_epochs2:8")
+  ended = job.run("stopped", _by_hand(), (1, "SIGTERM:checkpoint_epochs2:8"))
+  return ended, job.rows(), job.checkpoints(2)
 
 
 @pytest.fixture(scope="module")
-def broken(job, stopped):
+def stopped_again(job, stopped):
+  """The second goes on; process 0 gets a SIGTERM."""
+  ended = job.run("again", _by_hand(), (0, "SIGTERM:checkpoint_epochs2:16"))
+  return ended, job.rows(), job.checkpoints(2)
+
+
+@pytest.fixture(scope="module")
+def broken(job, stopped_again):
   """The second goes on; in the third, process 1 is killed."""
-  before = {
-    "rows": job.rows(),
-    "checkpoints": sorted(
-      int(p.name) for p in (job.cell(2) / "checkpoints").iterdir()
-    ),
-  }
-  ended = job.run("broken", _by_slurm(), "SIGKILL:checkpoint_epochs3:16")
-  return before, ended
+  return job.run("broken", _by_slurm(), (1, "SIGKILL:checkpoint_epochs3:16"))
 
 
 @pytest.fixture(scope="module")
@@ -189,34 +219,37 @@ def finished(job, broken):
   """One process with one device makes the rest."""
   after_kill = {
     "rows": job.rows(),
-    "checkpoints": [p.name for p in (job.cell(3) / "checkpoints").iterdir()],
+    "checkpoints": job.checkpoints(3),
   }
   one = jax.devices()[:1]
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(parallel, "all_devices", lambda: one)
+    log = job.steps_log("alone")
+    patch.setattr(loop.Loop, "check", worker.noting(loop.Loop.check, log))
     programs._create.cache_clear()
     summary = sweep.run(job.parsed(), job.workdir, quiet=True)
     programs._create.cache_clear()
   return after_kill, summary
 
 
-def test_sigterm_to_one_ends_both_resumable(job, stopped):
-  assert stopped.codes == [75, 75], stopped
-  (said,) = [s for s in stopped.err[0].splitlines() if "Stopped" in s]
-  assert f"the same command with --workdir={job.workdir} continues" in said
-  assert "Traceback" not in "".join(stopped.err)
+def test_sigterm_to_one_ends_both_resumable(job, stopped, stopped_again):
+  for ended, _, _ in (stopped, stopped_again):
+    assert ended.codes == [75, 75], ended
+    (said,) = [s for s in ended.err[0].splitlines() if "Stopped" in s]
+    assert f"the same command with --workdir={job.workdir} continues" in said
+    assert "Traceback" not in "".join(ended.err)
 
 
-def test_both_save_at_the_step_they_agree_on(broken):
-  before, _ = broken
-  assert len(before["rows"]) == 1
-  # It was asked after step 8, where the last due checkpoint is.
-  assert before["checkpoints"][0] == 8
-  assert 9 <= before["checkpoints"][1] < 20
+def test_both_save_at_the_step_they_agree_on(stopped, stopped_again):
+  # It was asked after steps 8 and 16, where the last due checkpoints are.
+  for (_, rows, checkpoints), asked in ((stopped, 8), (stopped_again, 16)):
+    assert len(rows) == 1
+    assert checkpoints[-2] == asked
+    assert asked < checkpoints[-1] < 24
 
 
-def test_only_the_first_writes_and_prints(stopped, broken):
-  for ended in (stopped, broken[1]):
+def test_only_the_first_writes_and_prints(stopped, stopped_again, broken):
+  for ended in (stopped[0], stopped_again[0], broken):
     assert ended.written[0]
     assert ended.written[1] == []
     assert "figure1" in ended.out[0]
@@ -232,20 +265,41 @@ def test_orbax_wrote_in_one_process_too(job, stopped):
   assert "ocdbt.process_1" not in names
 
 
-def test_when_one_is_killed_the_other_ends_and_says_so(broken):
-  _, ended = broken
-  assert ended.codes[1] == -9
+def _check_survivor(ended, index):
   # Its own end, or that of JAX's watchdog, whichever notices first.
-  assert ended.codes[0] in (1, -6), ended
-  assert "another process has ended" in ended.err[0] or (
-    "another task died" in ended.err[0]
-  )
+  assert ended.codes[index] in (1, -6), ended
+  assert "another process has ended" in ended.err[index] or (
+    "another task died" in ended.err[index]
+    or "the leader task" in ended.err[index]
+  ), ended.err[index]
+
+
+def test_when_one_is_killed_the_other_ends_and_says_so(broken):
+  assert broken.codes[1] == -9
+  _check_survivor(broken, 0)
+
+
+@pytest.mark.slow
+def test_when_the_first_is_killed_the_other_ends_and_says_so(tmp_path):
+  job = Job(tmp_path)
+  ended = job.run("first", _by_hand(), (0, "SIGKILL:checkpoint_epochs1:8"))
+  assert ended.codes[0] == -9
+  _check_survivor(ended, 1)
+
+
+@pytest.mark.slow
+def test_one_may_come_later_than_connections_wait(tmp_path):
+  # Gloo gives up after 30 seconds.
+  job = Job(tmp_path)
+  flags = ["--config.only=checkpoint_epochs1"]
+  ended = job.run("late", _by_hand(), flags=flags, late=40)
+  assert ended.codes == [0, 0], ended.err
 
 
 def test_nothing_is_lost_by_the_kill(finished):
   after_kill, summary = finished
   assert len(after_kill["rows"]) == 2
-  assert "12" in after_kill["checkpoints"]
+  assert 12 in after_kill["checkpoints"]
   assert summary["finished"] == summary["cells"] == 4
 
 
@@ -258,6 +312,17 @@ def test_a_stop_and_a_restart_end_in_the_same_bits(job, finished):
     jax.tree.leaves(job.arrays(1)), jax.tree.leaves(job.arrays(2)), strict=True
   ):
     np.testing.assert_array_equal(a, b)
+
+
+def test_the_first_20_steps_agree_with_one_process(job, finished):
+  first, second = job.steps(0, 1), job.steps(1, 1)
+  assert first == second
+  alone = job.steps("alone", 4)
+  assert [row["step"] for row in alone] == [*range(1, 25)]
+  for two, one in zip(first[:20], alone[:20], strict=True):
+    assert one["examples"] == two["examples"]
+    assert len(one["examples"]) == 48
+    assert abs(one["loss"] - two["loss"]) <= 1e-5
 
 
 @pytest.mark.parametrize("number", [3, 4])

@@ -1,11 +1,12 @@
-"""The main command, watched: what it writes, and a signal at a given step."""
+"""The main command, watched: its writes, its steps, a signal at one of them."""
 
+import json
 import os
 import signal
 import sys
 import time
 
-from rethinking import cli, loop, main
+from rethinking import cli, loop, main, problem
 
 
 def watch(root: str, log: str) -> None:
@@ -45,8 +46,42 @@ def hit(number: int, cell: str, at: int) -> None:
   loop.Loop.evaluate = evaluate
 
 
+def noting(check, log):
+  """`Loop.check` that notes each step: its run, its loss, its examples."""
+
+  def noted(self, pending, clock):
+    check(self, pending, clock)
+    if pending is not None:
+      step, size, seen = pending
+      assert size == 1
+      row = {
+        "cell": self.workdir.name,
+        "step": step,
+        "loss": float(seen["loss"][0]),
+        "examples": self.order.batches(step - 1, 1).index[0].tolist(),
+      }
+      with open(log, "a") as file:
+        file.write(f"{json.dumps(row)}\n")
+
+  return noted
+
+
+def come_late(seconds: int) -> None:
+  """Lets the others wait while this process reads its data."""
+  whole = problem.load
+
+  def load(config):
+    time.sleep(seconds)
+    return whole(config)
+
+  problem.load = load
+
+
 if __name__ == "__main__":
   watch(os.environ["WATCHED"], os.environ["WATCH_LOG"])
+  loop.Loop.check = noting(loop.Loop.check, os.environ["STEPS_LOG"])
+  if "LATE" in os.environ:
+    come_late(int(os.environ["LATE"]))
   if "HIT" in os.environ:
     name, cell_name, step_name = os.environ["HIT"].split(":")
     hit(signal.Signals[name], cell_name, int(step_name))

@@ -9,6 +9,8 @@ import pytest
 
 from rethinking import report
 from rethinking.errors import UserError
+from rethinking.report import pictures
+from rethinking.report.rows import Stat
 
 from . import synthetic
 
@@ -58,7 +60,7 @@ def test_figure_1_is_drawn_with_its_tables(figure1):
   assert {p.name for p in tmp_path.iterdir()} == expected | {"results.jsonl"}
   for name in pictures:
     assert (tmp_path / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
-    assert (tmp_path / f"{name}.png").stat().st_size < 120_000
+    assert (tmp_path / f"{name}.png").stat().st_size < 250_000
     assert (tmp_path / f"{name}.svg").stat().st_size < 200_000
     words = " ".join(_texts(tmp_path, name))
     assert "verbatim | words" in words
@@ -75,6 +77,10 @@ def test_figure_1_is_drawn_with_its_tables(figure1):
   assert "mlp_1x512" not in words
   assert "chance, 90 %" in _texts(tmp_path, "figure1c")
   assert any("Open with an" in w for w in _texts(tmp_path, "figure1b"))
+  words = _texts(tmp_path, "figure1_changed")
+  for arch in ("digits_cnn", "mlp_1x512"):
+    assert f"{arch}: first fit" in words
+    assert f"{arch}: best test accuracy" in words
 
 
 def test_the_tables_hold_the_numbers(figure1):
@@ -156,6 +162,19 @@ def test_batch_norm_by_epoch(tmp_path):
   assert "inception without BatchNorm" in words
 
 
+def test_a_band_keeps_within_limits_and_ends_at_a_bound():
+  fig, (axis,) = pictures.panels(1, 3, 3)
+  look = pictures.style(0)
+  stats = [Stat(0.9, 0.2, 3), Stat(0.5, 0.1, 3), Stat(0.7, None, 3)]
+  pictures.band(axis, [0, 1, 2], stats, scale=100, limits=(0, 100), **look)
+  (band,) = axis.collections
+  corners = band.get_paths()[0].vertices
+  assert corners[:, 0].max() == 1
+  assert corners[:, 1].min() == pytest.approx(40)
+  assert corners[:, 1].max() == 100
+  assert list(axis.lines[0].get_xdata()) == [0, 1, 2]
+
+
 def test_seed_study_with_and_without_augmentation(tmp_path):
   made = [
     synthetic.row(figure="seed_study", arch=arch, p=p, augment=augment)
@@ -173,7 +192,12 @@ def test_seed_study_with_and_without_augmentation(tmp_path):
     "augmented by seed_mnist, final",
     "augmented by seed_mnist, best",
   ):
-    assert words.count(label) == 2
+    # One legend serves both panels.
+    assert words.count(label) == 1
+  # Early stopping keeps weights that the first fit says nothing of.
+  words = " ".join(_texts(tmp_path, "seed_study_changed"))
+  assert words.count("weights kept") == 4
+  assert "first fit" not in words
   table = (tmp_path / "table.md").read_text()
   assert "10-fold validation accuracy" in table
 

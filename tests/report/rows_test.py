@@ -103,6 +103,19 @@ def test_test_error_is_read_at_the_fit_or_else_at_the_end():
   assert error.mean == pytest.approx((0.3 + 0.5) / 2)
 
 
+def test_a_metric_is_read_at_the_fit_and_at_the_best_test_accuracy():
+  curve = {
+    "step": [0, 11, 22, 33],
+    "test_accuracy": [0.1, 0.8, 0.8, 0.4],
+    "train_accuracy_changed": [0.1, 0.2, 0.6, 1.0],
+  }
+  made = [synthetic.row(fit=3, metrics={"curve": curve})]
+  (group,) = rows.gather(made).groups
+  assert group.stat_at_fit("train_accuracy_changed").mean == 1.0
+  assert group.stat_at_best("train_accuracy_changed").mean == 0.2
+  assert group.stat_at_best("validation_loss").mean is None
+
+
 def test_a_torn_last_line_is_left_out_and_left_alone(tmp_path):
   synthetic.write(tmp_path, [synthetic.row()])
   path = tmp_path / "results.jsonl"

@@ -28,7 +28,10 @@ def _conv(images, **overrides):
   return random_conv.random_conv(_key(), images, **options)
 
 
-def test_random_conv_is_its_formula():
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_random_conv_is_its_formula(backend, monkeypatch):
+  # On an accelerator the images of a batch go together.
+  monkeypatch.setattr(jax, "default_backend", lambda: backend)
   images = _images(3, side=7)
   found = _conv(images).block(0, images)
   projection, offset = random_conv.random_filters(

@@ -88,3 +88,19 @@ def test_float32_collisions_are_refused_by_name():
   x[1] = 2
   with pytest.raises(theorem.CollisionError, match="Rows 0 and 2 .*float64"):
     theorem.construct(_key(), x, np.arange(3))
+
+
+def test_float32_is_right_or_refused():
+  rng = np.random.default_rng(0)
+  x, y = rng.random((100, 64)).astype(np.float32), rng.integers(0, 10, 100)
+  refused = 0
+  for seed in range(12):
+    try:
+      variables = theorem.construct(_key(seed), x, y)
+    except theorem.CollisionError:
+      refused += 1
+      continue
+    # One by one: summed in another order than all together.
+    outputs = jnp.concatenate([_apply(variables, row[None]) for row in x])
+    np.testing.assert_allclose(outputs, y, atol=0.2)
+  assert 0 < refused < 12

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rethinking import corruptions
-from rethinking.corruptions import label_set
+from rethinking.corruptions import human_labels
 
 
 def apply(path, array="worse", labels=(0, 1, 2), ids=(2, 1, 0)):
@@ -42,29 +42,53 @@ def test_what_does_not_fit_is_refused(path):
     apply(path, labels=(1, 1, 2))
   with pytest.raises(ValueError, match=r"no array 'x'; choose one of \['clean"):
     apply(path, array="x")
-  with pytest.raises(ValueError, match="Object arrays cannot be loaded"):
+  with pytest.raises(ValueError, match="holds object, which is never loaded"):
     apply(path, array="objects")
   with pytest.raises(ValueError, match="no file of human labels"):
     apply(path.with_name("missing.npz"))
 
 
+def test_other_noise_before_is_replaced_whole(path):
+  """The clean labels are compared with the true ones, not with noisy ones."""
+  noise = corruptions.Corruption.create("symmetric", level=1.0)
+  human = corruptions.Corruption.create("human", path=str(path), array="worse")
+  done = corruptions.apply(
+    [noise, human],
+    seed=0,
+    labels=np.array([0, 1, 2]),
+    ids=np.array([2, 1, 0]),
+    num_classes=3,
+  )
+  np.testing.assert_array_equal(done.labels, apply(path).labels)
+
+
 def test_a_damaged_file_is_refused(path):
-  data = bytearray(path.read_bytes())
-  data[len(data) // 4] ^= 1
-  path.write_bytes(data)
-  with pytest.raises(ValueError, match="can't be read as .npz"):
-    apply(path)
+  whole = path.read_bytes()
+  expected = apply(path).labels
+  refused = 0
+  for place in range(len(whole)):
+    data = bytearray(whole)
+    data[place] ^= 1 + place % 255
+    path.write_bytes(data)
+    # Some bytes say nothing, such as the time of day of a member.
+    try:
+      found = apply(path).labels
+    except ValueError:
+      refused += 1
+    else:
+      np.testing.assert_array_equal(found, expected)
+  assert refused > len(whole) // 4
   path.write_bytes(b"no archive")
   with pytest.raises(ValueError, match="can't be read as .npz"):
     apply(path)
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused(path, monkeypatch):
-  monkeypatch.setattr(label_set, "_MOST_BYTES", 10_000)
+  monkeypatch.setattr(human_labels, "_MOST_BYTES", 10_000)
   with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
     archive.writestr("worse2.npy", bytes(20_000))
   assert path.stat().st_size < 10_000
-  with pytest.raises(ValueError, match="unpacks to .* at most 10000"):
+  with pytest.raises(ValueError, match="unpacks to .* at most 10000 are read"):
     apply(path)
 
 

@@ -1,0 +1,1 @@
+"""The command that writes a config's corrupted data to a folder."""

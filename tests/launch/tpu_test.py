@@ -1,0 +1,245 @@
+"""The launcher on all workers of a TPU VM, through a gcloud that is a fake."""
+
+import os
+import shlex
+import signal
+import subprocess
+
+import pytest
+
+TPU = ("--tpu=demo", "--zone=us-central2-b", "--project=p")
+JOB = ("--config=configs/cifar.py:random_labels,p=0.4", "--workdir=gs://b/r")
+DRY_RUN = """\
+# How many workers are there?
+gcloud compute tpus tpu-vm describe demo --zone=us-central2-b --project=p \
+--format='value(networkEndpoints.len())'
+# Ship the files that git tracks or would add.
+tar -C '{tree}' -czf '{tree}/build/demo.tar.gz' --null \
+-T '{tree}/build/demo.files'
+gcloud compute tpus tpu-vm scp '{tree}/build/demo.tar.gz' \
+demo:rethinking-launch.tar.gz --zone=us-central2-b --project=p --worker=all
+# Make the environment on every worker.
+gcloud compute tpus tpu-vm ssh demo --zone=us-central2-b --project=p \
+--worker=all --command='mkdir -p rethinking-launch && \
+find rethinking-launch -mindepth 1 -maxdepth 1 ! -name .venv \
+-exec rm -rf {{}} + && tar -xzf rethinking-launch.tar.gz \
+-C rethinking-launch && bash rethinking-launch/launch.sh worker setup gcs'
+# Prepare the data, once on the disk of each worker.
+gcloud compute tpus tpu-vm ssh demo --zone=us-central2-b --project=p \
+--worker=all --command='bash rethinking-launch/launch.sh worker data cifar10'
+# Run the job on all workers at once.
+gcloud compute tpus tpu-vm ssh demo --zone=us-central2-b --project=p \
+--worker=all --command='bash rethinking-launch/launch.sh worker run \
+--multihost --config=configs/cifar.py:random_labels,p=0.4 --workdir=gs://b/r'
+"""
+
+
+def test_dry_run_prints_every_command_and_runs_none(machine):
+  result = machine.launch(*TPU, "--dry-run", "--", *JOB)
+  assert result.returncode == 0, result.stderr
+  assert result.stdout == DRY_RUN.format(tree=machine.tree)
+  names = {path.name for path in machine.tree.iterdir()}
+  assert names == {"launch.sh", "setup.cfg", "pyproject.toml"}
+  assert not machine.lines()
+
+
+# Words that a shell would take apart or expand.
+HARD = ["--a=two  words", "--b=it's", "$HOME `ls` \\", '"q"', "", "*", "a\nb"]
+
+
+def test_what_a_dry_run_prints_is_what_runs(cloud):
+  args = (*TPU, "--", *JOB, *HARD)
+  dry = cloud.launch(*TPU, "--dry-run", "--", *JOB, *HARD)
+  commands = shlex.split(dry.stdout, comments=True)
+  result = cloud.launch(*args)
+  assert result.returncode == 0, result.stderr
+  ran = (cloud.folder / "gcloud.log").read_text()
+  for start in [i for i, word in enumerate(commands) if word == "gcloud"]:
+    end = next(
+      (
+        i
+        for i in range(start + 1, len(commands))
+        if commands[i] in ("gcloud", "tar")
+      ),
+      len(commands),
+    )
+    words = "".join(f" <{word}>" for word in commands[start + 1 : end])
+    assert f"gcloud{words}\n" in ran
+  assert ran.count("gcloud <compute>") == commands.count("gcloud") == 5
+
+
+def test_every_worker_runs_the_same_job(cloud):
+  result = cloud.launch(*TPU, "--", *JOB, *HARD)
+  assert result.returncode == 0, result.stderr
+  flags = "".join(f" <{word}>" for word in ("--multihost", *JOB, *HARD))
+  for worker in "01":
+    home = cloud.folder / "workers" / worker
+    log = (cloud.folder / "workers" / f"{worker}.log").read_text()
+    assert log == (
+      f"venv {home}/rethinking-launch/.venv\n"
+      "pip .[gcs]\n"
+      "run <-m> <rethinking.data> <cifar10>\n"
+      f"run <-m> <rethinking.main>{flags}\n"
+    )
+    assert f"[{worker}] hello from {home}/rethinking-launch\n" in result.stdout
+    assert not (home / "rethinking-launch.pid").exists()
+
+
+def test_a_worker_whose_python_is_too_old_gets_its_own(cloud):
+  result = cloud.launch(*TPU, "--", *JOB, FAKE_VERSION="3.10.12")
+  log = (cloud.folder / "workers" / "1.log").read_text().splitlines()
+  assert log[:2] == [
+    "pip uv",
+    f"venv {cloud.folder}/workers/1/rethinking-launch/.venv",
+  ], result.stderr
+
+
+@pytest.mark.parametrize(
+  ("flags", "data"),
+  [
+    (["--config=configs/digits.py:random_labels"], None),
+    (["--config=configs/mnist.py"], "mnist"),
+    (["--config=configs/cifar.py:a,dataset=cifar100,p=1"], "cifar100"),
+    (
+      ["--config=configs/mnist.py", "--config.dataset=fashion_mnist"],
+      "fashion_mnist",
+    ),
+    (
+      ["--config=configs/cifar.py", "--config.data_dir=/mnt/my data"],
+      "cifar10 --data_dir='/mnt/my data'",
+    ),
+  ],
+)
+def test_the_data_prepared_is_what_the_job_reads(machine, flags, data):
+  result = machine.launch(*TPU, "--dry-run", "--", *flags, "--workdir=/nfs/r")
+  lines = [s for s in result.stdout.splitlines() if "worker data" in s]
+  if data is None:
+    assert not lines
+  else:
+    words = shlex.split(lines[0])
+    assert words[-2] == "--worker=all"
+    assert words[-1].endswith(f"worker data {data}")
+
+
+def test_ships_tracked_and_new_files_and_nothing_ignored(cloud):
+  def git(*args):
+    subprocess.run(
+      ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *args],
+      cwd=cloud.tree,
+      check=True,
+      capture_output=True,
+    )
+
+  (cloud.tree / ".gitignore").write_text("/.venv/\n/build/\n/secret\n")
+  for name in ("kept.py", "deleted.py", "secret"):
+    (cloud.tree / name).write_text("old")
+  git("init", "-q")
+  git("add", "-A")
+  git("commit", "-qm", "first")
+  (cloud.tree / "kept.py").write_text("edited")
+  (cloud.tree / "deleted.py").unlink()
+  (cloud.tree / "new config.py").write_text("new")
+  stale = cloud.folder / "workers" / "0" / "rethinking-launch"
+  (stale / ".venv").mkdir(parents=True)
+  (stale / ".venv" / "there").touch()
+  (stale / "stale.py").touch()
+  result = cloud.launch(*TPU, "--", *JOB)
+  assert result.returncode == 0, result.stderr
+  for worker in "01":
+    remote = cloud.folder / "workers" / worker / "rethinking-launch"
+    assert {path.name for path in remote.iterdir()} == {
+      ".gitignore",
+      ".venv",
+      "kept.py",
+      "launch.sh",
+      "new config.py",
+      "pyproject.toml",
+      "setup.cfg",
+    }
+    assert (remote / "kept.py").read_text() == "edited"
+
+
+def test_a_failing_worker_is_named(cloud):
+  result = cloud.launch(*TPU, "--", *JOB, FAKE_FAILS="1", FAKE_CODE="3")
+  assert result.returncode == 1
+  assert "launch: worker 1: data failed, exit code 3" in result.stderr
+  assert "worker 0:" not in result.stderr
+  assert "worker run" not in result.stdout
+
+
+def test_a_failing_job_ends_with_its_workers_exit_code(cloud):
+  job = ("--config=configs/digits.py", "--workdir=gs://b/r")
+  result = cloud.launch(*TPU, "--", *job, FAKE_FAILS="1", FAKE_CODE="3")
+  assert result.returncode == 3
+  assert "launch: worker 1: run failed, exit code 3" in result.stderr
+  result = cloud.launch(
+    *TPU, "--", *job, FAKE_FAILS="1", FAKE_CODE="3", FAKE_EXIT="75"
+  )
+  assert result.returncode == 1
+  assert "launch: worker 0: run failed, exit code 75" in result.stderr
+
+
+@pytest.mark.parametrize(
+  ("unreached", "says"),
+  [
+    ("scp:1", "launch: worker 1: ship failed"),
+    ("ssh:0", "launch: worker 0: setup failed, no report"),
+  ],
+)
+def test_a_worker_that_is_not_reached_is_named(cloud, unreached, says):
+  result = cloud.launch(*TPU, "--", *JOB, FAKE_UNREACHED=unreached)
+  assert result.returncode == 1
+  assert says in result.stderr.splitlines()
+  assert "stopped before the job began" in result.stderr
+  assert "worker run" not in result.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_the_launcher_stops_the_workers(cloud, number):
+  job = ("--config=configs/digits.py", "--workdir=gs://b/r")
+  process = cloud.start(*TPU, "--", *job, FAKE_WAIT="1")
+  for worker in "01":
+    cloud.wait_for(cloud.folder / "workers" / f"{worker}.log.waiting")
+  if number == signal.SIGINT:
+    os.killpg(process.pid, number)
+  else:
+    process.send_signal(number)
+  out, err = process.communicate(timeout=300)
+  assert process.returncode == 75, err
+  assert "[1] launch: run ended with exit code 75" in out
+  assert err.splitlines()[-1] == (
+    "launch: stopped and resumable: the same command continues the job"
+  )
+
+
+@pytest.mark.parametrize(
+  ("args", "says"),
+  [
+    (["--tpu=demo", "--", *JOB], "give both --tpu=NAME and --zone=ZONE"),
+    (["--tpu", "demo", "--", *JOB], "unknown launcher flag '--tpu'"),
+    ([*TPU, *JOB], "unknown launcher flag '--config=configs/cifar.py"),
+    ([*TPU], "--config=FILE among them"),
+    ([*TPU, "--", "--workdir=gs://b/r"], "--config=FILE among them"),
+    ([*TPU, "--", "--config=a", "--workdir=runs/1"], "share the workdir"),
+    (
+      [*TPU, "--", *JOB, "--config.data_dir=gs://b/tfds"],
+      "data_dir is gs://b/tfds, but prepared data is read from a disk",
+    ),
+  ],
+)
+def test_refuses_half_a_command_line(cloud, args, says):
+  result = cloud.launch(*args)
+  assert result.returncode == 2
+  assert says in result.stderr
+  assert len(result.stderr.splitlines()) == 1
+  assert not (cloud.folder / "gcloud.log").exists()
+
+
+def test_a_missing_gcloud_or_tpu_stops_at_once(cloud):
+  result = cloud.launch(*TPU, "--", *JOB, FAKE_DESCRIBE="1")
+  assert result.returncode == 1
+  assert "gcloud cannot describe demo in us-central2-b" in result.stderr
+  (cloud.bin / "gcloud").unlink()
+  result = cloud.launch(*TPU, "--", *JOB)
+  assert result.returncode == 1
+  assert "gcloud is not on the PATH" in result.stderr
