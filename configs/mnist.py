@@ -8,7 +8,8 @@
 Measured on two cores of an Intel Xeon at 2.3 GHz, seed 0, the second command:
 23 s from start to end; train accuracy on 5,000 random labels 94.8 % after 30
 epochs, not fitted yet, test accuracy 10.2 %. MNIST's images look alike, so
-random labels are harder to fit than on CIFAR-10.
+random labels are harder to fit than on CIFAR-10. `true_labels,subset=5000`
+takes 18 s of CPU time: fitted by epoch 9, test accuracy 94.7 %.
 
 `figure1` is the paper's Figure 1 for MLP 1x512, 27 runs: for a GPU, where they
 train together, or a night on two CPU cores (not measured).
