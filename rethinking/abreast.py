@@ -1,6 +1,6 @@
 """Runs side by side in one process, where one alone leaves cores idle.
 
-A step of a small convolutional network keeps one CPU core busy, not two. Each
+A step of a small network keeps one CPU core busy, not two. Each
 run has a thread, and within it is the run that the main job makes, to the bit.
 """
 
@@ -9,12 +9,13 @@ from __future__ import annotations
 import concurrent.futures
 import itertools
 import os
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from rethinking import lockstep, parallel, signals
+from rethinking import lockstep, parallel, processes, signals
 
 # Examples a step times parameters, up to which two runs side by side were
 # measured to end before two one after another (digits_cnn at batch 64: 2e7).
@@ -31,14 +32,25 @@ def width(config: ConfigDict, at_once: int | None) -> int:
     at_once: how many runs the user asks for in one program; None: no wish.
   """
   devices = parallel.all_devices()
-  # Several devices meet in a step, which two threads at a time could block.
-  if len(devices) > 1 or at_once is not None:
+  # Several devices meet in a step, which two threads at a time could block;
+  # processes stop at a step that they agree on, one run at a time; and only the
+  # main thread hears of signals, which it tells the others.
+  if len(devices) > 1 or processes.started() or at_once is not None:
+    return 1
+  if threading.current_thread() is not threading.main_thread():
     return 1
   if devices[0].platform != "cpu":
     return 1
   if config.batch_size * lockstep.parameters(config) > _SMALL_STEP:
     return 1
-  return min(len(os.sched_getaffinity(0)), _MOST)
+  return min(_cores(), _MOST)
+
+
+def _cores() -> int:
+  """Those that this process may use, where the system tells."""
+  if hasattr(os, "sched_getaffinity"):
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1
 
 
 def run(

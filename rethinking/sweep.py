@@ -114,7 +114,7 @@ def run(
           stop=stop,
           workdir=workdir,
           console=console,
-          beside=beside,
+          beside=min(beside, len(left)),
         )
         abreast.run(left, beside, one, finish)
       if processes.is_first():
@@ -131,7 +131,7 @@ def run(
     )
     if summary["retired"]:
       console.say(
-        f"{summary['retired']} ended when they had fitted, which saved "
+        f"{summary['retired']} ended before their last epoch, which saved "
         f"{summary['steps_saved']:,} steps, about "
         f"{summary['seconds_saved']:.0f} s."
       )
@@ -267,8 +267,10 @@ def _run_cell(
     raise Stopped(error.what, workdir) from None
   except Diverged as error:
     seen = {"status": "diverged", "step": error.step}
-  # Its share of the time, as that of runs in one program is.
-  return {**seen, "seconds": (time.monotonic() - began) / beside}
+  # Its share of the time, as that of runs in one program is; with what it took
+  # before an interruption.
+  seconds = seen.get("wall_seconds", time.monotonic() - began)
+  return {**seen, "seconds": seconds / beside}
 
 
 def _row(

@@ -114,7 +114,7 @@ class SweepConsole(Console):
   def _left(self) -> str:
     """The time left, at the pace of this call's cells so far."""
     done = self._counts["done"] - self._before
-    done += sum(part for part, _ in self._running.values())
+    done += sum(part for part, _ in list(self._running.values()))
     if done <= 0:
       return ""
     each = (time.monotonic() - self._began) / done
