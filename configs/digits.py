@@ -18,7 +18,7 @@ kind of machine, busy (11 to 15 s of CPU time each), seed 0:
   python -m rethinking.main --config=configs/digits.py:figure1 --workdir=W
 
 The paper's Figure 1: five conditions on the CNN, six noise levels on the CNN
-and an MLP, three seeds, 45 runs: 171 s on the same machine. On an accelerator
+and an MLP, three seeds, 45 runs: 88 s on the same machine. On an accelerator
 the MLPs train together, the CNNs one after another. `levels,arch=...` is
 panels b and c for one architecture.
 
