@@ -2,6 +2,7 @@
 
 import pathlib
 import shutil
+import signal
 import subprocess
 import time
 
@@ -130,6 +131,8 @@ class Machine:
       stderr=subprocess.PIPE,
       text=True,
       start_new_session=True,
+      # A shell's background jobs, these tests among them, ignore Ctrl-C.
+      preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     self.started.append(process)
     return process
