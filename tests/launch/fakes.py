@@ -123,17 +123,21 @@ class Machine:
     path.chmod(0o755)
 
   def start(self, *args: str, **env: str) -> subprocess.Popen:
-    process = subprocess.Popen(
-      ["bash", str(self.tree / "launch.sh"), *args],
-      cwd=self.folder,
-      env=self.env | env,
-      stdout=subprocess.PIPE,
-      stderr=subprocess.PIPE,
-      text=True,
-      start_new_session=True,
-      # A shell's background jobs, these tests among them, ignore Ctrl-C.
-      preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    # A shell's background jobs, these tests perhaps among them, ignore Ctrl-C,
+    # and so would all that they start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+      process = subprocess.Popen(
+        ["bash", str(self.tree / "launch.sh"), *args],
+        cwd=self.folder,
+        env=self.env | env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+      )
+    finally:
+      signal.signal(signal.SIGINT, before)
     self.started.append(process)
     return process
 
