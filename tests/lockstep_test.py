@@ -262,3 +262,30 @@ def test_relabelled_is_as_loaded():
     found = problem.relabel(problem.load(clean), noisy)
     np.testing.assert_array_equal(found.train.labels, want.train.labels)
     assert found.report == want.report
+
+
+@pytest.mark.parametrize(
+  ("memory", "devices", "number"),
+  # 38,410 parameters of 32 bytes a run, in half of the memory.
+  [
+    (38_410 * 64 * 5, 1, 5),
+    (38_410 * 64 * 5, 2, 10),
+    (1, 1, 1),
+    (2**40, 1, 88),
+  ],
+)
+def test_an_accelerator_takes_as_many_runs_as_fit_its_memory(
+  monkeypatch, memory, devices, number
+):
+  class Accelerator:
+    platform = "gpu"
+
+    def memory_stats(self):
+      return {"bytes_limit": memory}
+
+  cell = next(iter(cells_lib.expand(_config()).values()))
+  assert lockstep.parameters(cell) == 38_410
+  monkeypatch.setattr(jax, "local_devices", lambda: [Accelerator()] * devices)
+  assert lockstep.places(cell, 88, None) == number
+  # What the user asks for goes before.
+  assert lockstep.places(cell, 88, 7) == 7
