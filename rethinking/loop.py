@@ -19,11 +19,11 @@ from rethinking import (
   processes,
   programs,
   results,
-  runtime,
   writers,
 )
 from rethinking import step as step_lib
 from rethinking.console import Console
+from rethinking.dispatches import Dispatches
 from rethinking.errors import Diverged, Stopped, UserError
 from rethinking.order import Order
 
@@ -66,8 +66,13 @@ class Loop:
     self.key = parallel.replicate(
       step_lib.root(config.noise_seed, "noise"), devices
     )
-    self.order = Order(config.order_seed, count, config.batch_size)
-    self.chunk = config.chunk_steps or runtime.chunk_steps()
+    self.dispatches = Dispatches(config, count)
+    self.order = Order(
+      config.order_seed, count, config.batch_size, self.dispatches.most
+    )
+    # On the devices, and there for as long as they serve.
+    self.stream = functools.lru_cache(maxsize=1)(self._stream)
+    self.size = functools.lru_cache(maxsize=16)(self._size)
     self.checkpoints = checkpoint.Checkpointer(workdir / "checkpoints", keep=2)
     self.lines = writers.JsonLines(workdir / "metrics.jsonl")
     self.board = None
@@ -175,20 +180,14 @@ class Loop:
     pending = None
     clock = _Clock()
     while step < end:
-      # Chunks start at absolute multiples, so that a resumed run dispatches
-      # the same programs as an undisturbed one.
-      size = min(self.chunk - step % self.chunk, end - step)
-      batches = self.order.batches(step, self.chunk)
-      self.state, seen = self.programs.train(
-        self.state,
-        self.train_data,
-        jax.tree.map(lambda x: parallel.own_shards(x, self.devices), batches),
-        np.int32(size),
-        self.key,
-      )
-      step += size
-      # The host reads the chunk before while the device works on this one.
-      self.check(pending, clock)
+      size = min(self.dispatches.end(step), end) - step
+      # What goes between host and device is put or read by name, or it raises.
+      # On the CPU nobody notices what the host reads: it is not copied.
+      with jax.transfer_guard("disallow"):
+        seen = self.dispatch(step, size)
+        step += size
+        # The host reads the chunk before while the device works on this one.
+        self.check(pending, clock)
       pending = (step, size, seen)
       console.step(step, images_per_second=self.images_per_second())
       if stop.is_set():
@@ -198,19 +197,43 @@ class Loop:
     self.check(pending, clock)
     return step
 
+  def dispatch(self, step: int, size: int) -> dict[str, jax.Array]:
+    """Takes `size` steps from `step` on; returns what was seen, unread."""
+    stream = self.stream(self.order.epoch(step))
+    size = self.size(size)
+    # All is on the devices already.
+    with jax.transfer_guard("disallow_explicit"):
+      self.state, seen = self.programs.train(
+        self.dispatches.most,
+        self.state,
+        self.train_data,
+        stream,
+        size,
+        self.key,
+      )
+    return seen
+
+  def _stream(self, epoch: int) -> step_lib.Stream:
+    return parallel.lay_stream(
+      self.order.draw(epoch), self.config.batch_size, self.devices
+    )
+
+  def _size(self, size: int) -> jax.Array:
+    return parallel.replicate(np.int32(size), self.devices)
+
   def check(self, pending, clock) -> None:
     """Waits for a chunk, counts its time and refuses a loss not finite."""
     if pending is None:
       return
     step, size, seen = pending
-    finite = np.isfinite(np.asarray(seen["loss"])[:size])
+    finite = np.isfinite(jax.device_get(seen["loss"])[:size])
     if not finite.all():
       raise Diverged(step - size + int(np.argmin(finite)) + 1, self.saved)
     seconds = clock.lap()
-    if self.chunk in self.programs.compiled:
+    if self.dispatches.most in self.programs.compiled:
       self.train_seconds += seconds
       self.timed_steps += size
-    self.programs.compiled.add(self.chunk)
+    self.programs.compiled.add(self.dispatches.most)
 
   def images_per_second(self) -> float | None:
     if not self.train_seconds:

@@ -5,36 +5,89 @@ from __future__ import annotations
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from rethinking import optim
 from rethinking import step as step_lib
 
 
 class Order:
-  """The stream of examples: epochs in their own orders, one after another."""
+  """The stream of examples: epochs in their own orders, one after another.
 
-  def __init__(self, seed: int, num_examples: int, batch_size: int):
+  Epochs are drawn on the device. Steps and examples are counted in Python
+  integers here, so that no run is too long; what the device counts begins anew
+  with each epoch.
+
+  Args:
+    seed: in [0, 2**32).
+    num_examples: N.
+    batch_size: B, examples a step, over all devices.
+    most: the steps that a dispatch takes at most; most * B + 2 N fits int32.
+  """
+
+  def __init__(self, seed: int, num_examples: int, batch_size: int, most: int):
+    self._key = step_lib.root(seed, "order")
     self._num_examples = num_examples
     self._batch_size = batch_size
-    self._draw = functools.lru_cache(maxsize=2)(
-      functools.partial(self._epoch, step_lib.root(seed, "order"))
-    )
+    # A dispatch may begin with the last example of an epoch.
+    self._number = -(-most * batch_size // num_examples) + 1
+    # Drawn again only when the epoch changes.
+    self.draw = functools.lru_cache(maxsize=1)(self._draw)
 
-  def _epoch(self, key: jax.Array, epoch: int) -> np.ndarray:
-    return np.asarray(_epoch_order(key, epoch, self._num_examples))
+  def epoch(self, step: int) -> int:
+    """Returns the epoch of a step's first example.
+
+    Args:
+      step: from 0.
+    """
+    return step * self._batch_size // self._num_examples
+
+  def _draw(self, epoch: int) -> step_lib.Stream:
+    """Returns what the dispatches need that begin in an epoch.
+
+    Args:
+      epoch: from 0.
+
+    Returns:
+      K orders on the default device, enough for the longest dispatch, the
+      scalars as NumPy's.
+    """
+    step = optim.epoch_end(epoch, self._num_examples, self._batch_size)
+    orders = _orders(
+      self._key,
+      jax.device_put(np.int32(epoch)),
+      num_examples=self._num_examples,
+      number=self._number,
+    )
+    place = step * self._batch_size - epoch * self._num_examples
+    return step_lib.Stream(
+      orders, np.int32(epoch), np.int32(step), np.int32(place)
+    )
 
   def batches(self, start: int, steps: int) -> step_lib.Batch:
-    """Returns `Batch` leaves [steps, B] for the steps from `start` on."""
-    first = start * self._batch_size
-    position = np.arange(first, first + steps * self._batch_size)
-    epoch, place = np.divmod(position, self._num_examples)
-    index = np.concatenate(
-      [self._draw(e)[place[epoch == e]] for e in range(epoch[0], epoch[-1] + 1)]
-    )
-    shape = (steps, self._batch_size)
-    return step_lib.Batch(
-      index.reshape(shape), epoch.astype(np.int32).reshape(shape)
+    """Returns `Batch` leaves [steps, B] on the device.
+
+    Args:
+      start: the first of the steps.
+      steps: how many, no more than a dispatch takes.
+    """
+    return _batches(
+      *jax.device_put((self.draw(self.epoch(start)), np.int32(start))),
+      steps=steps,
+      batch_size=self._batch_size,
     )
 
 
-_epoch_order = jax.jit(step_lib.epoch_order, static_argnames="num_examples")
+@functools.partial(jax.jit, static_argnames=("num_examples", "number"))
+def _orders(key, first, *, num_examples, number):
+  """The orders of `number` epochs: int32 [number, N]."""
+  epochs = first + jnp.arange(number, dtype=jnp.int32)
+  return jax.vmap(lambda e: step_lib.epoch_order(key, e, num_examples))(epochs)
+
+
+@functools.partial(jax.jit, static_argnames=("steps", "batch_size"))
+def _batches(stream, start, *, steps, batch_size):
+  return jax.vmap(
+    lambda i: step_lib.batch(stream, start + i, batch_size, batch_size)
+  )(jnp.arange(steps, dtype=jnp.int32))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -90,64 +91,99 @@ def shard(array: np.ndarray, devices: int) -> np.ndarray:
   return np.moveaxis(parts, -2, 0)
 
 
-def own_shards(array: np.ndarray, devices: Sequence[jax.Device]) -> np.ndarray:
-  """This process's part of a batch: [..., B] -> [own, ..., B / devices].
+def own_places(
+  place: np.ndarray, batch_size: int, devices: Sequence[jax.Device]
+) -> np.ndarray:
+  """Where the parts of a batch begin: [...] -> [own devices, ...].
 
   Args:
-    array: [..., B], the same in every process.
-    devices: of all processes; a divisor of B many.
+    place: where the batch begins, the same in every process.
+    batch_size: examples, over all devices.
+    devices: of all processes; a divisor of batch_size many.
   """
-  here = [d.process_index == jax.process_index() for d in devices]
-  return shard(array, len(devices))[here]
+  size = batch_size // len(devices)
+  return np.stack(
+    [
+      np.int32(place + i * size)
+      for i, d in enumerate(devices)
+      if d.process_index == jax.process_index()
+    ]
+  )
+
+
+def lay_stream(
+  stream: step_lib.Stream, batch_size: int, devices: Sequence[jax.Device]
+) -> step_lib.Stream:
+  """Puts a stream on every device of this process, each to its own place.
+
+  Args:
+    stream: `place` is NumPy.
+    batch_size: examples a step, over all devices.
+    devices: of all processes; a divisor of batch_size many.
+
+  Returns:
+    What `train_chunk` takes: `place` is [own devices, ...].
+  """
+  mesh = Mesh(np.array(own(devices)), (AXIS,))
+  places = own_places(stream.place, batch_size, devices)
+  return step_lib.Stream(
+    *replicate(stream[:3], devices),
+    place=jax.device_put(places, NamedSharding(mesh, PartitionSpec(AXIS))),
+  )
+
+
+# Devices that share a batch have each their place in the stream.
+_STREAM = step_lib.Stream(None, None, None, 0)
 
 
 def train_chunk(
-  step: Callable, devices: Sequence[jax.Device]
+  step: Callable, batch_size: int, devices: Sequence[jax.Device]
 ) -> Callable[..., tuple[step_lib.TrainState, dict[str, jax.Array]]]:
-  """Returns `chunk(state, data, batches, size, key) -> (state, metrics)`.
+  """Returns `chunk(most, state, data, stream, size, key) -> (state, metrics)`.
 
   Args:
     step: from step.make_train_step with axis_name=AXIS; None will do for one
       device.
+    batch_size: examples a step, over all devices.
     devices: the batch is split over these, of all processes.
 
   Returns:
-    A pmapped function of a replicated state (donated: do not use it again),
-    replicated data, `Batch` leaves [own devices, chunk, B / devices], how many
-    of the chunk's steps to take, and a key. It takes them in one dispatch;
-    metrics are [chunk], of which the first `size` count. One program serves
-    every size.
+    A pmapped function of the steps that a dispatch takes at most (static), a
+    replicated state (donated: do not use it again), replicated data, a stream
+    from `lay_stream`, how many steps to take, and a key. It takes them in one
+    dispatch; metrics are [most], of which the first `size` count. One program
+    serves every size.
   """
+  share = batch_size // len(devices)
 
-  def chunk(state, data, batches, size, key):
-    length = batches.index.shape[0]
-    if length == 1:
+  def chunk(most, state, data, stream, size, key):
+    def one(state):
+      batch = step_lib.batch(stream, state.step, batch_size, share)
+      return step(state, data, batch, key)
+
+    if most == 1:
       # XLA on the CPU runs a convolution inside a loop more than ten times
       # slower (jax issue 12868), so a single step must not be in one.
-      state, metrics = step(
-        state, data, jax.tree.map(lambda x: x[0], batches), key
-      )
+      state, metrics = one(state)
       return state, jax.tree.map(lambda x: x[None], metrics)
 
     def body(i, carry):
       state, seen = carry
-      batch = jax.tree.map(lambda x: x[i], batches)
-      state, metrics = step(state, data, batch, key)
+      state, metrics = one(state)
       return state, jax.tree.map(lambda x, m: x.at[i].set(m), seen, metrics)
 
-    first = jax.tree.map(lambda x: x[0], batches)
     empty = jax.tree.map(
-      lambda m: jnp.zeros((length,), m.dtype),
-      jax.eval_shape(step, state, data, first, key)[1],
+      lambda m: jnp.zeros((most,), m.dtype), jax.eval_shape(one, state)[1]
     )
     return jax.lax.fori_loop(0, size, body, (state, empty))
 
   return jax.pmap(
     chunk,
     axis_name=AXIS,
-    in_axes=(None, None, 0, None, None),
+    in_axes=(None, None, None, _STREAM, None, None),
     out_axes=None,
-    donate_argnums=0,
+    static_broadcasted_argnums=0,
+    donate_argnums=1,
     devices=devices,
   )
 
@@ -204,47 +240,58 @@ _RUNS = step_lib.Data(None, 0, None, None)
 
 
 def train_runs(
-  step: Callable, devices: Sequence[jax.Device], *, spread: bool
+  step: Callable,
+  batch_size: int,
+  devices: Sequence[jax.Device],
+  *,
+  spread: bool,
 ) -> Callable[..., tuple[step_lib.TrainState, jax.Array]]:
-  """Returns `chunk(state, data, batches, sizes, limit, keys) -> (state, loss)`.
+  """Makes `chunk(most, state, data, stream, sizes, limit, keys)`.
 
-  One program takes steps of R runs. Spread, each device has R / devices whole
-  runs; otherwise every device has a part of each run's batch.
+  It returns (state, loss). One program takes steps of R runs. Spread, each
+  device has R / devices whole runs; otherwise every device has a part of each
+  run's batch.
 
   Args:
     step: from step.make_train_step, with axis_name=AXIS unless spread.
+    batch_size: examples a step of a run.
     devices: which ones.
     spread: whether the runs are split over devices, not the batches.
 
   Returns:
-    A pmapped function of states from `stack_runs` (donated: do not use them
-    again), `Data` whose labels are [R, N], `Batch` leaves [R, chunk, B], how
-    many steps each run takes, [R], at most `limit`, the most steps of any, and
-    a key for each run. All but the state are laid out by `split_runs`. Losses
-    are [R, chunk], of which a run's first `size` count.
+    A pmapped function of the steps that a dispatch takes at most (static),
+    states (donated: do not use them again), `Data` whose labels are [R, N],
+    streams whose leaves have R rows, how many steps each run takes, [R], at
+    most `limit`, the most steps of any, and a key for each run. All with a row
+    a run are laid out by `split_runs`; unless spread, streams are by
+    `lay_stream`. Losses are [R, most], of which a run's first `size` count.
   """
+  share = batch_size if spread else batch_size // len(devices)
 
-  def one(state, data, batches, size, limit, key):
+  def one(most, state, data, stream, size, limit, key):
     def body(i, carry):
       state, losses = carry
-      batch = jax.tree.map(lambda x: x[i], batches)
+      batch = step_lib.batch(stream, state.step, batch_size, share)
       new, metrics = step(state, data, batch, key)
       state = jax.tree.map(lambda a, b: jnp.where(i < size, a, b), new, state)
       return state, losses.at[i].set(metrics["loss"])
 
-    length = batches.index.shape[0]
-    empty = jnp.zeros((length,), jnp.result_type(float))
+    empty = jnp.zeros((most,), jnp.result_type(float))
     return jax.lax.fori_loop(0, limit, body, (state, empty))
 
-  together = jax.vmap(one, in_axes=(0, _RUNS, 0, 0, None, 0))
+  def together(most, *rows):
+    chunk = functools.partial(one, most)
+    return jax.vmap(chunk, in_axes=(0, _RUNS, 0, 0, None, 0))(*rows)
+
   return jax.pmap(
     together,
     axis_name=AXIS,
-    in_axes=(0, _RUNS, 0, 0, None, 0)
+    in_axes=(None, 0, _RUNS, 0, 0, None, 0)
     if spread
-    else (None, None, 0, None, None, None),
+    else (None, None, None, _STREAM, None, None, None),
     out_axes=0 if spread else None,
-    donate_argnums=0,
+    static_broadcasted_argnums=0,
+    donate_argnums=1,
     devices=devices,
   )
 

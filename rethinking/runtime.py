@@ -114,14 +114,14 @@ def _use_compilation_cache() -> None:
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
-def chunk_steps() -> int:
+def chunk_steps() -> int | None:
   """Returns how many steps a dispatch takes on this platform by default.
 
   One on the CPU, where a convolution inside a loop is more than ten times
-  slower (jax issue 12868) and a dispatch costs little; many on accelerators,
-  where the host would be waited for.
+  slower (jax issue 12868) and a dispatch costs little; None, a whole epoch, on
+  accelerators, where the host would be waited for.
   """
-  return 1 if jax.default_backend() == "cpu" else 100
+  return 1 if jax.default_backend() == "cpu" else None
 
 
 def describe(devices: Sequence[jax.Device]) -> dict[str, Any]:

@@ -46,6 +46,23 @@ class Batch(NamedTuple):
   epoch: Array
 
 
+class Stream(NamedTuple):
+  """The examples of consecutive epochs, one after another.
+
+  Attributes:
+    orders: int32 [K, N], rows of the data in the order of each epoch.
+    epoch: int32 scalar, the first of these epochs.
+    step: int32 scalar, the first step whose batch begins in it.
+    place: int32 scalar, where in it that batch begins; where devices share a
+      batch, where the device's part begins.
+  """
+
+  orders: Array
+  epoch: Array
+  step: Array
+  place: Array
+
+
 @flax.struct.dataclass
 class TrainState:
   """All that training changes.
@@ -90,6 +107,25 @@ def epoch_order(key: Array, epoch: Array, num_examples: int) -> Array:
   """
   bits = jax.random.bits(jax.random.fold_in(key, epoch), (num_examples,))
   return jnp.argsort(bits, stable=True).astype(jnp.int32)
+
+
+def batch(stream: Stream, step: Array, batch_size: int, size: int) -> Batch:
+  """Returns the examples that a step takes.
+
+  Args:
+    stream: with the epochs that the step touches.
+    step: scalar, at least the stream's.
+    batch_size: examples a step, over all devices.
+    size: examples of this device's part, consecutive ones.
+  """
+  begin = stream.place + (step - stream.step) * batch_size
+  place = begin + jnp.arange(size, dtype=jnp.int32)
+  found = Batch(
+    index=stream.orders.reshape(-1)[place],
+    epoch=stream.epoch + place // stream.orders.shape[-1],
+  )
+  # Or XLA computes them anew for each pixel.
+  return jax.lax.optimization_barrier(found)
 
 
 def centre_crop(images: Array, side: int) -> Array:

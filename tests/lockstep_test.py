@@ -97,7 +97,7 @@ def test_runs_that_train_together_are_one_program(tmp_path, monkeypatch):
     program = original(*args, **kwargs)
 
     def call(*args):
-      calls.append(np.asarray(args[3]).sum())
+      calls.append(np.asarray(args[4]).sum())
       return program(*args)
 
     return call
@@ -141,17 +141,17 @@ def test_killed_at_any_dispatch_it_goes_on_to_the_same_rows(
 ):
   config = _config(runs_at_once=4)
   sweep.run(config, tmp_path / "whole", quiet=True)
-  original = arrays.Arrays._batches
+  original = arrays.Arrays.train
   seen = []
 
-  def crash(self, chunk):
+  def crash(self, ends):
     if len(seen) == dispatches:
       raise RuntimeError("power cut")
-    seen.append(chunk)
-    return original(self, chunk)
+    seen.append(ends)
+    return original(self, ends)
 
   with monkeypatch.context() as patch:
-    patch.setattr(arrays.Arrays, "_batches", crash)
+    patch.setattr(arrays.Arrays, "train", crash)
     with pytest.raises(RuntimeError, match="power cut"):
       sweep.run(config, tmp_path / "cut", quiet=True)
   before = _rows(tmp_path / "cut") if dispatches > 3 else {}
@@ -175,12 +175,12 @@ def test_a_stopped_sweep_goes_on_where_it_was(tmp_path, monkeypatch):
     with pytest.raises(Stopped):
       sweep.run(config, tmp_path / "cut", quiet=True)
 
-  def counting(self, chunk):
+  def counting(self, ends):
     taken.append(self.members[0].step)
-    return batches(self, chunk)
+    return dispatch(self, ends)
 
-  batches = arrays.Arrays._batches
-  monkeypatch.setattr(arrays.Arrays, "_batches", counting)
+  dispatch = arrays.Arrays.train
+  monkeypatch.setattr(arrays.Arrays, "train", counting)
   # Four steps in the first epoch and two of the second were kept.
   sweep.run(config, tmp_path / "cut", quiet=True)
   assert taken[0] == 6

@@ -41,9 +41,8 @@ def _one_step(
   )
   if index is None:
     index = np.random.default_rng(0).permutation(16)[: batch * chunk]
-  batches = step.Batch(
-    index.reshape(chunk, batch).astype(np.int32),
-    np.zeros((chunk, batch), np.int32),
+  order = step.Stream(
+    index[None].astype(np.int32), np.int32(0), np.int32(0), np.int32(0)
   )
   train = parallel.train_chunk(
     step.make_train_step(
@@ -53,12 +52,14 @@ def _one_step(
       augment=augmentation,
       axis_name=parallel.AXIS,
     ),
+    batch,
     devices,
   )
   return train(
+    chunk,
     parallel.replicate(state, devices),
     parallel.replicate(data, devices),
-    jax.tree.map(lambda x: parallel.shard(x, len(devices)), batches),
+    parallel.lay_stream(order, batch, devices),
     np.int32(chunk if size is None else size),
     parallel.replicate(keys[2], devices),
   )
@@ -140,10 +141,11 @@ def test_the_state_is_given_up_to_the_next():
     devices,
   )
   train = parallel.train_chunk(
-    step.make_train_step(module, optimizer, crop=0), devices
+    step.make_train_step(module, optimizer, crop=0), 2, devices
   )
-  zeros = np.zeros((1, 1, 2), np.int32)
-  train(state, data, step.Batch(zeros, zeros), np.int32(1), jax.random.key(0))
+  order = step.Stream(np.array([[1, 0]], np.int32), *np.zeros(3, np.int32))
+  stream = parallel.lay_stream(order, 2, devices)
+  train(1, state, data, stream, np.int32(1), jax.random.key(0))
   assert all(x.is_deleted() for x in jax.tree.leaves(state.params))
 
 
@@ -185,13 +187,14 @@ def test_the_processes_parts_are_the_batch(monkeypatch):
   monkeypatch.setattr(jax, "devices", lambda: devices)
   devices = parallel.all_devices()
   assert [d.id for d in devices] == [0, 2, 1, 3]
-  array = np.arange(24).reshape(2, 12)
+  # Of two runs' batches of 12.
+  place = np.array([0, 100], np.int32)
   parts = []
   for index in range(2):
     monkeypatch.setattr(jax, "process_index", lambda index=index: index)
     assert [d.id for d in parallel.own(devices)] == [[0, 2], [1, 3]][index]
-    parts += [*parallel.own_shards(array, devices)]
-  np.testing.assert_array_equal(np.concatenate(parts, axis=-1), array)
+    parts += [*parallel.own_places(place, 12, devices)]
+  np.testing.assert_array_equal(parts, [[0, 100], [3, 103], [6, 106], [9, 109]])
 
 
 def test_shards_keep_the_order():

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import jax
 import numpy as np
 
 from rethinking import config as config_lib
-from rethinking import parallel, programs, runtime
+from rethinking import parallel, programs
 from rethinking import step as step_lib
+from rethinking.dispatches import Dispatches
 from rethinking.order import Order
 
 EXAMPLES = 4096
@@ -50,21 +52,32 @@ def contenders(
   key = parallel.replicate(step_lib.root(0, "noise"), devices)
   state = compiled.init(key=step_lib.root(0, "init"), shape=shape)
   held = [parallel.replicate(state, devices)]
-  order = Order(0, EXAMPLES, batch_size)
-  chunk = runtime.chunk_steps()
+  dispatches = Dispatches(config, EXAMPLES)
+  order = Order(0, EXAMPLES, batch_size, dispatches.most)
+
+  @functools.lru_cache(maxsize=1)
+  def stream(epoch: int) -> step_lib.Stream:
+    return parallel.lay_stream(order.draw(epoch), batch_size, devices)
+
+  @functools.lru_cache
+  def on_devices(size: int) -> jax.Array:
+    return parallel.replicate(np.int32(size), devices)
 
   def steps(count: int) -> None:
-    state, taken = held.pop(), 0
-    while taken < count:
-      batches = order.batches(taken, chunk)
+    state = held.pop()
+    step = int(state.step)
+    end = step + count
+    while step < end:
+      size = min(dispatches.end(step), end) - step
       state, seen = compiled.train(
+        dispatches.most,
         state,
         data,
-        jax.tree.map(lambda x: parallel.shard(x, len(devices)), batches),
-        np.int32(chunk),
+        stream(order.epoch(step)),
+        on_devices(size),
         key,
       )
-      taken += chunk
+      step += size
     jax.block_until_ready((state, seen))
     held.append(state)
 

@@ -83,27 +83,34 @@ def _together(
   init, step, _ = programs.steps(
     programs.key(_config(arch)), jax_steps.EXAMPLES, 10, None
   )
-  program = parallel.train_runs(step, devices, spread=True)
+  program = parallel.train_runs(step, _BATCH, devices, spread=True)
   data = jax_steps.random_data(shape)
   state = init(key=step_lib.root(0, "init"), shape=shape)
   held = [lay(jax.tree.map(lambda x: np.stack([np.asarray(x)] * runs), state))]
   images, ids = parallel.replicate((data.images, data.ids), devices)
   shown = step_lib.Data(images, lay(np.stack([data.labels] * runs)), ids)
   keys = lay(jnp.stack([step_lib.root(i, "noise") for i in range(runs)]))
-  orders = [Order(i, jax_steps.EXAMPLES, _BATCH) for i in range(runs)]
+  orders = [Order(i, jax_steps.EXAMPLES, _BATCH, _STEPS) for i in range(runs)]
+  sizes = lay(np.full(runs, _STEPS, np.int32))
+  limit = parallel.replicate(np.int32(_STEPS), devices)
+
+  @functools.lru_cache(maxsize=1)
+  def streams(epoch: int) -> step_lib.Stream:
+    drawn = [one.draw(epoch) for one in orders]
+    orders_of, *rest = zip(*drawn, strict=True)
+    return lay(step_lib.Stream(jnp.stack(orders_of), *map(np.stack, rest)))
+
+  taken = 0
 
   def work(count: int) -> None:
+    nonlocal taken
     state = held.pop()
-    for turn in range(count):
-      found = [one.batches(turn * _STEPS, _STEPS) for one in orders]
+    for _ in range(count):
+      epoch = orders[0].epoch(taken)
       state, seen = program(
-        state,
-        shown,
-        lay(jax.tree.map(lambda *x: np.stack(x), *found)),
-        lay(np.full(runs, _STEPS, np.int32)),
-        np.int32(_STEPS),
-        keys,
+        _STEPS, state, shown, streams(epoch), sizes, limit, keys
       )
+      taken += _STEPS
     jax.block_until_ready((state, seen))
     held.append(state)
 

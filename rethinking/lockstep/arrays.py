@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,10 +14,7 @@ from ml_collections import ConfigDict
 
 from rethinking import parallel, problem, programs
 from rethinking import step as step_lib
-from rethinking.lockstep.member import Member
-
-# Steps a dispatch.
-_CHUNK = 100
+from rethinking.lockstep.member import Member, most
 
 
 def shapes(
@@ -51,7 +49,9 @@ def _programs(
   )
   return _Programs(
     init=init,
-    train=parallel.train_runs(train_step, devices, spread=spread),
+    train=parallel.train_runs(
+      train_step, json.loads(fields)["batch_size"], devices, spread=spread
+    ),
     evaluate=parallel.evaluate_runs(eval_step, devices, spread=spread),
   )
 
@@ -75,6 +75,7 @@ class Arrays:
     self._classes = task.num_classes
     self._count = len(task.train.ids)
     self._shape = programs.shape(config, task.train.images)
+    self._most = most(config, self._count)
     self._devices = jax.local_devices()
     self._key = programs.key(config)
     init, _, _ = programs.steps(self._key, self._count, self._classes, None)
@@ -173,19 +174,22 @@ class Arrays:
     Returns:
       How many steps each place took, and the losses, for `losses`.
     """
-    chunk = self._config.chunk_steps or _CHUNK
     sizes = [
-      0 if one is None else min(chunk, ends[one.name] - one.step)
+      0 if one is None else min(self._most, ends[one.name] - one.step)
       for one in self.places
     ]
-    self._state, losses = self._programs.train(
-      self._state,
-      self._data["train"],
-      self._batches(chunk),
-      self._lay(np.array(sizes, np.int32)),
-      np.int32(max(sizes)),
-      self._keys,
-    )
+    epochs = tuple(one.order.epoch(one.step) for one in self._shown())
+    # What goes from the host is put there by name, or it raises.
+    with jax.transfer_guard("disallow"):
+      self._state, losses = self._programs.train(
+        self._most,
+        self._state,
+        self._data["train"],
+        self._streams(epochs),
+        self._lay(np.array(sizes, np.int32)),
+        parallel.replicate(np.int32(max(sizes)), self._devices),
+        self._keys,
+      )
     for one, size in zip(self.places, sizes, strict=True):
       if one is not None:
         one.step += size
@@ -222,6 +226,8 @@ class Arrays:
     for part, shared in self._shared.items():
       labels = [getattr(one.task, part).labels for one in self._shown()]
       self._data[part] = shared._replace(labels=self._lay(np.stack(labels)))
+    # Laid out anew when a run comes to another epoch.
+    self._streams = functools.lru_cache(maxsize=1)(self._lay_streams)
     keys = [
       step_lib.root(one.config.noise_seed, "noise") for one in self._shown()
     ]
@@ -230,15 +236,17 @@ class Arrays:
   def _lay(self, tree: Any) -> Any:
     return parallel.split_runs(tree, self._devices, spread=self._spread)
 
-  def _batches(self, chunk: int) -> step_lib.Batch:
-    """The next `chunk` batches of each run, laid out for the program."""
-    found = [one.order.batches(one.step, chunk) for one in self._shown()]
-    stacked = jax.tree.map(lambda *x: np.stack(x), *found)
+  def _lay_streams(self, epochs: tuple[int, ...]) -> step_lib.Stream:
+    """What each run takes its batches from: orders are [places, K, N]."""
+    drawn = [
+      one.order.draw(epoch)
+      for one, epoch in zip(self._shown(), epochs, strict=True)
+    ]
+    orders, *rest = zip(*drawn, strict=True)
+    stream = step_lib.Stream(jnp.stack(orders), *map(np.stack, rest))
     if self._spread:
-      return self._lay(stacked)
-    return jax.tree.map(
-      lambda x: parallel.shard(x, len(self._devices)), stacked
-    )
+      return self._lay(stream)
+    return parallel.lay_stream(stream, self._config.batch_size, self._devices)
 
 
 def _put(host: Any, place: int, state: Any) -> None:

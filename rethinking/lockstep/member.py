@@ -8,10 +8,27 @@ from typing import Any
 from etils import epath
 from ml_collections import ConfigDict
 
-from rethinking import problem, writers
+from rethinking import optim, problem, writers
 from rethinking import workdir as workdir_lib
 from rethinking.errors import UserError
 from rethinking.order import Order
+
+# Steps a dispatch.
+_CHUNK = 100
+
+
+def most(config: ConfigDict, num_examples: int) -> int:
+  """Returns how many steps of each run a dispatch takes at most.
+
+  Args:
+    config: any of the runs', resolved.
+    num_examples: examples an epoch.
+  """
+  # An evaluation is waited for.
+  span = optim.epoch_end(
+    min(config.eval_epochs, config.epochs), num_examples, config.batch_size
+  )
+  return min(config.chunk_steps or _CHUNK, span)
 
 
 class Member:
@@ -28,8 +45,9 @@ class Member:
 
   def __init__(self, name: str, config: ConfigDict, task: problem.Problem):
     self.name, self.config, self.task = name, config, task
+    count = len(task.train.ids)
     self.order = Order(
-      config.order_seed, len(task.train.ids), config.batch_size
+      config.order_seed, count, config.batch_size, most(config, count)
     )
     self.rows: list[dict[str, Any]] = []
     self.step = self.epoch = self.timed_steps = 0

@@ -227,13 +227,14 @@ def _train(
   state = program["init"](keys["init"], shape)
   labels = jnp.asarray((signs + 1) // 2)
   images, ids = jnp.asarray(data.images), jnp.asarray(data.ids)
-  order = Order(config.seed, n, size)
+  most = _CHUNK if looped else 1
+  order = Order(config.seed, n, size, most)
   read = sorted(set(config.eval_steps))
   found = {}
   at = 0
   for target in read:
     while at < target:
-      steps = min(_CHUNK if looped else 1, target - at)
+      steps = min(most, target - at)
       batches = order.batches(at, steps)
       state = program["steps"](
         state, images, labels, ids, batches, keys["noise"]

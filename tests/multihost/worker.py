@@ -6,6 +6,8 @@ import signal
 import sys
 import time
 
+import jax
+
 from rethinking import cli, loop, main, problem
 
 
@@ -54,11 +56,12 @@ def noting(check, log):
     if pending is not None:
       step, size, seen = pending
       assert size == 1
+      batch = self.order.batches(step - 1, 1)
       row = {
         "cell": self.workdir.name,
         "step": step,
-        "loss": float(seen["loss"][0]),
-        "examples": self.order.batches(step - 1, 1).index[0].tolist(),
+        "loss": float(jax.device_get(seen["loss"])[0]),
+        "examples": jax.device_get(batch.index)[0].tolist(),
       }
       with open(log, "a") as file:
         file.write(f"{json.dumps(row)}\n")
