@@ -120,12 +120,10 @@ def batch(stream: Stream, step: Array, batch_size: int, size: int) -> Batch:
   """
   begin = stream.place + (step - stream.step) * batch_size
   place = begin + jnp.arange(size, dtype=jnp.int32)
-  found = Batch(
+  return Batch(
     index=stream.orders.reshape(-1)[place],
     epoch=stream.epoch + place // stream.orders.shape[-1],
   )
-  # Or XLA computes them anew for each pixel.
-  return jax.lax.optimization_barrier(found)
 
 
 def centre_crop(images: Array, side: int) -> Array:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rethinking import losses, models, step
+from rethinking import config as config_lib
+from rethinking import losses, models, programs, step
 
 
 def test_cross_entropy_is_minus_the_log_of_the_softmax():
@@ -155,6 +156,41 @@ def test_augmentation_changes_with_the_epoch_dropout_with_the_step():
     for s in (state, state, later)
   )
   assert a == b != c
+
+
+@pytest.mark.parametrize(
+  ("arch", "optimizer"),
+  [("mlp_1x512", "adam"), ("mlp_1x512", "sgd"), ("seed_cifar_cnn", "adam")],
+)
+def test_in_bfloat16_what_is_kept_stays_float32(arch, optimizer):
+  def run(dtype):
+    config = config_lib.default()
+    config.update(arch=arch, optimizer=optimizer, dtype=dtype, crop=0)
+    config = config_lib.resolve(config)
+    init, train, _ = programs.steps(programs.key(config), 24, 10, None)
+    state = init(key=jax.random.key(0), shape=(8, 8, 1))
+    train = jax.jit(train)
+    batch, key = _batch(jnp.arange(24)), jax.random.key(1)
+    for _ in range(2):
+      state, seen = train(state, _data(), batch, key)
+    return state, seen
+
+  state, seen = run("bfloat16")
+  for leaf in jax.tree.leaves((state, seen)):
+    if jnp.issubdtype(leaf.dtype, jnp.floating):
+      assert leaf.dtype == jnp.float32
+      assert np.isfinite(leaf).all()
+  assert bool(state.batch_stats) == (arch == "seed_cifar_cnn")
+  # Computed in bfloat16 all the same, whose steps are of 2**-8.
+  full, want = run("float32")
+  np.testing.assert_allclose(seen["loss"], want["loss"], rtol=3e-2)
+  assert seen["loss"] != want["loss"]
+  for a, b in zip(
+    jax.tree.leaves(state.batch_stats),
+    jax.tree.leaves(full.batch_stats),
+    strict=True,
+  ):
+    np.testing.assert_allclose(a, b, rtol=3e-2, atol=3e-2)
 
 
 def test_metrics_are_those_before_the_update():

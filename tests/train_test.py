@@ -11,6 +11,7 @@ import sys
 import time
 import types
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -21,6 +22,7 @@ from rethinking import (
   optim,
   problem,
   programs,
+  runtime,
   signals,
   train,
 )
@@ -371,14 +373,105 @@ def test_stop_at_fit_ends_at_the_first_evaluation_that_fits(tmp_path):
   assert summary["steps_not_fit"] == rows[-2]["step"]
 
 
-def test_chunks_of_many_steps_change_no_number(undisturbed, tmp_path):
+@contextlib.contextmanager
+def _dispatches_noted(monkeypatch):
+  """The steps at which each dispatch of the runs in here begins and ends."""
+  noted = []
+  whole = loop.Loop.dispatch
+
+  def dispatch(self, step, size):
+    noted.append((step, step + size))
+    return whole(self, step, size)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(loop.Loop, "dispatch", dispatch)
+    yield noted
+
+
+def _whole_epochs(monkeypatch):
+  """Dispatches what an accelerator would."""
+  monkeypatch.setattr(runtime, "chunk_steps", lambda: None)
+
+
+# Of 256 examples, 48 a step.
+_EPOCH_ENDS = [6, 11, 16, 22, 27, 32]
+_DISPATCH_ENDS = {
+  1: [*range(1, 33)],
+  # Evaluations end them too.
+  4: [4, 6, 8, 11, 12, 16, 20, 22, 24, 27, 28, 32],
+  7: [6, 7, 11, 14, 16, 21, 22, 27, 28, 32],
+  None: _EPOCH_ENDS,
+}
+
+
+@pytest.mark.parametrize("chunk_steps", _DISPATCH_ENDS)
+def test_the_size_of_dispatches_changes_no_number(
+  undisturbed, tmp_path, monkeypatch, chunk_steps
+):
   workdir, _ = undisturbed
-  train.run(_config(chunk_steps=4), tmp_path, quiet=True)
+  _whole_epochs(monkeypatch)
+  with _dispatches_noted(monkeypatch) as noted:
+    train.run(_config(chunk_steps=chunk_steps), tmp_path, quiet=True)
+  ends = _DISPATCH_ENDS[chunk_steps]
+  assert noted == [*zip([0, *ends], ends, strict=False)]
   for a, b in zip(_rows(tmp_path), _rows(workdir), strict=True):
     assert a.keys() == b.keys()
     for key, value in a.items():
       if value is not None:
         np.testing.assert_allclose(value, b[key], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("chunk_steps", [7, None])
+def test_a_resume_makes_the_dispatches_that_were_left(
+  tmp_path, monkeypatch, chunk_steps
+):
+  _whole_epochs(monkeypatch)
+  config = _config(chunk_steps=chunk_steps, eval_epochs=2)
+  with _dispatches_noted(monkeypatch) as noted:
+    train.run(config, tmp_path / "whole", quiet=True)
+    whole = noted.copy()
+    noted.clear()
+    for dispatches in (2, 1):
+      with _stopped_after(monkeypatch, dispatches):
+        train.run(config, tmp_path / "stopped", quiet=True)
+      # It is saved where the dispatch ended.
+      assert _newest(tmp_path / "stopped").name == str(noted[-1][1])
+    train.run(config, tmp_path / "stopped", quiet=True)
+  assert noted == whole
+  _assert_same(tmp_path / "stopped", tmp_path / "whole", config)
+
+
+def _from_host(self, size):
+  return np.int32(size)
+
+
+def _scalar(self, epoch):
+  stream = stream_of(self, epoch)
+  return stream._replace(epoch=stream.epoch + jnp.asarray(0))
+
+
+def _between_devices(self, epoch):
+  # On the first device alone.
+  return stream_of(self, epoch)._replace(orders=self.order.draw(epoch).orders)
+
+
+stream_of = loop.Loop._stream
+
+
+@pytest.mark.parametrize(
+  ("name", "planted", "way"),
+  [
+    ("_size", _from_host, "host-to-device"),
+    ("_stream", _scalar, "host-to-device"),
+    ("_stream", _between_devices, "device-to-device"),
+  ],
+)
+def test_no_transfer_in_an_epoch_goes_unseen(
+  tmp_path, monkeypatch, name, planted, way
+):
+  monkeypatch.setattr(loop.Loop, name, planted)
+  with pytest.raises(Exception, match=f"Disallowed {way} transfer"):
+    train.run(_config(epochs=1, chunk_steps=4), tmp_path, quiet=True)
 
 
 def test_random_labels_are_fitted_and_teach_nothing(tmp_path):
