@@ -63,16 +63,16 @@ class Loop:
     self.validation_data = None
     if task.validation is not None:
       self.validation_data = parallel.replicate(task.validation, devices)
-    self.key = parallel.replicate(
+    self.key = parallel.lay_key(
       step_lib.root(config.noise_seed, "noise"), devices
     )
     self.dispatches = Dispatches(config, count)
     self.order = Order(
       config.order_seed, count, config.batch_size, self.dispatches.most
     )
-    # On the devices, and there for as long as they serve.
-    self.stream = functools.lru_cache(maxsize=1)(self._stream)
-    self.size = functools.lru_cache(maxsize=16)(self._size)
+    # Put on the devices once: an epoch's orders, by epoch, and sizes.
+    self.streams: dict[int, step_lib.Stream] = {}
+    self.sizes: dict[int, jax.Array] = {}
     self.checkpoints = checkpoint.Checkpointer(workdir / "checkpoints", keep=2)
     self.lines = writers.JsonLines(workdir / "metrics.jsonl")
     self.board = None
@@ -199,26 +199,29 @@ class Loop:
 
   def dispatch(self, step: int, size: int) -> dict[str, jax.Array]:
     """Takes `size` steps from `step` on; returns what was seen, unread."""
-    stream = self.stream(self.order.epoch(step))
-    size = self.size(size)
+    epoch = self.order.epoch(step)
+    if epoch not in self.streams:
+      self.streams = {epoch: self.stream(epoch)}
+    if size not in self.sizes:
+      self.sizes[size] = self.size(size)
     # All is on the devices already.
     with jax.transfer_guard("disallow_explicit"):
       self.state, seen = self.programs.train(
         self.dispatches.most,
         self.state,
         self.train_data,
-        stream,
-        size,
+        self.streams[epoch],
+        self.sizes[size],
         self.key,
       )
     return seen
 
-  def _stream(self, epoch: int) -> step_lib.Stream:
+  def stream(self, epoch: int) -> step_lib.Stream:
     return parallel.lay_stream(
       self.order.draw(epoch), self.config.batch_size, self.devices
     )
 
-  def _size(self, size: int) -> jax.Array:
+  def size(self, size: int) -> jax.Array:
     return parallel.replicate(np.int32(size), self.devices)
 
   def check(self, pending, clock) -> None:

@@ -32,8 +32,7 @@ class Order:
     self._batch_size = batch_size
     # A dispatch may begin with the last example of an epoch.
     self._number = -(-most * batch_size // num_examples) + 1
-    # Drawn again only when the epoch changes.
-    self.draw = functools.lru_cache(maxsize=1)(self._draw)
+    self._drawn: dict[int, step_lib.Stream] = {}
 
   def epoch(self, step: int) -> int:
     """Returns the epoch of a step's first example.
@@ -43,7 +42,7 @@ class Order:
     """
     return step * self._batch_size // self._num_examples
 
-  def _draw(self, epoch: int) -> step_lib.Stream:
+  def draw(self, epoch: int) -> step_lib.Stream:
     """Returns what the dispatches need that begin in an epoch.
 
     Args:
@@ -51,8 +50,13 @@ class Order:
 
     Returns:
       K orders on the default device, enough for the longest dispatch, the
-      scalars as NumPy's.
+      scalars as NumPy's; the last one is kept.
     """
+    if epoch not in self._drawn:
+      self._drawn = {epoch: self._draw(epoch)}
+    return self._drawn[epoch]
+
+  def _draw(self, epoch: int) -> step_lib.Stream:
     step = optim.epoch_end(epoch, self._num_examples, self._batch_size)
     orders = _orders(
       self._key,

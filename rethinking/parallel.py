@@ -132,6 +132,18 @@ def lay_stream(
   )
 
 
+def lay_key(key: jax.Array, devices: Sequence[jax.Device]) -> jax.Array:
+  """Puts the bits of a key on every device of this process: uint32 [2].
+
+  In several processes pmap fetches a typed key to the host at each call.
+
+  Args:
+    key: from step.root.
+    devices: of all processes.
+  """
+  return replicate(jax.random.key_data(key), devices)
+
+
 # Devices that share a batch have each their place in the stream.
 _STREAM = step_lib.Stream(None, None, None, 0)
 
@@ -150,13 +162,15 @@ def train_chunk(
   Returns:
     A pmapped function of the steps that a dispatch takes at most (static), a
     replicated state (donated: do not use it again), replicated data, a stream
-    from `lay_stream`, how many steps to take, and a key. It takes them in one
-    dispatch; metrics are [most], of which the first `size` count. One program
-    serves every size.
+    from `lay_stream`, how many steps to take, and a key from `lay_key`. It
+    takes them in one dispatch; metrics are [most], of which the first `size`
+    count. One program serves every size.
   """
   share = batch_size // len(devices)
 
   def chunk(most, state, data, stream, size, key):
+    key = jax.random.wrap_key_data(key, impl=step_lib.KEYS)
+
     def one(state):
       batch = step_lib.batch(stream, state.step, batch_size, share)
       return step(state, data, batch, key)

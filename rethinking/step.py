@@ -16,6 +16,9 @@ from rethinking import losses
 Array = jax.Array
 Augment = Callable[[Array, Array], Array]
 
+# The kind of every key.
+KEYS = "threefry2x32"
+
 
 class Data(NamedTuple):
   """A whole split, on the device.
@@ -91,7 +94,7 @@ def root(seed: int, name: str) -> Array:
     name: 'init', 'order', 'noise' or 'validation'; each has draws of its own.
   """
   names = ("init", "order", "noise", "validation")
-  key = jax.random.key(seed, impl="threefry2x32")
+  key = jax.random.key(seed, impl=KEYS)
   return jax.random.fold_in(key, names.index(name))
 
 

@@ -40,6 +40,7 @@ def _seen(num_examples, batch_size, most, devices, start, sizes):
 
   devices = jax.devices()[:devices]
   train = parallel.train_chunk(note, batch_size, devices)
+  key = parallel.lay_key(jax.random.key(0), devices)
   order = Order(SEED, num_examples, batch_size, most)
   noted = np.zeros((2, sum(sizes), batch_size), np.int32)
   state = step.TrainState(np.int32(start), noted, {}, {})
@@ -47,7 +48,7 @@ def _seen(num_examples, batch_size, most, devices, start, sizes):
   for size in sizes:
     stream = order.draw(order.epoch(at))
     stream = parallel.lay_stream(stream, batch_size, devices)
-    state, _ = train(most, state, (), stream, np.int32(size), ())
+    state, _ = train(most, state, (), stream, np.int32(size), key)
     at += size
   assert int(state.step) == at
   return np.asarray(state.params)

@@ -61,7 +61,7 @@ def _one_step(
     parallel.replicate(data, devices),
     parallel.lay_stream(order, batch, devices),
     np.int32(chunk if size is None else size),
-    parallel.replicate(keys[2], devices),
+    parallel.lay_key(keys[2], devices),
   )
 
 
@@ -145,7 +145,8 @@ def test_the_state_is_given_up_to_the_next():
   )
   order = step.Stream(np.array([[1, 0]], np.int32), *np.zeros(3, np.int32))
   stream = parallel.lay_stream(order, 2, devices)
-  train(1, state, data, stream, np.int32(1), jax.random.key(0))
+  key = parallel.lay_key(jax.random.key(0), devices)
+  train(1, state, data, stream, np.int32(1), key)
   assert all(x.is_deleted() for x in jax.tree.leaves(state.params))
 
 

@@ -455,15 +455,15 @@ def _between_devices(self, epoch):
   return stream_of(self, epoch)._replace(orders=self.order.draw(epoch).orders)
 
 
-stream_of = loop.Loop._stream
+stream_of = loop.Loop.stream
 
 
 @pytest.mark.parametrize(
   ("name", "planted", "way"),
   [
-    ("_size", _from_host, "host-to-device"),
-    ("_stream", _scalar, "host-to-device"),
-    ("_stream", _between_devices, "device-to-device"),
+    ("size", _from_host, "host-to-device"),
+    ("stream", _scalar, "host-to-device"),
+    ("stream", _between_devices, "device-to-device"),
   ],
 )
 def test_no_transfer_in_an_epoch_goes_unseen(

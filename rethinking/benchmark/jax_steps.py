@@ -49,7 +49,7 @@ def contenders(
   devices = jax.local_devices()
   compiled = programs.create(config, EXAMPLES, 10)
   data = parallel.replicate(random_data(shape), devices)
-  key = parallel.replicate(step_lib.root(0, "noise"), devices)
+  key = parallel.lay_key(step_lib.root(0, "noise"), devices)
   state = compiled.init(key=step_lib.root(0, "init"), shape=shape)
   held = [parallel.replicate(state, devices)]
   dispatches = Dispatches(config, EXAMPLES)

@@ -181,11 +181,13 @@ class Arrays:
     epochs = tuple(one.order.epoch(one.step) for one in self._shown())
     # What goes from the host is put there by name, or it raises.
     with jax.transfer_guard("disallow"):
+      if epochs not in self._streams:
+        self._streams = {epochs: self._stream(epochs)}
       self._state, losses = self._programs.train(
         self._most,
         self._state,
         self._data["train"],
-        self._streams(epochs),
+        self._streams[epochs],
         self._lay(np.array(sizes, np.int32)),
         parallel.replicate(np.int32(max(sizes)), self._devices),
         self._keys,
@@ -226,8 +228,8 @@ class Arrays:
     for part, shared in self._shared.items():
       labels = [getattr(one.task, part).labels for one in self._shown()]
       self._data[part] = shared._replace(labels=self._lay(np.stack(labels)))
-    # Laid out anew when a run comes to another epoch.
-    self._streams = functools.lru_cache(maxsize=1)(self._lay_streams)
+    # By the runs' epochs: laid out anew when one comes to another.
+    self._streams: dict[tuple[int, ...], step_lib.Stream] = {}
     keys = [
       step_lib.root(one.config.noise_seed, "noise") for one in self._shown()
     ]
@@ -236,7 +238,7 @@ class Arrays:
   def _lay(self, tree: Any) -> Any:
     return parallel.split_runs(tree, self._devices, spread=self._spread)
 
-  def _lay_streams(self, epochs: tuple[int, ...]) -> step_lib.Stream:
+  def _stream(self, epochs: tuple[int, ...]) -> step_lib.Stream:
     """What each run takes its batches from: orders are [places, K, N]."""
     drawn = [
       one.order.draw(epoch)
