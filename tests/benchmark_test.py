@@ -47,6 +47,19 @@ def test_torch_models_are_the_same_size(arch, parameters):
   assert model(images).shape == (2, 10)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_torch_trains(dtype):
+  pytest.importorskip("torch", reason="pip install rethinking[bench]")
+  from rethinking.benchmark import torch_steps
+
+  for kind in torch_steps.kinds():
+    train, evaluate = torch_steps.contender(
+      "mlp_1x512", (8, 8, 1), 4, dtype, kind
+    )
+    train(2)
+    evaluate(1)
+
+
 def test_operations_by_hand():
   """28x28x3 to 512 to 10: one product each, the first without its input's."""
   found = operations.per_image("mlp_1x512", (28, 28, 3))
@@ -77,12 +90,17 @@ def test_summary():
   }
 
 
-def test_command(tmp_path, capsys):
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_command(tmp_path, capsys, dtype):
   code = command.main(
-    ["digits_cnn", "--rounds=1", "--seconds=0", f"--out={tmp_path}"]
+    [
+      *("digits_cnn", "--rounds=1", "--seconds=0", f"--out={tmp_path}"),
+      *("--batch_size=64", f"--dtype={dtype}"),
+    ]
   )
   assert code == 0
-  assert "digits_cnn" in capsys.readouterr().out
+  printed = capsys.readouterr().out
+  assert f"batch 64, {dtype}" in printed and f"({dtype} product)" in printed
   found = json.loads((tmp_path / "benchmark.json").read_text())
   assert found["models"]["digits_cnn"]["training"]["jax"]["median"] > 0
   assert found["limits"]["copy_bytes_per_second"]["median"] > 0
@@ -91,7 +109,11 @@ def test_command(tmp_path, capsys):
 
 @pytest.mark.parametrize(
   ("arguments", "message"),
-  [(["foo"], "Unknown part 'foo'"), (["data", "--rounds=0"], "1 or more")],
+  [
+    (["foo"], "Unknown part 'foo'"),
+    (["data", "--rounds=0"], "1 or more"),
+    (["digits_cnn", "--batch_size=6"], "a multiple of 4"),
+  ],
 )
 def test_bad_arguments(arguments, message, tmp_path, capsys):
   assert command.main([*arguments, f"--out={tmp_path}"]) == 2

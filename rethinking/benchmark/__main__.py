@@ -1,6 +1,7 @@
 """Measures the project on this machine.
 
   python -m rethinking.benchmark [what ...] [--out=FOLDER] [--rounds=5]
+  python -m rethinking.benchmark inception --batch_size=512 --dtype=bfloat16
 
 `what` is start, data, corruptions, epoch, sweep, checkpoint, memory, an
 architecture's name (its training step and evaluation) or `all`; without it,
@@ -37,6 +38,8 @@ def main(argv: list[str] | None = None) -> int:
   """
   runtime.configure()
   # After the flags: these start JAX.
+  import jax
+
   from rethinking.benchmark import machine, report, steps
 
   known = (*PARTS, *steps.SHAPES)
@@ -52,6 +55,15 @@ def main(argv: list[str] | None = None) -> int:
   )
   parser.add_argument(
     "--seconds", type=float, default=3.0, help="of a measurement, about"
+  )
+  parser.add_argument(
+    "--batch_size", type=int, default=128, help="of the networks' steps"
+  )
+  parser.add_argument(
+    "--dtype",
+    choices=("float32", "bfloat16"),
+    default="float32",
+    help="the networks' compute type",
   )
   arguments = parser.parse_args(argv)
   wanted = list(dict.fromkeys(arguments.what)) or list(known)
@@ -70,12 +82,20 @@ def main(argv: list[str] | None = None) -> int:
       file=sys.stderr,
     )
     return 2
+  if arguments.batch_size < 1 or arguments.batch_size % jax.device_count():
+    print(
+      f"error: --batch_size is {arguments.batch_size}; give a multiple of "
+      f"{jax.device_count()}, the number of devices.",
+      file=sys.stderr,
+    )
+    return 2
   console = Console()
   folder = epath.Path(arguments.out)
   folder.mkdir(parents=True, exist_ok=True)
   result: dict[str, Any] = {"machine": machine.describe()}
-  result["limits"] = machine.limits(arguments.rounds, 0.5)
-  result["batch_size"] = 128
+  result["batch_size"] = arguments.batch_size
+  result["dtype"] = arguments.dtype
+  result["limits"] = machine.limits(arguments.dtype, arguments.rounds, 0.5)
   report.show_machine(result, console)
   for name in wanted:
     console.print(f"measuring {name} ...")
@@ -85,7 +105,11 @@ def main(argv: list[str] | None = None) -> int:
       report.show_part(name, result[name], console)
     else:
       result.setdefault("models", {})[name] = steps.measure(
-        name, result["batch_size"], arguments.rounds, arguments.seconds
+        name,
+        arguments.batch_size,
+        arguments.dtype,
+        arguments.rounds,
+        arguments.seconds,
       )
       report.show_model(result, name, console)
     report.write(result, folder)

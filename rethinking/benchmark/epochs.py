@@ -7,9 +7,12 @@ import tempfile
 from typing import Any
 
 from rethinking import data, train
-from rethinking.benchmark import parts, timing
+from rethinking.benchmark import jax_steps, parts, timing
 
 ARCH = "mlp_1x512"
+_SHORT, _LONG = 1, 3
+# Bare steps in a measurement.
+_STEPS = 200
 
 
 def measure(rounds: int) -> dict[str, Any]:
@@ -22,13 +25,19 @@ def measure(rounds: int) -> dict[str, Any]:
 
   Args:
     rounds: measurements of each.
+
+  Returns:
+    Summaries of `jax` and `torch`, and their `ratio`; `steps`, what the run
+    reports of its training alone, `bare_step`, the same step on random images
+    with nothing around it, and `share_of_bare_step`.
   """
-  short, long = 1, 3
+  reported = []
 
   def ours(epochs: int) -> None:
-    config = parts.run_config(ARCH, epochs)
     with tempfile.TemporaryDirectory() as workdir:
-      train.run(config, workdir, quiet=True)
+      found = train.run(parts.run_config(ARCH, epochs), workdir, quiet=True)
+    if epochs == _LONG:
+      reported.append(found["images_per_second"])
 
   contenders = {"jax": ours}
   name = parts.dataset()
@@ -37,21 +46,34 @@ def measure(rounds: int) -> dict[str, Any]:
     from rethinking.benchmark import torch_epochs
 
     contenders["torch"] = lambda epochs: torch_epochs.run(sets, epochs)
+  config = parts.run_config(ARCH, _LONG)
+  bare_step, _ = jax_steps.contenders(
+    ARCH,
+    sets["train"].images.shape[1:],
+    config.batch_size,
+    crop=config.crop,
+  )
+  # All warm up once, outside the clock.
+  bare_step(1)
+  for work in contenders.values():
+    work(_SHORT)
+    work(_LONG)
+  reported.clear()
   count = len(sets["train"].ids)
-  result: dict[str, Any] = {"dataset": name, "arch": ARCH}
-  seconds = {who: {"short": [], "long": []} for who in contenders}
+  rates = {who: [] for who in (*contenders, "bare_step")}
   for _ in range(rounds):
     for who, work in contenders.items():
-      for length, epochs in (("short", short), ("long", long)):
-        # Both lengths warm up once, outside the clock.
-        if not seconds[who][length]:
-          work(epochs)
-        seconds[who][length].append(timing.once(work, epochs))
-  for who, found in seconds.items():
-    pairs = zip(found["long"], found["short"], strict=True)
-    result[who] = timing.summary(
-      [(long - short) * count / (b - a) for b, a in pairs]
-    )
+      short = timing.once(work, _SHORT)
+      long = timing.once(work, _LONG)
+      rates[who].append((_LONG - _SHORT) * count / (long - short))
+    taken = timing.once(bare_step, _STEPS)
+    rates["bare_step"].append(_STEPS * config.batch_size / taken)
+  found = {who: timing.summary(values) for who, values in rates.items()}
+  found["steps"] = timing.summary(reported)
+  result: dict[str, Any] = {"dataset": name, "arch": ARCH, **found}
   if "torch" in contenders:
-    result["ratio"] = result["jax"]["median"] / result["torch"]["median"]
+    result["ratio"] = found["jax"]["median"] / found["torch"]["median"]
+  result["share_of_bare_step"] = (
+    found["steps"]["median"] / found["bare_step"]["median"]
+  )
   return result

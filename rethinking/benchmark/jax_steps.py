@@ -32,7 +32,12 @@ def random_data(shape: tuple[int, int, int]) -> step_lib.Data:
 
 
 def contenders(
-  arch: str, shape: tuple[int, int, int], batch_size: int
+  arch: str,
+  shape: tuple[int, int, int],
+  batch_size: int,
+  *,
+  dtype: str = "float32",
+  crop: int = 0,
 ) -> tuple[Callable[[int], None], Callable[[int], None]]:
   """Returns functions that train for, and evaluate, a number of batches.
 
@@ -40,17 +45,22 @@ def contenders(
 
   Args:
     arch: a name of models.ARCHITECTURES.
-    shape: [H, W, C] of what the model sees.
+    shape: [H, W, C] of an image.
     batch_size: examples, over all devices.
+    dtype: compute type.
+    crop: side of what the model sees; 0: the whole image.
   """
   config = config_lib.default()
-  config.arch, config.batch_size, config.crop = arch, batch_size, 0
+  config.arch, config.batch_size, config.dtype = arch, batch_size, dtype
+  config.crop = crop
   config = config_lib.resolve(config)
   devices = jax.local_devices()
   compiled = programs.create(config, EXAMPLES, 10)
   data = parallel.replicate(random_data(shape), devices)
   key = parallel.lay_key(step_lib.root(0, "noise"), devices)
-  state = compiled.init(key=step_lib.root(0, "init"), shape=shape)
+  state = compiled.init(
+    key=step_lib.root(0, "init"), shape=programs.shape(config, data.images)
+  )
   held = [parallel.replicate(state, devices)]
   dispatches = Dispatches(config, EXAMPLES)
   order = Order(0, EXAMPLES, batch_size, dispatches.most)

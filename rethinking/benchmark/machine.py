@@ -22,19 +22,23 @@ def describe() -> dict[str, Any]:
   }
 
 
-def limits(rounds: int, seconds: float) -> dict[str, dict[str, Any]]:
+def limits(
+  dtype: str, rounds: int, seconds: float
+) -> dict[str, dict[str, Any]]:
   """Measures the best that any program could do here.
 
   Args:
+    dtype: of the product.
     rounds: measurements of each.
     seconds: roughly how long one takes.
 
   Returns:
-    `matmul_flops_per_second` of a float32 product of 2,048 x 2,048 matrices,
-    and `copy_bytes_per_second`, read and written, of 256 MiB.
+    `matmul_flops_per_second` of a product of square matrices, 2,048 wide on a
+    CPU and 8,192 elsewhere, and `copy_bytes_per_second`, read and written, of
+    256 MiB.
   """
-  side = 2048
-  square = jnp.ones((side, side))
+  side = 2048 if jax.default_backend() == "cpu" else 8192
+  square = jnp.ones((side, side), dtype)
   values = jnp.ones((2**26,))
   product = jax.jit(jnp.matmul)
   copy = jax.jit(lambda x: x + 1)

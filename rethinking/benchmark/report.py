@@ -36,11 +36,17 @@ def write(result: Mapping[str, Any], folder: epath.Path) -> None:
     _draw(result, folder / "benchmark.svg")
 
 
+def _contenders(result):
+  """Who took part, in the same order for every model."""
+  models = result["models"].values()
+  return list(dict.fromkeys(who for m in models for who in m["training"]))
+
+
 def _draw(result, path):
   names = list(result["models"])
   fig, axes = plots.figure(1, 1, (7, 1 + 0.6 * len(names)))
   ax = axes[0, 0]
-  contenders = ("jax", "torch_nchw", "torch_channels_last")
+  contenders = _contenders(result)
   for index, who in enumerate(contenders):
     rows = [
       (row, result["models"][name]["training"][who])
@@ -55,9 +61,9 @@ def _draw(result, path):
       [found["high"] - found["median"] for _, found in rows],
     ]
     ax.barh(
-      [row + 0.25 * (index - 1) for row, _ in rows],
+      [row + 0.8 * (index + 0.5) / len(contenders) - 0.4 for row, _ in rows],
       medians,
-      height=0.22,
+      height=0.8 / len(contenders),
       xerr=spread,
       color=plots.COLOURS[index],
       label=who,
@@ -85,10 +91,11 @@ def show_machine(result: Mapping[str, Any], console: Console) -> None:
     f"XLA_FLAGS={machine['xla_flags']!r}; {machine['date']}"
   )
   limits = result["limits"]
+  product = limits["matmul_flops_per_second"]["median"] / 1e9
+  copy = limits["copy_bytes_per_second"]["median"] / 1e9
   console.print(
-    f"limits: {limits['matmul_flops_per_second']['median'] / 1e9:.0f} GFLOP/s "
-    f"(float32 product), {limits['copy_bytes_per_second']['median'] / 1e9:.1f} "
-    "GB/s (copy, read and written)"
+    f"limits: {product:,.0f} GFLOP/s ({result['dtype']} product), "
+    f"{copy:,.1f} GB/s (copy, read and written)"
   )
 
 
@@ -108,7 +115,8 @@ def show_part(name: str, values: Mapping[str, Any], console: Console) -> None:
       numbers = (value[x] for x in ("median", "low", "high"))
       table.add_row(key, *(f"{x:,.3g}" for x in numbers))
     else:
-      table.add_row(key, str(value), "", "")
+      shown = f"{value:,.3g}" if isinstance(value, float) else str(value)
+      table.add_row(key, shown, "", "")
   console.print(table)
 
 
@@ -138,13 +146,15 @@ def show_models(result: Mapping[str, Any], console: Console) -> None:
 
 
 def _models(result):
-  table = Table(title=f"images per second, batch {result['batch_size']}")
+  table = Table(
+    title=f"images per second, batch {result['batch_size']}, {result['dtype']}"
+  )
+  others = _contenders(result)[1:]
   columns = (
     "model",
     "training",
     "lowest-highest",
-    "torch nchw",
-    "torch channels_last",
+    *(who.replace("_", " ", 1) for who in others),
     "ratio",
     "share of FLOP/s",
     "evaluation",
@@ -167,8 +177,7 @@ def _models(result):
       name,
       f"{jax_training['median']:,.0f}",
       f"{jax_training['low']:,.0f}-{jax_training['high']:,.0f}",
-      other("torch_nchw"),
-      other("torch_channels_last"),
+      *map(other, others),
       ratio("training"),
       f"{share_of_limit(result, name):.0%}",
       f"{evaluation['jax']['median']:,.0f}",

@@ -22,30 +22,31 @@ SHAPES = {
 
 
 def measure(
-  arch: str, batch_size: int, rounds: int, seconds: float
+  arch: str, batch_size: int, dtype: str, rounds: int, seconds: float
 ) -> dict[str, Any]:
   """Times one model.
 
   Args:
     arch: a name in SHAPES.
     batch_size: examples a training step.
+    dtype: compute type, of PyTorch's products too.
     rounds: measurements of each contender.
     seconds: roughly how long one takes.
 
   Returns:
     `operations` an image, `training` and `evaluation`: contender -> summary of
     images a second; and `training_ratio`, the project's median over the better
-    PyTorch layout's, None without PyTorch.
+    PyTorch contender's, None without PyTorch.
   """
   shape = SHAPES[arch]
-  pairs = {"jax": jax_steps.contenders(arch, shape, batch_size)}
+  pairs = {"jax": jax_steps.contenders(arch, shape, batch_size, dtype=dtype)}
   if importlib.util.find_spec("torch") is not None:
     from rethinking.benchmark import torch_models, torch_steps
 
     if arch in torch_models.BUILDERS:
-      for layout in torch_steps.LAYOUTS:
-        pairs[f"torch_{layout}"] = torch_steps.contender(
-          arch, shape, batch_size, layout
+      for kind in torch_steps.kinds():
+        pairs[f"torch_{kind}"] = torch_steps.contender(
+          arch, shape, batch_size, dtype, kind
         )
   result: dict[str, Any] = {"operations": operations.per_image(arch, shape)}
   sizes = {"training": batch_size, "evaluation": jax_steps.EXAMPLES}
