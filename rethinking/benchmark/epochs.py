@@ -10,7 +10,8 @@ from rethinking import data, train
 from rethinking.benchmark import jax_steps, parts, timing
 
 ARCH = "mlp_1x512"
-_SHORT, _LONG = 1, 3
+# Images between a short run's end and a long one's: enough to be timed.
+_IMAGES = 30_000
 # Bare steps in a measurement.
 _STEPS = 200
 
@@ -31,22 +32,25 @@ def measure(rounds: int) -> dict[str, Any]:
     reports of its training alone, `bare_step`, the same step on random images
     with nothing around it, and `share_of_bare_step`.
   """
+  name = parts.dataset()
+  sets = {split: data.load(name, split) for split in ("train", "test")}
+  count = len(sets["train"].ids)
+  more = max(2, _IMAGES // count)
+  short, long = 1, 1 + more
   reported = []
 
   def ours(epochs: int) -> None:
     with tempfile.TemporaryDirectory() as workdir:
       found = train.run(parts.run_config(ARCH, epochs), workdir, quiet=True)
-    if epochs == _LONG:
+    if epochs == long:
       reported.append(found["images_per_second"])
 
   contenders = {"jax": ours}
-  name = parts.dataset()
-  sets = {split: data.load(name, split) for split in ("train", "test")}
   if importlib.util.find_spec("torch") is not None:
     from rethinking.benchmark import torch_epochs
 
     contenders["torch"] = lambda epochs: torch_epochs.run(sets, epochs)
-  config = parts.run_config(ARCH, _LONG)
+  config = parts.run_config(ARCH, long)
   bare_step, _ = jax_steps.contenders(
     ARCH,
     sets["train"].images.shape[1:],
@@ -56,16 +60,14 @@ def measure(rounds: int) -> dict[str, Any]:
   # All warm up once, outside the clock.
   bare_step(1)
   for work in contenders.values():
-    work(_SHORT)
-    work(_LONG)
+    work(short)
+    work(long)
   reported.clear()
-  count = len(sets["train"].ids)
   rates = {who: [] for who in (*contenders, "bare_step")}
   for _ in range(rounds):
     for who, work in contenders.items():
-      short = timing.once(work, _SHORT)
-      long = timing.once(work, _LONG)
-      rates[who].append((_LONG - _SHORT) * count / (long - short))
+      seconds = timing.once(work, long) - timing.once(work, short)
+      rates[who].append(more * count / seconds)
     taken = timing.once(bare_step, _STEPS)
     rates["bare_step"].append(_STEPS * config.batch_size / taken)
   found = {who: timing.summary(values) for who, values in rates.items()}
