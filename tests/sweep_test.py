@@ -273,9 +273,9 @@ def test_a_flipped_bit_anywhere_in_a_row_is_refused(undisturbed, tmp_path):
     return sweep._kept_rows(lines, todo, config.variant, epath.Path(workdir))
 
   rows = load()
-  for at in range(5, len(whole), max(1, len(data) // 150)):
+  for at in range(5, len(whole), max(1, len(whole) // 150)):
     for bit in (1, 16):
-      flipped = whole[:at] + bytes([data[at] ^ bit]) + data[at + 1 :]
+      flipped = whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :]
       path.write_bytes(flipped)
       try:
         found = load()
