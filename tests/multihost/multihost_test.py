@@ -372,6 +372,11 @@ def test_the_first_20_steps_agree_with_one_process(job, finished):
 
 @pytest.mark.parametrize(("number", "begins"), [(3, 12), (4, 0)])
 def test_one_process_and_two_agree(job, finished, number, begins):
+  # The killed one goes on from its checkpoint with the next examples.
+  alone = job.steps("alone", number)
+  assert [row["step"] for row in alone] == [*range(begins + 1, 25)]
+  for x, y in zip(alone, job.steps(0, 1)[begins:], strict=True):
+    assert x["examples"] == y["examples"]
   rows = job.rows()
   two, one = rows[0], rows[number - 1]
   assert one["process_count"] == one["device_count"] == 1
@@ -385,11 +390,6 @@ def test_one_process_and_two_agree(job, finished, number, begins):
   assert one["data_fingerprint"] == two["data_fingerprint"]
   reports = [(job.cell(n) / "corruption.json").read_text() for n in (1, number)]
   assert reports[0] == reports[1]
-  # The killed one goes on from its checkpoint with the next examples.
-  alone = job.steps("alone", number)
-  assert [row["step"] for row in alone] == [*range(begins + 1, 25)]
-  for x, y in zip(alone, job.steps(0, 1)[begins:], strict=True):
-    assert x["examples"] == y["examples"]
   a, b = job.arrays(1), job.arrays(number)
   assert int(a.step) == int(b.step) == 24
   for x, y in zip(
