@@ -203,10 +203,6 @@ work_phase() { # PHASE ARGUMENTS ...
 # last how it ended, which is what the launching machine reads.
 work() { # PHASE ARGUMENTS ...
   local number code metadata
-  if [ "$1" = stop ]; then
-    kill -TERM "$(cat "$here.pid")"
-    return
-  fi
   metadata=http://metadata.google.internal/computeMetadata/v1
   number=$(curl -fsS -m 10 -H 'Metadata-Flavor: Google' \
     "$metadata/instance/attributes/agent-worker-number") ||
@@ -216,10 +212,18 @@ work() { # PHASE ARGUMENTS ...
   (
     set -e
     echo "$BASHPID" >"$here.pid"
+    # A stop takes the archive away and then looks for the process, so whichever
+    # comes first here, it is heard.
+    if [ ! -e "$here.tar.gz" ]; then
+      say "$1 was stopped before it began"
+      exit 75
+    fi
     work_phase "$@"
   ) 2>&1 | sed -u "s/^/[$number] /"
   code=${PIPESTATUS[0]}
   rm -f "$here.pid"
+  # Ended by SIGTERM, which a job hears once it has something to save.
+  if [ "$code" = 143 ]; then code=75; fi
   echo "[$number] launch: $1 ended with exit code $code"
   exit "$code"
 }
@@ -283,11 +287,13 @@ shipped_files() {
   fi
 }
 
-# Asks the workers to save and stop, as Ctrl-C does on one machine.
-stop_workers() { # THE JOB'S COMMAND ...
+# Asks the workers to save and stop, as Ctrl-C does on one machine. A worker that
+# is still being connected to, which may not have the code, finds no archive.
+stop_workers() { # THE PHASE'S COMMAND ...
   say 'asking every worker to save and stop; Ctrl-C again leaves them running'
   trap 'exit 130' INT TERM
-  "${@:1:$#-1}" --command="bash $remote/launch.sh worker stop" &
+  "${@:1:$#-1}" --command="rm -f $remote.tar.gz; \
+[ ! -e $remote.pid ] || kill -TERM \$(cat $remote.pid)" &
 }
 
 # Prints COMMAND, which gcloud carries to WORKERS, runs it unless this is a dry
@@ -315,6 +321,11 @@ on_workers() { # PHASE WORKERS COMMAND ...
     common=$code
   done
   return "$common"
+}
+
+# Ends a launch whose workers failed, or were stopped, before the job.
+not_begun() { # EXIT CODE OF THE WORKERS
+  die 'stopped before the job began' $(($1 == 75 ? 75 : 1))
 }
 
 # Checks the flags of a TPU job; sets tpu, zone, project, dry_run and job.
@@ -400,7 +411,7 @@ launch_tpu() { # FLAGS ...
   on_workers setup "$workers" "${ssh[@]}" --worker=all \
     --command="mkdir -p $remote && find $remote -mindepth 1 -maxdepth 1 \
 ! -name .venv -exec rm -rf {} + && tar -xzf $remote.tar.gz -C $remote && \
-$work $*" || die 'stopped before the job began'
+$work $*" || not_begun $?
 
   dataset=$(config_field dataset "${job[@]}")
   data_dir=$(config_field data_dir "${job[@]}")
@@ -415,7 +426,7 @@ $work $*" || die 'stopped before the job began'
     # Of workers that share the folder one prepares it, the others wait.
     echo '# Prepare the data, once on the disk of each worker.'
     on_workers data "$workers" "${ssh[@]}" --worker=all \
-      --command="$work data $data" || die 'stopped before the job began'
+      --command="$work data $data" || not_begun $?
   fi
 
   echo '# Run the job on all workers at once.'

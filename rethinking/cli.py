@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import pathlib
 import re
-import signal
 import sys
 import traceback
 import warnings
@@ -14,6 +13,7 @@ from collections.abc import Callable
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from rethinking import signals
 from rethinking.errors import UserError
 
 FINISHED, FAILED, REFUSED, STOPPED = 0, 1, 2, 75
@@ -49,7 +49,7 @@ def run(
   )
   module = sys.modules["__main__"]
   # Outside a training loop, which saves first, SIGTERM ends as Ctrl-C does.
-  signal.signal(signal.SIGTERM, signal.default_int_handler)
+  signals.end_at_once()
   try:
     code = main(_parse(argv, module.__doc__ or ""))
   except UserError as error:

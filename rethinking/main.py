@@ -57,7 +57,7 @@ def main(config: ConfigDict) -> int:
   # Imported here: --help and a mistyped config should not wait for JAX.
   import jax
 
-  from rethinking import processes, sweep, train
+  from rethinking import processes, signals, sweep, train
   from rethinking.theory import expressivity, kernel, rademacher
 
   runs = {
@@ -95,7 +95,8 @@ def main(config: ConfigDict) -> int:
     print(f"workdir: {workdir}")
   try:
     if _MULTIHOST.value:
-      processes.start(*place)
+      with signals.heard(_end_waiting):
+        processes.start(*place)
     runs[experiment](config, workdir)
   except UserError:
     # All refuse the same; one says it.
@@ -121,6 +122,18 @@ def main(config: ConfigDict) -> int:
     print(f"error: {processes.lost(error)}", file=sys.stderr)
     processes.leave(cli.FAILED)
   return cli.FINISHED
+
+
+def _end_waiting() -> None:
+  """Ends a process that waits for the others."""
+  from rethinking import processes
+
+  print(
+    "Stopped before all processes were there; the same command in each of "
+    "them continues.",
+    file=sys.stderr,
+  )
+  processes.leave(cli.STOPPED)
 
 
 if __name__ == "__main__":

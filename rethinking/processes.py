@@ -103,10 +103,6 @@ def start(
   """
   import jax
 
-  # Until JAX takes it over, it ends a process that waits for the others, which
-  # no handler written in Python could.
-  if threading.current_thread() is threading.main_thread():
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
   jax.config.update("jax_cpu_collectives_implementation", "gloo")
   try:
     jax.distributed.initialize(

@@ -3,14 +3,68 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
-from collections.abc import Iterator
+import types
+from collections.abc import Callable, Iterator
 
 from rethinking import processes
 
 # The event of the main thread's outermost `deferred`.
 _asked: list[threading.Event] = []
+# Set by a signal outside one.
+_early = threading.Event()
+
+
+def end_at_once() -> None:
+  """Lets SIGTERM end this process as Ctrl-C does, by KeyboardInterrupt.
+
+  A callback of JAX swallows what is raised in it: the signal is noted too, and
+  the next `deferred` begins with its event set.
+  """
+
+  def end(number: int, frame: types.FrameType | None) -> None:
+    del number, frame
+    _early.set()
+    raise KeyboardInterrupt
+
+  _early.clear()
+  signal.signal(signal.SIGTERM, end)
+  # A shell's background jobs ignore it.
+  if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, end)
+
+
+@contextlib.contextmanager
+def heard(end: Callable[[], None]) -> Iterator[None]:
+  """Hears SIGTERM and Ctrl-C while JAX waits, where no handler would run.
+
+  Args:
+    end: called in another thread; ends the process.
+  """
+  if threading.current_thread() is not threading.main_thread():
+    yield
+    return
+  read, write = os.pipe()
+  os.set_blocking(write, False)
+
+  def listen() -> None:
+    while number := os.read(read, 1):
+      if number[0] in (signal.SIGTERM, signal.SIGINT):
+        end()
+
+  thread = threading.Thread(target=listen, daemon=True)
+  thread.start()
+  # Python writes a signal's number there whatever the main thread does.
+  old = signal.set_wakeup_fd(write)
+  try:
+    yield
+  finally:
+    signal.set_wakeup_fd(old)
+    os.close(write)
+    thread.join()
+    os.close(read)
 
 
 @contextlib.contextmanager
@@ -40,6 +94,8 @@ def deferred() -> Iterator[threading.Event]:
 
   old = {s: signal.signal(s, ask) for s in (signal.SIGTERM, signal.SIGINT)}
   _asked.append(stop)
+  if _early.is_set():
+    stop.set()
   try:
     yield stop
   finally:

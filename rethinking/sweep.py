@@ -208,7 +208,36 @@ def _kept_rows(
         f"{results.path} and {path} differ, so one of them is "
         f"damaged; delete the row of {name} in the first, or the run's folder."
       )
+  _check_data(results, rows, todo)
   return rows
+
+
+def _check_data(
+  results: writers.JsonLines,
+  rows: Iterable[Mapping[str, Any]],
+  todo: Mapping[str, ConfigDict],
+) -> None:
+  """Refuses data other than those that the rows were made from."""
+
+  @functools.cache
+  def source(name, data_dir, cache):
+    return {
+      split: data.load(name, split, data_dir=data_dir, cache=cache).identity
+      for split in ("train", "test")
+    }
+
+  for row in rows:
+    cell = todo[row["cell"]]
+    # A run that diverged says nothing of its data.
+    if row["status"] == "diverged":
+      continue
+    now = source(cell.dataset, cell.data_dir, cell.data_cache)
+    if row.get("data_source") != now:
+      raise UserError(
+        f"{results.path} holds runs on other {cell.dataset} data than is here "
+        f"(data_source in the row of {row['cell']}; here: {now}); give the "
+        "data_dir of those runs, or another workdir."
+      )
 
 
 def _comparable(row: Mapping[str, Any]) -> dict[str, Any]:

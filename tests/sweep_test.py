@@ -1,5 +1,6 @@
 """Grids, and that a sweep is nothing but its runs."""
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -14,7 +15,7 @@ from ml_collections import ConfigDict
 
 from rethinking import cells as cells_lib
 from rethinking import config as config_lib
-from rethinking import grids, loop, sweep, train, writers
+from rethinking import data, grids, loop, sweep, train, writers
 from rethinking.errors import Stopped, UserError
 from rethinking.report import published, rows, settings
 
@@ -265,16 +266,16 @@ def test_a_flipped_bit_anywhere_in_a_row_is_refused(undisturbed, tmp_path):
   config = _config(_LEVELS)
   todo = cells_lib.expand(config)
   path = workdir / "results.jsonl"
-  data = path.read_bytes()
+  whole = path.read_bytes()
 
   def load():
     lines = writers.JsonLines(path)
     return sweep._kept_rows(lines, todo, config.variant, epath.Path(workdir))
 
   rows = load()
-  for at in range(5, len(data), max(1, len(data) // 150)):
+  for at in range(5, len(whole), max(1, len(whole) // 150)):
     for bit in (1, 16):
-      flipped = data[:at] + bytes([data[at] ^ bit]) + data[at + 1 :]
+      flipped = whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :]
       path.write_bytes(flipped)
       try:
         found = load()
@@ -286,7 +287,41 @@ def test_a_flipped_bit_anywhere_in_a_row_is_refused(undisturbed, tmp_path):
         for row in (*found, *rows):
           row.pop("seconds", None)
         assert found == rows[: len(found)], flipped[at - 20 : at + 20]
-  path.write_bytes(data)
+  path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_sweep_does_not_go_on_with_other_data(
+  undisturbed, tmp_path, monkeypatch, split
+):
+  workdir = tmp_path / "w"
+  shutil.copytree(undisturbed[0], workdir)
+  (workdir / "summary.json").unlink()
+  path = workdir / "results.jsonl"
+  first, *others = path.read_text().splitlines(True)
+  path.write_text(first)
+  for line in others:
+    shutil.rmtree(workdir / "cells" / json.loads(line)["cell"])
+  load = data.load
+
+  def other(name, which, **places):
+    found = load(name, which, **places)
+    if which == split:
+      images = found.images.copy()
+      images[0, 3, 3] ^= 1
+      found = dataclasses.replace(found, images=images, identity="other")
+    return found
+
+  with monkeypatch.context() as patch:
+    patch.setattr(data, "load", other)
+    with pytest.raises(UserError, match="on other digits data") as error:
+      sweep.run(_config(_LEVELS), workdir, quiet=True)
+  assert f"'{split}': 'other'" in str(error.value)
+  assert "\n" not in str(error.value)
+  assert path.read_text() == first
+  assert len([*(workdir / "cells").iterdir()]) == 1
+  sweep.run(_config(_LEVELS), workdir, quiet=True)
+  assert _rows(workdir) == _rows(undisturbed[0])
 
 
 def test_a_cell_that_diverges_is_a_row_and_the_others_go_on(tmp_path):

@@ -41,7 +41,7 @@ case "$*" in
   *)
     { printf 'run'; printf ' <%s>' "$@"; echo; } >>"$LOG"
     echo "hello from $PWD"
-    if [ -n "${FAKE_WAIT-}" ]; then
+    if [ "$2" = "rethinking.${FAKE_WAIT-}" ]; then
       trap 'exit 75' TERM
       echo "$$" >"$LOG.waiting"
       while :; do sleep 0.05; done
@@ -79,6 +79,11 @@ for worker in 0 1; do
       echo "##### Command execution on worker $worker failed with exit status \
 255. Continuing." >&2
       exit 255
+    fi
+    if [[ " ${FAKE_SLOW-} " == *" $worker "* &&
+      ${command-} == *"worker $FAKE_PHASE"* ]]; then
+      echo yes >"$LOG.connecting"
+      while [ ! -e "$LOG.connect" ]; do sleep 0.05; done
     fi
     work
   ) &
@@ -158,3 +163,10 @@ class Machine:
         raise TimeoutError(f"{path} did not appear")
       time.sleep(0.01)
     return path.read_text().strip()
+
+  def wait_for_no(self, path: pathlib.Path) -> None:
+    deadline = time.monotonic() + 300
+    while path.exists():
+      if time.monotonic() > deadline:
+        raise TimeoutError(f"{path} did not go")
+      time.sleep(0.01)

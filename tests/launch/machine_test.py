@@ -24,7 +24,7 @@ def test_the_exit_code_is_the_jobs(machine, code):
 
 
 def test_a_signal_reaches_the_job_in_place_of_the_launcher(machine):
-  process = machine.start("--config=a", FAKE_WAIT="1")
+  process = machine.start("--config=a", FAKE_WAIT="main")
   waiting = machine.wait_for(machine.folder / "log.waiting")
   assert int(waiting) == process.pid
   process.terminate()

@@ -5,6 +5,7 @@ import shlex
 import signal
 import subprocess
 
+import fakes
 import pytest
 
 TPU = ("--tpu=demo", "--zone=us-central2-b", "--project=p")
@@ -197,7 +198,7 @@ def test_a_worker_that_is_not_reached_is_named(cloud, unreached, says):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_the_launcher_stops_the_workers(cloud, number):
   job = ("--config=configs/digits.py", "--workdir=gs://b/r")
-  process = cloud.start(*TPU, "--", *job, FAKE_WAIT="1")
+  process = cloud.start(*TPU, "--", *job, FAKE_WAIT="main")
   for worker in "01":
     cloud.wait_for(cloud.folder / "workers" / f"{worker}.log.waiting")
   if number == signal.SIGINT:
@@ -210,6 +211,58 @@ def test_stopping_the_launcher_stops_the_workers(cloud, number):
   assert err.splitlines()[-1] == (
     "launch: stopped and resumable: the same command continues the job"
   )
+
+
+def test_a_job_that_is_stopped_before_it_hears_signals_is_resumable(cloud):
+  deaf = fakes.PYTHON.replace("trap 'exit 75' TERM", ":")
+  cloud.add("python3", deaf)
+  process = cloud.start(*TPU, "--", *JOB, FAKE_WAIT="main")
+  for worker in "01":
+    cloud.wait_for(cloud.folder / "workers" / f"{worker}.log.waiting")
+  process.terminate()
+  _, err = process.communicate(timeout=300)
+  assert process.returncode == 75, err
+
+
+@pytest.mark.parametrize(
+  ("phase", "module", "slow", "number", "code"),
+  [
+    # It fails to unpack the code, which could have said how it ended.
+    ("setup", "none", "0 1", signal.SIGINT, 1),
+    ("data", "data", "1", signal.SIGTERM, 75),
+    ("run", "main", "1", signal.SIGINT, 75),
+    ("run", "main", "0 1", signal.SIGINT, 75),
+  ],
+)
+def test_a_worker_still_being_connected_to_never_starts(
+  cloud, phase, module, slow, number, code
+):
+  process = cloud.start(
+    *TPU, "--", *JOB, FAKE_WAIT=module, FAKE_PHASE=phase, FAKE_SLOW=slow
+  )
+  workers = cloud.folder / "workers"
+  for worker in "01":
+    state = "connecting" if worker in slow else "waiting"
+    cloud.wait_for(workers / f"{worker}.log.{state}")
+  if number == signal.SIGINT:
+    os.killpg(process.pid, number)
+  else:
+    process.send_signal(number)
+  # The request reaches them first, then the connection is made.
+  for worker in "01":
+    cloud.wait_for_no(workers / worker / "rethinking-launch.tar.gz")
+    (workers / f"{worker}.log.connect").touch()
+  out, err = process.communicate(timeout=300)
+  assert process.returncode == code, err
+  for worker in "01":
+    log = workers / f"{worker}.log"
+    began = log.read_text() if log.exists() else ""
+    assert (f"<rethinking.{module}>" in began) == (worker not in slow)
+    assert bool(began) == (phase != "setup")
+    if code == 75:
+      assert f"[{worker}] launch: {phase} ended with exit code 75" in out
+  # The same command is not held up by what stopped this one.
+  assert cloud.launch(*TPU, "--", *JOB).returncode == 0
 
 
 @pytest.mark.parametrize(

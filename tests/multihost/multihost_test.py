@@ -10,9 +10,11 @@ import collections
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
+import time
 
 import jax
 import numpy as np
@@ -26,6 +28,7 @@ from rethinking import (
   models,
   optim,
   parallel,
+  processes,
   programs,
   step,
   sweep,
@@ -51,7 +54,8 @@ def get_config():
   }})
   return c
 """
-Ended = collections.namedtuple("Ended", "codes out err written")
+# `seconds`: from what happened to one of them to the end of both.
+Ended = collections.namedtuple("Ended", "codes out err written seconds")
 
 
 def _by_hand():
@@ -101,7 +105,7 @@ class Job:
       flags: more of them, for both.
       late: seconds by which the second comes after the first.
     """
-    processes, logs = [], []
+    started, logs = [], []
     for index, (place, variables) in enumerate(places):
       logs.append(self.folder / f"{name}{index}.writes")
       logs[-1].touch()
@@ -115,10 +119,10 @@ class Job:
         "STEPS_LOG": str(self.steps_log(index)),
       }
       if hit is not None and index == hit[0]:
-        environment["HIT"] = hit[1]
+        environment |= {"HIT": hit[1], "HIT_LOG": str(self.folder / "hit")}
       if late is not None and index == 1:
         environment["LATE"] = str(late)
-      processes.append(
+      started.append(
         subprocess.Popen(
           [sys.executable, str(_HERE / "worker.py"), "--multihost", *place]
           + [f"--config={self.config}", f"--workdir={self.workdir}", *flags],
@@ -130,16 +134,18 @@ class Job:
       )
     try:
       # Both are read one after the other: neither says enough to fill a pipe.
-      texts = [process.communicate(timeout=900) for process in processes]
+      texts = [process.communicate(timeout=900) for process in started]
     finally:
-      for process in processes:
+      for process in started:
         process.kill()
+    now = time.time()
     return Ended(
-      [process.returncode for process in processes],
+      [process.returncode for process in started],
       # Gloo, which carries sums between CPUs, greets on stdout.
       ["".join(_told(out)) for out, _ in texts],
       [err for _, err in texts],
       [log.read_text().splitlines() for log in logs],
+      None if hit is None else now - float((self.folder / "hit").read_text()),
     )
 
   def steps_log(self, index):
@@ -266,6 +272,8 @@ def test_orbax_wrote_in_one_process_too(job, stopped):
 
 
 def _check_survivor(ended, index):
+  # Half of it for a busy machine.
+  assert ended.seconds < 2 * processes.HEARTBEAT_SECONDS
   # Its own end, or that of JAX's watchdog, whichever notices first.
   assert ended.codes[index] in (1, -6), ended
   assert "another process has ended" in ended.err[index] or (
@@ -277,6 +285,43 @@ def _check_survivor(ended, index):
 def test_when_one_is_killed_the_other_ends_and_says_so(broken):
   assert broken.codes[1] == -9
   _check_survivor(broken, 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_one_that_waits_for_the_others_can_be_stopped(tmp_path, number):
+  job = Job(tmp_path)
+  place, _ = _by_hand()[0]
+  # A shell's background jobs, these tests perhaps among them, ignore Ctrl-C.
+  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  try:
+    process = subprocess.Popen(
+      [sys.executable, "-m", "rethinking.main", "--multihost", *place]
+      + [f"--config={job.config}", f"--workdir={job.workdir}"],
+      env=os.environ | {"PYTHONPATH": str(_ROOT)},
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+    )
+  finally:
+    signal.signal(signal.SIGINT, before)
+  try:
+    with socket.socket() as s:
+      address = ("127.0.0.1", int(place[0].rpartition(":")[2]))
+      while process.poll() is None and s.connect_ex(address):
+        time.sleep(0.1)
+    # It is in JAX by then, which gives up after five minutes.
+    time.sleep(1)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+  finally:
+    process.kill()
+  assert process.returncode == 75, err
+  assert out == ""
+  assert err == (
+    "Stopped before all processes were there; the same command in each of "
+    "them continues.\n"
+  )
+  assert not job.workdir.exists()
 
 
 @pytest.mark.slow
@@ -325,8 +370,13 @@ def test_the_first_20_steps_agree_with_one_process(job, finished):
     assert abs(one["loss"] - two["loss"]) <= 1e-5
 
 
-@pytest.mark.parametrize("number", [3, 4])
-def test_one_process_and_two_agree(job, finished, number):
+@pytest.mark.parametrize(("number", "begins"), [(3, 12), (4, 0)])
+def test_one_process_and_two_agree(job, finished, number, begins):
+  # The killed one goes on from its checkpoint with the next examples.
+  alone = job.steps("alone", number)
+  assert [row["step"] for row in alone] == [*range(begins + 1, 25)]
+  for x, y in zip(alone, job.steps(0, 1)[begins:], strict=True):
+    assert x["examples"] == y["examples"]
   rows = job.rows()
   two, one = rows[0], rows[number - 1]
   assert one["process_count"] == one["device_count"] == 1
