@@ -24,15 +24,12 @@ _TRIED_JAXLIB = ("0.10.",)
 # and backward of the seed's CNN's layers at batch 128 on two cores went from
 # 431 to 205 ms without. Products stay with it: a step of MLP 3x512 took 7.0
 # ms, and 9.4 with all of the library's fusions off.
-# Loops over the same values become one with several results. In CPU time, half
-# of it for two cores, a step at batch 128 went from 216 to 177 ms (small
-# AlexNet), 1,146 to 988 ms (small Inception), 4.1 to 3.9 ms (MLP 1x512); Wide
-# ResNet and the seed's CNN stay as they were. models/linear.py keeps
-# convolutions out of such loops.
+# xla_cpu_use_multi_output_fusion (in xla_backend_extra_options) is not among
+# them: MLP 1x512 takes 3.9 instead of 4.1 ms with it, but a convolution may be
+# computed in a plain loop, and the seed's CNN took 930 ms instead of 281.
 _CPU_FLAGS = (
   "--xla_cpu_experimental_ynn_fusion_type="
   "-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION",
-  "--xla_backend_extra_options=xla_cpu_use_multi_output_fusion",
 )
 _DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 

@@ -111,8 +111,6 @@ def _conv_backward(stride, residuals, gradient):
       to_x = _input_gradient_by_phase(x.shape, kernel, gradient, stride)
     if stride == 1 and 2 * x.shape[-1] >= 3 * gradient.shape[-1]:
       to_kernel = _kernel_gradient_swapped(x, kernel.shape[0], gradient)
-    if stride == 1 and x.shape[0] == x.shape[-1] == gradient.shape[-1] > 1:
-      to_kernel = _kernel_gradient_in_halves(x, kernel, gradient)
     return to_x, to_kernel
 
   return jax.lax.platform_dependent(
@@ -161,25 +159,6 @@ def _input_gradient_by_phase(shape, kernel, gradient, stride):
   y = jnp.stack(rows, axis=2)
   y = y.reshape(shape[0], y.shape[1] * stride, y.shape[3] * stride, shape[3])
   return y[:, : shape[1], : shape[2]]
-
-
-def _kernel_gradient_in_halves(x, kernel, gradient):
-  """A kernel's gradient as the sum of those of two halves of the batch.
-
-  Where batch, input and output channels are as many, the transposed copy of
-  `x` that the gradient takes has the shape of the convolution's output, and
-  XLA's multi-output fusion computes both in one plain loop: a step of the
-  seed's CNN (128 channels, batch 128) went from 930 ms to 275 ms in halves.
-  """
-  half = x.shape[0] // 2
-  _, pull = jax.vjp(
-    lambda kernel: (
-      _plain_conv(x[:half], kernel, 1),
-      _plain_conv(x[half:], kernel, 1),
-    ),
-    kernel,
-  )
-  return pull((gradient[:half], gradient[half:]))[0]
 
 
 def _kernel_gradient_swapped(x, size, gradient):

@@ -66,16 +66,6 @@ def test_conv(side, kernel_size, stride, channels):
   )
 
 
-@pytest.mark.parametrize("batch", [4, 5])
-def test_conv_of_as_many_channels_as_examples(batch):
-  compare(
-    lambda x, k: linear.conv(x, k, 1),
-    lambda x, k: plain_conv(x, k, 1),
-    normal(0, batch, 5, 6, batch),
-    normal(1, 3, 3, batch, batch),
-  )
-
-
 def test_conv_layer_has_flax_parameters():
   """So that parameters can be moved to and from nn.Conv."""
   x = normal(0, 2, 5, 5, 3)

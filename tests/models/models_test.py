@@ -189,38 +189,6 @@ def test_masks_follow_the_example(arch, quick_compilation):
   assert not np.allclose(forward(x[order], ids), expected, atol=1e-2)
 
 
-@pytest.mark.parametrize(
-  ("arch", "batch"),
-  [("seed_cifar_cnn", 64), ("alexnet", 64), ("wide_resnet_28_1", 16)],
-)
-def test_no_convolution_is_computed_in_a_plain_loop(arch, batch):
-  """Not even with as many examples as channels, when shapes coincide.
-
-  A step takes several times as long where XLA fuses one.
-  """
-  module = models.create(arch)
-  shape = (batch, *small(arch))
-  compiled = (
-    jax.jit(make_step(module))
-    .lower(
-      variables_like(module, small(arch)),
-      jax.ShapeDtypeStruct(shape, jnp.float32),
-      jax.ShapeDtypeStruct((batch,), jnp.int32),
-      jax.ShapeDtypeStruct((batch,), jnp.uint32),
-    )
-    .compile()
-  )
-  alone, fused, computation = 0, [], ""
-  for line in compiled.as_text().splitlines():
-    if line.endswith("{"):
-      computation = line.split()[0]
-    elif " convolution(" in line and "fused" in computation:
-      fused.append(line.strip())
-    elif " convolution(" in line:
-      alone += 1
-  assert alone and not fused
-
-
 @every_arch
 def test_dropout_of_zero_needs_no_keys(arch):
   module = models.create(arch, dropout=0)
