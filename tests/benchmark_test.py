@@ -49,15 +49,26 @@ def test_torch_models_are_the_same_size(arch, parameters):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_torch_trains(dtype):
-  pytest.importorskip("torch", reason="pip install rethinking[bench]")
+  torch = pytest.importorskip("torch", reason="pip install rethinking[bench]")
   from rethinking.benchmark import torch_steps
 
-  for kind in torch_steps.kinds():
-    train, evaluate = torch_steps.contender(
-      "mlp_1x512", (8, 8, 1), 4, dtype, kind
-    )
-    train(2)
-    evaluate(1)
+  seen = set()
+
+  def watch(module, inputs, output):
+    if isinstance(module, torch.nn.Linear):
+      seen.add(str(output.dtype))
+
+  hook = torch.nn.modules.module.register_module_forward_hook(watch)
+  try:
+    for kind in torch_steps.kinds():
+      train, evaluate = torch_steps.contender(
+        "mlp_1x512", (8, 8, 1), 4, dtype, kind
+      )
+      train(2)
+      evaluate(1)
+  finally:
+    hook.remove()
+  assert seen == {f"torch.{dtype}"}
 
 
 def test_operations_by_hand():

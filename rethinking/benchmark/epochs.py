@@ -12,8 +12,8 @@ from rethinking.benchmark import jax_steps, parts, timing
 ARCH = "mlp_1x512"
 # Images between a short run's end and a long one's: enough to be timed.
 _IMAGES = 30_000
-# Bare steps in a measurement.
-_STEPS = 200
+# Of a measurement of bare steps, about.
+_SECONDS = 2.0
 
 
 def measure(rounds: int) -> dict[str, Any]:
@@ -59,6 +59,7 @@ def measure(rounds: int) -> dict[str, Any]:
   )
   # All warm up once, outside the clock.
   bare_step(1)
+  steps = max(100, round(100 * _SECONDS / timing.once(bare_step, 100)))
   for work in contenders.values():
     work(short)
     work(long)
@@ -68,8 +69,8 @@ def measure(rounds: int) -> dict[str, Any]:
     for who, work in contenders.items():
       seconds = timing.once(work, long) - timing.once(work, short)
       rates[who].append(more * count / seconds)
-    taken = timing.once(bare_step, _STEPS)
-    rates["bare_step"].append(_STEPS * config.batch_size / taken)
+    taken = timing.once(bare_step, steps)
+    rates["bare_step"].append(steps * config.batch_size / taken)
   found = {who: timing.summary(values) for who, values in rates.items()}
   found["steps"] = timing.summary(reported)
   result: dict[str, Any] = {"dataset": name, "arch": ARCH, **found}

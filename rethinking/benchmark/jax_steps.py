@@ -38,6 +38,7 @@ def contenders(
   *,
   dtype: str = "float32",
   crop: int = 0,
+  chunk_steps: int | None = None,
 ) -> tuple[Callable[[int], None], Callable[[int], None]]:
   """Returns functions that train for, and evaluate, a number of batches.
 
@@ -49,10 +50,11 @@ def contenders(
     batch_size: examples, over all devices.
     dtype: compute type.
     crop: side of what the model sees; 0: the whole image.
+    chunk_steps: in a dispatch; None: by platform.
   """
   config = config_lib.default()
   config.arch, config.batch_size, config.dtype = arch, batch_size, dtype
-  config.crop = crop
+  config.crop, config.chunk_steps = crop, chunk_steps
   config = config_lib.resolve(config)
   devices = jax.local_devices()
   compiled = programs.create(config, EXAMPLES, 10)

@@ -43,7 +43,9 @@ print("FIRST", seen[0])
 
 
 def start(rounds: int) -> dict[str, Any]:
-  """Seconds from a fresh process to the end of the first step, on digits.
+  """Seconds from a fresh process to the first dispatch's end, on digits.
+
+  That is the first step on a CPU and the first epoch elsewhere.
 
   Args:
     rounds: starts with a warm cache, after one with an empty one.

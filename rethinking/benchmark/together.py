@@ -70,7 +70,11 @@ def _config(arch: str):
 
 def _alone(arch: str, shape: tuple[int, int, int]) -> Callable[[int], None]:
   """Takes `_STEPS` steps of one run, `count` times."""
-  steps, _ = jax_steps.contenders(arch, shape, _BATCH)
+  # A convolution must not be in a loop on a CPU.
+  cpu = jax.default_backend() == "cpu"
+  steps, _ = jax_steps.contenders(
+    arch, shape, _BATCH, chunk_steps=1 if cpu else _STEPS
+  )
   return lambda count: steps(count * _STEPS)
 
 

@@ -47,6 +47,8 @@ def contender(
   """
   torch.set_num_threads(os.cpu_count() or 1)
   torch.manual_seed(0)
+  # As XLA does on a GPU: float32 products may round their operands to TF32.
+  torch.set_float32_matmul_precision("high")
   device = "cuda" if torch.cuda.is_available() else "cpu"
   layout = LAYOUTS.get(kind, torch.channels_last)
   height, width, channels = shape
