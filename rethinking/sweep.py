@@ -61,14 +61,16 @@ def run(
     deterministic=config.deterministic,
   )
   quiet = quiet or not processes.is_first()
+  workdir = files.workdir(workdir)
+  finished = _finished(workdir, config, quiet)
+  if finished is not None:
+    return finished
   with processes.together():
     _check(todo.values())
-  workdir = files.workdir(workdir)
   with writers.Lock(workdir):
-    finished = workdir_lib.check(workdir, config)
+    # Asks again, now that nobody else can be writing.
+    finished = _finished(workdir, config, quiet)
     if finished is not None:
-      if not quiet:
-        print(f"Finished already: {workdir / 'table.md'} has the results.")
       return finished
     writers.write_json(workdir / "config.json", config_lib.plain(config))
     results = writers.JsonLines(workdir / "results.jsonl")
@@ -137,6 +139,16 @@ def run(
       )
     console.say(f"The figures and table.md are in {workdir}.")
   return summary
+
+
+def _finished(
+  workdir: epath.Path, config: ConfigDict, quiet: bool
+) -> dict[str, Any] | None:
+  """The summary of a sweep that is finished, and says so; else None."""
+  found = workdir_lib.check(workdir, config)
+  if found is not None and not quiet:
+    print(f"Finished already: {workdir / 'table.md'} has the results.")
+  return found
 
 
 def _check(todo: Iterable[ConfigDict]) -> None:

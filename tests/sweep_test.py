@@ -350,8 +350,15 @@ def test_levels_share_their_draws(undisturbed):
   )
 
 
-def test_a_finished_sweep_says_so(undisturbed, capsys):
+def test_a_finished_sweep_says_so_without_its_data(
+  undisturbed, capsys, monkeypatch
+):
   workdir, summary = undisturbed
+
+  def gone(*_, **__):
+    raise UserError("There are no data.")
+
+  monkeypatch.setattr(data, "load", gone)
   assert sweep.run(_config(_LEVELS), workdir) == summary
   assert "Finished already" in capsys.readouterr().out
   assert {"table.md", "table.csv", "figure1c.png"} <= {
