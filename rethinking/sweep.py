@@ -220,16 +220,25 @@ def _kept_rows(
         f"{results.path} and {path} differ, so one of them is "
         f"damaged; delete the row of {name} in the first, or the run's folder."
       )
-  _check_data(results, rows, todo)
+  if len(rows) < len(todo):
+    _check_data(results, rows, todo, workdir)
   return rows
+
+
+# Two runs that agree in these have the same data beneath their own noise.
+_DATA_FIELDS = (
+  *("dataset", "data_dir", "data_cache", "subset", "validation"),
+  *("label_noise", "p", "pixel_noise"),
+)
 
 
 def _check_data(
   results: writers.JsonLines,
   rows: Iterable[Mapping[str, Any]],
   todo: Mapping[str, ConfigDict],
+  workdir: epath.Path,
 ) -> None:
-  """Refuses data other than those that the rows were made from."""
+  """Refuses to add runs to rows that were made from other data."""
 
   @functools.cache
   def source(name, data_dir, cache):
@@ -238,18 +247,33 @@ def _check_data(
       for split in ("train", "test")
     }
 
+  same = set()
   for row in rows:
     cell = todo[row["cell"]]
     # A run that diverged says nothing of its data.
     if row["status"] == "diverged":
       continue
     now = source(cell.dataset, cell.data_dir, cell.data_cache)
-    if row.get("data_source") != now:
+    old = row.get("data_source")
+    kind = (files.dumps(old), *(cell[field] for field in _DATA_FIELDS))
+    if old == now or kind in same:
+      continue
+    # Prepared anew, the same arrays lie in other files.
+    if not _same_data(workdir / "cells" / row["cell"], cell):
       raise UserError(
         f"{results.path} holds runs on other {cell.dataset} data than is here "
         f"(data_source in the row of {row['cell']}; here: {now}); give the "
         "data_dir of those runs, or another workdir."
       )
+    same.add(kind)
+
+
+def _same_data(folder: epath.Path, cell: ConfigDict) -> bool:
+  """Whether a finished run would be given the same arrays again."""
+  kept = folder / "corruption.json"
+  return kept.exists() and not workdir_lib.other_data(
+    workdir_lib.read_json(kept), problem.load(cell).facts()
+  )
 
 
 def _comparable(row: Mapping[str, Any]) -> dict[str, Any]:
