@@ -15,7 +15,16 @@ from ml_collections import ConfigDict
 
 from rethinking import cells as cells_lib
 from rethinking import config as config_lib
-from rethinking import data, grids, loop, problem, sweep, train, writers
+from rethinking import (
+  data,
+  grids,
+  loop,
+  problem,
+  sweep,
+  sweep_rows,
+  train,
+  writers,
+)
 from rethinking.errors import Stopped, UserError
 from rethinking.report import published, rows, settings
 
@@ -270,7 +279,7 @@ def test_a_flipped_bit_anywhere_in_a_row_is_refused(undisturbed, tmp_path):
 
   def load():
     lines = writers.JsonLines(path)
-    return sweep._kept_rows(lines, todo, config.variant, epath.Path(workdir))
+    return sweep_rows.kept(lines, todo, config.variant, epath.Path(workdir))
 
   rows = load()
   for at in range(5, len(whole), max(1, len(whole) // 150)):
