@@ -17,6 +17,10 @@ from rethinking import signals
 from rethinking.errors import UserError
 
 FINISHED, FAILED, REFUSED, STOPPED = 0, 1, 2, 75
+INTERRUPTED = (
+  "Stopped; the same command with the same --workdir continues from the last "
+  "checkpoint."
+)
 
 _CONFIG = config_flags.DEFINE_config_file(
   "config",
@@ -31,8 +35,7 @@ def run(
   main: Callable[[ConfigDict], int],
   argv: list[str] | None = None,
   *,
-  stopped: str = "Stopped; the same command with the same --workdir continues "
-  "from the last checkpoint.",
+  stopped: str = INTERRUPTED,
 ):
   """Parses the flags, calls `main(config)` and exits with its code.
 

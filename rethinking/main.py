@@ -111,6 +111,11 @@ def main(config: ConfigDict) -> int:
     if processes.is_first():
       print(f"error: {error}", file=sys.stderr)
     return cli.FAILED
+  except KeyboardInterrupt:
+    if not processes.several():
+      raise
+    print(cli.INTERRUPTED, file=sys.stderr)
+    processes.leave(cli.STOPPED)
   except OSError as error:
     print(f"error: {error}", file=sys.stderr)
     if processes.several():

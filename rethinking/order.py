@@ -16,8 +16,9 @@ class Order:
   """The stream of examples: epochs in their own orders, one after another.
 
   Epochs are drawn on the device. Steps and examples are counted in Python
-  integers here, so that no run is too long; what the device counts begins anew
-  with each epoch.
+  integers here, and what the device counts of examples begins anew with each
+  epoch: only the step must fit int32, as in all runs that `problem.check` lets
+  through, which have fewer than 2**31 examples.
 
   Args:
     seed: in [0, 2**32).
@@ -30,6 +31,7 @@ class Order:
     self._key = step_lib.root(seed, "order")
     self._num_examples = num_examples
     self._batch_size = batch_size
+    self._most = most
     # A dispatch may begin with the last example of an epoch.
     self._number = -(-most * batch_size // num_examples) + 1
     self._drawn: dict[int, step_lib.Stream] = {}
@@ -75,7 +77,16 @@ class Order:
     Args:
       start: the first of the steps.
       steps: how many, no more than a dispatch takes.
+
+    Raises:
+      ValueError: for more steps.
     """
+    # Past the drawn epochs JAX would take the last example again and again.
+    if steps > self._most:
+      raise ValueError(
+        f"steps is {steps}, but a dispatch takes {self._most}; give at most "
+        "that."
+      )
     return _batches(
       *jax.device_put((self.draw(self.epoch(start)), np.int32(start))),
       steps=steps,

@@ -276,8 +276,9 @@ def train_runs(
     A pmapped function of the steps that a dispatch takes at most (static),
     states (donated: do not use them again), `Data` whose labels are [R, N],
     streams whose leaves have R rows, how many steps each run takes, [R], at
-    most `limit`, the most steps of any, and a key for each run. All with a row
-    a run are laid out by `split_runs`; unless spread, streams are by
+    most `limit`, the most steps of any, and a key for each run: typed, unlike
+    `train_chunk`'s, since runs train together in one process only. All with a
+    row a run are laid out by `split_runs`; unless spread, streams are by
     `lay_stream`. Losses are [R, most], of which a run's first `size` count.
   """
   share = batch_size if spread else batch_size // len(devices)

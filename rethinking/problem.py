@@ -40,6 +40,18 @@ class Problem:
   report: dict[str, Any]
   source: dict[str, str]
 
+  def facts(self) -> dict[str, Any]:
+    """Returns the report, and the SHA-256 of the test set as it is shown."""
+    return {
+      **self.report,
+      "test_labels_sha256": corruptions.fingerprint(
+        self.test.ids, self.test.labels
+      ),
+      "test_images_sha256": corruptions.fingerprint(
+        self.test.ids, self.test.images
+      ),
+    }
+
 
 def check(config: ConfigDict, train: data.Dataset) -> int:
   """Refuses a config that its data set is too small for.

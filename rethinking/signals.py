@@ -20,8 +20,8 @@ _early = threading.Event()
 def end_at_once() -> None:
   """Lets SIGTERM end this process as Ctrl-C does, by KeyboardInterrupt.
 
-  A callback of JAX swallows what is raised in it: the signal is noted too, and
-  the next `deferred` begins with its event set.
+  A callback of JAX swallows what is raised in it: the signal is noted too, for
+  the next `heard`, `deferred` or `end_if_asked`.
   """
 
   def end(number: int, frame: types.FrameType | None) -> None:
@@ -36,12 +36,23 @@ def end_at_once() -> None:
     signal.signal(signal.SIGINT, end)
 
 
+def end_if_asked() -> None:
+  """Ends what saves nothing, where a signal was swallowed before.
+
+  Raises:
+    KeyboardInterrupt: as the signal did.
+  """
+  if _early.is_set():
+    raise KeyboardInterrupt
+
+
 @contextlib.contextmanager
 def heard(end: Callable[[], None]) -> Iterator[None]:
   """Hears SIGTERM and Ctrl-C while JAX waits, where no handler would run.
 
   Args:
-    end: called in another thread; ends the process.
+    end: called in another thread, or at once for a signal noted before; ends
+      the process.
   """
   if threading.current_thread() is not threading.main_thread():
     yield
@@ -59,6 +70,8 @@ def heard(end: Callable[[], None]) -> Iterator[None]:
   # Python writes a signal's number there whatever the main thread does.
   old = signal.set_wakeup_fd(write)
   try:
+    if _early.is_set():
+      end()
     yield
   finally:
     signal.set_wakeup_fd(old)
@@ -79,6 +92,10 @@ def deferred() -> Iterator[threading.Event]:
     return
   if processes.started():
     with processes.preemption() as stop:
+      if _early.is_set():
+        # JAX tells all processes of it; once is enough.
+        _early.clear()
+        os.kill(os.getpid(), signal.SIGTERM)
       yield stop
     return
   stop = threading.Event()

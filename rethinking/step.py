@@ -16,7 +16,7 @@ from rethinking import losses
 Array = jax.Array
 Augment = Callable[[Array, Array], Array]
 
-# The kind of every key.
+# The kind of the keys of `root`.
 KEYS = "threefry2x32"
 
 

@@ -25,12 +25,13 @@ from rethinking import (
   report,
   runtime,
   signals,
+  sweep_rows,
   train,
   writers,
 )
 from rethinking import config as config_lib
 from rethinking import workdir as workdir_lib
-from rethinking.errors import Diverged, Stopped, UserError
+from rethinking.errors import Diverged, Stopped
 
 
 def run(
@@ -61,19 +62,21 @@ def run(
     deterministic=config.deterministic,
   )
   quiet = quiet or not processes.is_first()
+  workdir = files.workdir(workdir)
+  finished = _finished(workdir, config, quiet)
+  if finished is not None:
+    return finished
   with processes.together():
     _check(todo.values())
-  workdir = files.workdir(workdir)
   with writers.Lock(workdir):
-    finished = workdir_lib.check(workdir, config)
+    # Asks again, now that nobody else can be writing.
+    finished = _finished(workdir, config, quiet)
     if finished is not None:
-      if not quiet:
-        print(f"Finished already: {workdir / 'table.md'} has the results.")
       return finished
     writers.write_json(workdir / "config.json", config_lib.plain(config))
     results = writers.JsonLines(workdir / "results.jsonl")
     kept = processes.first(
-      lambda: _kept_rows(results, todo, config.variant, workdir)
+      lambda: sweep_rows.kept(results, todo, config.variant, workdir)
     )
     rows = {row["cell"]: row for row in kept}
     with (
@@ -89,7 +92,9 @@ def run(
 
       def finish(name: str, seen: Mapping[str, Any]) -> None:
         rows[name] = processes.first(
-          lambda: _row(name, todo[name], config.variant, workdir, seen)
+          lambda: sweep_rows.make(
+            name, todo[name], config.variant, workdir, seen
+          )
         )
         results.append(rows[name])
         console.finished(name, rows[name])
@@ -120,7 +125,7 @@ def run(
       if processes.is_first():
         report.draw(workdir)
     summary = {
-      **_summary(rows.values()),
+      **sweep_rows.summary(rows.values()),
       "wall_seconds": time.monotonic() - began,
     }
     writers.write_json(workdir / "summary.json", summary)
@@ -137,6 +142,16 @@ def run(
       )
     console.say(f"The figures and table.md are in {workdir}.")
   return summary
+
+
+def _finished(
+  workdir: epath.Path, config: ConfigDict, quiet: bool
+) -> dict[str, Any] | None:
+  """The summary of a sweep that is finished, and says so; else None."""
+  found = workdir_lib.check(workdir, config)
+  if found is not None and not quiet:
+    print(f"Finished already: {workdir / 'table.md'} has the results.")
+  return found
 
 
 def _check(todo: Iterable[ConfigDict]) -> None:
@@ -176,78 +191,6 @@ def _groups(todo: Mapping[str, ConfigDict]) -> list[list[str]]:
   return list(found.values())
 
 
-def _kept_rows(
-  results: writers.JsonLines,
-  todo: Mapping[str, ConfigDict],
-  figure: str,
-  workdir: epath.Path,
-) -> list[dict[str, Any]]:
-  """The rows of earlier calls; refuses what their runs do not say too."""
-  rows = results.rows()
-  for number, row in enumerate(rows, 1):
-    name, status = row.get("cell"), row.get("status")
-    if name not in todo or status not in ("finished", "diverged"):
-      raise UserError(
-        f"{results.path} is damaged in line {number}: it is no row of this "
-        "sweep; restore the file or delete that line."
-      )
-    path = workdir / "cells" / name / "summary.json"
-    if not path.exists():
-      continue
-    try:
-      seen = {"status": "finished", **workdir_lib.read_json(path)}
-      seen["seconds"] = row["seconds"]
-      made = _row(name, todo[name], figure, workdir, seen)
-      same = _comparable(files.loads(files.dumps(made).encode())) == (
-        _comparable(row)
-      )
-    except (LookupError, TypeError, AttributeError):
-      same = False
-    if not same:
-      raise UserError(
-        f"{results.path} and {path} differ, so one of them is "
-        f"damaged; delete the row of {name} in the first, or the run's folder."
-      )
-  _check_data(results, rows, todo)
-  return rows
-
-
-def _check_data(
-  results: writers.JsonLines,
-  rows: Iterable[Mapping[str, Any]],
-  todo: Mapping[str, ConfigDict],
-) -> None:
-  """Refuses data other than those that the rows were made from."""
-
-  @functools.cache
-  def source(name, data_dir, cache):
-    return {
-      split: data.load(name, split, data_dir=data_dir, cache=cache).identity
-      for split in ("train", "test")
-    }
-
-  for row in rows:
-    cell = todo[row["cell"]]
-    # A run that diverged says nothing of its data.
-    if row["status"] == "diverged":
-      continue
-    now = source(cell.dataset, cell.data_dir, cell.data_cache)
-    if row.get("data_source") != now:
-      raise UserError(
-        f"{results.path} holds runs on other {cell.dataset} data than is here "
-        f"(data_source in the row of {row['cell']}; here: {now}); give the "
-        "data_dir of those runs, or another workdir."
-      )
-
-
-def _comparable(row: Mapping[str, Any]) -> dict[str, Any]:
-  """A row without the fields that may differ between calls."""
-  config = {
-    k: v for k, v in row["config"].items() if k not in config_lib.PLACE_FIELDS
-  }
-  return {**row, "config": config}
-
-
 def _stop() -> contextlib.AbstractContextManager[threading.Event]:
   """What hears of a signal between runs, too."""
   if processes.started():
@@ -270,7 +213,7 @@ def _run_cell(
   console: writers.SweepConsole,
   beside: int,
 ) -> dict[str, Any]:
-  """One run in a program of its own; what `_row` is made of.
+  """One run in a program of its own; what `sweep_rows.make` makes a row of.
 
   Args:
     name: the cell's.
@@ -300,55 +243,3 @@ def _run_cell(
   # before an interruption.
   seconds = seen.get("wall_seconds", time.monotonic() - began)
   return {**seen, "seconds": seconds / beside}
-
-
-def _row(
-  name: str,
-  cell: ConfigDict,
-  figure: str,
-  workdir: epath.Path,
-  seen: Mapping[str, Any],
-) -> dict[str, Any]:
-  """A row of results.jsonl."""
-  row = {"cell": name, "figure": figure, "config": config_lib.plain(cell)}
-  if seen["status"] == "diverged":
-    return {**row, **seen}
-  folder = workdir / "cells" / name
-  curve = writers.JsonLines(folder / "metrics.jsonl").rows()
-  corruption = workdir_lib.read_json(folder / "corruption.json")
-  at_fit = [
-    r["test_accuracy"] for r in curve if r["step"] == seen["steps_to_fit"]
-  ]
-  # A fitted run that has not gone through all its epochs was retired.
-  left = cell.epochs - seen["epoch"]
-  each = seen["steps"] / seen["epoch"] if seen["epoch"] else 0
-  return {
-    **row,
-    **seen,
-    "test_accuracy_at_fit": at_fit[0] if at_fit else None,
-    "flip_rate": corruption["flip_rate"],
-    "steps_saved": round(left * each),
-    "curve": {
-      key: [r[key] for r in curve] for key in curve[0] if "second" not in key
-    },
-  }
-
-
-def _summary(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-  """What was seen over all cells."""
-  rows = list(rows)
-  finished = [row for row in rows if row["status"] == "finished"]
-  retired = [row for row in finished if row["steps_saved"]]
-  return {
-    "cells": len(rows),
-    "finished": len(finished),
-    "diverged": len(rows) - len(finished),
-    "censored": sum(row["steps_to_fit"] is None for row in finished),
-    "cell_seconds": sum(row["seconds"] for row in rows),
-    "retired": len(retired),
-    "steps_saved": sum(row["steps_saved"] for row in retired),
-    # As many steps more at the pace of each run.
-    "seconds_saved": sum(
-      row["seconds"] * row["steps_saved"] / row["steps"] for row in retired
-    ),
-  }

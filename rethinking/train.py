@@ -71,7 +71,7 @@ def run(
     task = problem.load(config)
   with writers.Lock(workdir):
     # Checks again, now that nobody else can be writing.
-    workdir_lib.claim(workdir, config, task.report)
+    workdir_lib.claim(workdir, config, task.facts())
     loop = Loop(config, workdir, task, devices, began)
     title = f"{config.dataset} {config.variant} {config.arch}"
     console = console or Console(loop.steps, title, quiet=quiet)

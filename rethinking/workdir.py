@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 from etils import epath
@@ -45,39 +46,51 @@ def _check(workdir: epath.Path, config: ConfigDict) -> dict[str, Any] | None:
 
 
 def claim(
-  workdir: epath.Path, config: ConfigDict, report: dict[str, Any]
+  workdir: epath.Path, config: ConfigDict, facts: dict[str, Any]
 ) -> None:
   """Writes config.json and corruption.json, unless others are there already.
 
   Args:
     workdir: the folder; it is there.
     config: resolved.
-    report: of the corruption.
+    facts: of the data, from `Problem.facts`.
 
   Raises:
     UserError: if it holds a run of another config, or on other data; nothing
       was written.
   """
   check(workdir, config)
-  processes.first(functools.partial(_check_data, workdir, report))
+  processes.first(functools.partial(_check_data, workdir, facts))
   files.write_json(workdir / "config.json", config_lib.plain(config))
-  files.write_json(workdir / "corruption.json", report)
+  files.write_json(workdir / "corruption.json", facts)
 
 
-def _check_data(workdir: epath.Path, report: dict[str, Any]) -> None:
+def _check_data(workdir: epath.Path, facts: dict[str, Any]) -> None:
   kept = workdir / "corruption.json"
-  old = read_json(kept) if kept.exists() else report
-  parts = ("labels", "images")
-  different = [
-    part
-    for part in parts
-    if old.get(f"{part}_sha256") != report[f"{part}_sha256"]
-  ]
+  old = read_json(kept) if kept.exists() else facts
+  # Runs of earlier versions say nothing of their test set.
+  of_test = {key: facts[key] for key in facts if key.startswith("test_")}
+  different = other_data(of_test | old, facts)
   if different:
     raise UserError(
       f"{workdir} holds a run on other {' and '.join(different)} (SHA-256 in "
       "corruption.json); give the data_dir of that run, or another workdir."
     )
+
+
+def other_data(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+  """Returns which parts of the data differ, such as "test images".
+
+  Args:
+    old: of a corruption.json.
+    new: from `Problem.facts`.
+  """
+  parts = ("labels", "images", "test_labels", "test_images")
+  return [
+    part.replace("_", " ")
+    for part in parts
+    if old.get(f"{part}_sha256") != new[f"{part}_sha256"]
+  ]
 
 
 def read_json(path: epath.Path) -> dict[str, Any]:

@@ -4,8 +4,12 @@ import os
 import pathlib
 import subprocess
 import sys
+import types
 
 import pytest
+
+from rethinking import cli, main, processes, train
+from rethinking import config as config_lib
 
 _ROOT = pathlib.Path(__file__).parent.parent
 
@@ -116,3 +120,29 @@ def test_help_explains():
   assert found.returncode == 0
   assert "--workdir" in found.stdout and "--config" in found.stdout
   assert "Exit codes" in found.stdout
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_ctrl_c_in_one_of_several_does_not_wait_for_the_others(
+  tmp_path, monkeypatch, capsys, several
+):
+  def interrupted(*_):
+    raise KeyboardInterrupt
+
+  def leave(code):
+    raise SystemExit(code)
+
+  monkeypatch.setattr(train, "run", interrupted)
+  monkeypatch.setattr(processes, "several", lambda: several)
+  monkeypatch.setattr(processes, "leave", leave)
+  for flag in ("_MULTIHOST", "_COORDINATOR", "_PROCESS_COUNT", "_PROCESS_ID"):
+    monkeypatch.setattr(main, flag, types.SimpleNamespace(value=None))
+  workdir = types.SimpleNamespace(value=str(tmp_path))
+  monkeypatch.setattr(main, "_WORKDIR", workdir)
+  # Alone, it is the command's to say.
+  expected = SystemExit if several else KeyboardInterrupt
+  with pytest.raises(expected) as ended:
+    main.main(config_lib.default())
+  if several:
+    assert ended.value.code == cli.STOPPED
+  assert capsys.readouterr().err == f"{cli.INTERRUPTED}\n" * several

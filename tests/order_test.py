@@ -82,8 +82,7 @@ def test_the_device_takes_the_plain_orders_examples(
   np.testing.assert_array_equal(found, want)
 
 
-def test_no_run_is_too_long():
-  # More examples than 32 bits count.
+def test_examples_are_counted_beyond_32_bits():
   start = 2**31 - 10
   found = _seen(18, 4, 3, 4, start, [3, 2, 3])
   np.testing.assert_array_equal(found, _plain(18, 4, start, 8))
@@ -97,6 +96,11 @@ def test_batches_are_those_of_the_plain_order(num_examples, batch_size, most):
     assert {x.dtype for x in found} == {np.dtype(np.int32)}
     want = _plain(num_examples, batch_size, start, most)
     np.testing.assert_array_equal(found, want)
+
+
+def test_more_batches_than_are_drawn_are_refused():
+  with pytest.raises(ValueError, match="steps is 3, but a dispatch takes 2"):
+    Order(SEED, 10, 4, 2).batches(0, 3)
 
 
 def test_an_epoch_is_drawn_once():

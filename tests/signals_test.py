@@ -6,10 +6,12 @@ import signal
 import threading
 
 import pytest
+from etils import epath
 
 from rethinking import config as config_lib
-from rethinking import problem, signals, train
+from rethinking import problem, processes, signals, train
 from rethinking.errors import Stopped
+from rethinking.theory import folder
 
 
 @pytest.fixture
@@ -47,6 +49,42 @@ def test_a_signal_that_a_callback_swallows_is_heard_later(command, number):
   signals.end_at_once()
   with signals.deferred() as stop:
     assert not stop.is_set()
+
+
+def test_one_swallowed_before_the_wait_ends_it(command):
+  _swallowed(signal.SIGTERM)
+  ended = threading.Event()
+  with signals.heard(ended.set):
+    assert ended.is_set()
+
+
+def test_one_swallowed_in_one_of_several_processes_is_told(
+  command, monkeypatch
+):
+  told = []
+  # As JAX, which has SIGTERM then.
+  signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+  monkeypatch.setattr(processes, "started", lambda: True)
+  _swallowed(signal.SIGINT)
+  for _ in range(2):
+    with signals.deferred():
+      assert told == [signal.SIGTERM]
+
+
+def test_one_swallowed_before_an_experiment_that_saves_nothing_ends_it(
+  command, tmp_path
+):
+  def run():
+    return folder.run_once(
+      config_lib.default(), epath.Path(tmp_path), dict, quiet=True
+    )
+
+  _swallowed(signal.SIGTERM)
+  with pytest.raises(KeyboardInterrupt):
+    run()
+  assert not (tmp_path / "config.json").exists()
+  signals.end_at_once()
+  assert run() == {}
 
 
 def test_a_run_so_stopped_saves_and_goes_on(command, tmp_path, monkeypatch):

@@ -15,7 +15,16 @@ from ml_collections import ConfigDict
 
 from rethinking import cells as cells_lib
 from rethinking import config as config_lib
-from rethinking import data, grids, loop, sweep, train, writers
+from rethinking import (
+  data,
+  grids,
+  loop,
+  problem,
+  sweep,
+  sweep_rows,
+  train,
+  writers,
+)
 from rethinking.errors import Stopped, UserError
 from rethinking.report import published, rows, settings
 
@@ -270,7 +279,7 @@ def test_a_flipped_bit_anywhere_in_a_row_is_refused(undisturbed, tmp_path):
 
   def load():
     lines = writers.JsonLines(path)
-    return sweep._kept_rows(lines, todo, config.variant, epath.Path(workdir))
+    return sweep_rows.kept(lines, todo, config.variant, epath.Path(workdir))
 
   rows = load()
   for at in range(5, len(whole), max(1, len(whole) // 150)):
@@ -290,30 +299,42 @@ def test_a_flipped_bit_anywhere_in_a_row_is_refused(undisturbed, tmp_path):
   path.write_bytes(whole)
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_a_sweep_does_not_go_on_with_other_data(
-  undisturbed, tmp_path, monkeypatch, split
-):
-  workdir = tmp_path / "w"
-  shutil.copytree(undisturbed[0], workdir)
+def _begun(whole, workdir, number):
+  """Copies a sweep as it was when its first cells were finished."""
+  shutil.copytree(whole, workdir)
   (workdir / "summary.json").unlink()
   path = workdir / "results.jsonl"
-  first, *others = path.read_text().splitlines(True)
-  path.write_text(first)
-  for line in others:
+  lines = path.read_text().splitlines(True)
+  path.write_text("".join(lines[:number]))
+  for line in lines[number:]:
     shutil.rmtree(workdir / "cells" / json.loads(line)["cell"])
+  return path.read_text()
+
+
+def _other(split, bit):
+  """`data.load` of a split of another identity, one pixel changed by a bit."""
   load = data.load
 
   def other(name, which, **places):
     found = load(name, which, **places)
     if which == split:
       images = found.images.copy()
-      images[0, 3, 3] ^= 1
+      images[0, 3, 3] ^= bit
       found = dataclasses.replace(found, images=images, identity="other")
     return found
 
+  return other
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_sweep_does_not_go_on_with_other_data(
+  undisturbed, tmp_path, monkeypatch, split
+):
+  workdir = tmp_path / "w"
+  first = _begun(undisturbed[0], workdir, 1)
+  path = workdir / "results.jsonl"
   with monkeypatch.context() as patch:
-    patch.setattr(data, "load", other)
+    patch.setattr(data, "load", _other(split, 1))
     with pytest.raises(UserError, match="on other digits data") as error:
       sweep.run(_config(_LEVELS), workdir, quiet=True)
   assert f"'{split}': 'other'" in str(error.value)
@@ -322,6 +343,43 @@ def test_a_sweep_does_not_go_on_with_other_data(
   assert len([*(workdir / "cells").iterdir()]) == 1
   sweep.run(_config(_LEVELS), workdir, quiet=True)
   assert _rows(workdir) == _rows(undisturbed[0])
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_sweep_goes_on_with_the_same_data_in_other_files(
+  undisturbed, tmp_path, monkeypatch, split
+):
+  workdir = tmp_path / "w"
+  kept = _begun(undisturbed[0], workdir, 3).splitlines()
+  loaded = []
+  load = problem.load
+
+  def count(cell):
+    loaded.append(cell.p)
+    return load(cell)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(data, "load", _other(split, 0))
+    patch.setattr(problem, "load", count)
+    sweep.run(_config(_LEVELS), workdir, quiet=True)
+  # Once for each level of the kept rows, and by the run that is left.
+  levels = {json.loads(line)["config"]["p"] for line in kept}
+  assert len(kept) == 3 and sorted(loaded[:-1]) == sorted(levels)
+  rows = _rows(workdir).values()
+  assert [row["data_source"][split] == "other" for row in rows] == (
+    [False] * 3 + [True]
+  )
+  for row, before in zip(rows, _rows(undisturbed[0]).values(), strict=True):
+    assert row["curve"] == before["curve"]
+
+
+def test_a_sweep_without_a_run_left_asks_for_no_data(
+  undisturbed, tmp_path, monkeypatch
+):
+  workdir = tmp_path / "w"
+  _begun(undisturbed[0], workdir, 4)
+  monkeypatch.setattr(data, "load", _other("train", 1))
+  assert sweep.run(_config(_LEVELS), workdir, quiet=True)["finished"] == 4
 
 
 def test_a_cell_that_diverges_is_a_row_and_the_others_go_on(tmp_path):
@@ -340,8 +398,6 @@ def test_a_cell_that_diverges_is_a_row_and_the_others_go_on(tmp_path):
 
 def test_levels_share_their_draws(undisturbed):
   config = _config({"g": {"variant": ("partial_labels",), "p": (0.2, 0.6)}})
-  from rethinking import problem
-
   low, high = (problem.load(cell) for cell in cells_lib.expand(config).values())
   changed = low.train.labels != low.true_labels
   assert changed.any()
@@ -350,8 +406,15 @@ def test_levels_share_their_draws(undisturbed):
   )
 
 
-def test_a_finished_sweep_says_so(undisturbed, capsys):
+def test_a_finished_sweep_says_so_without_its_data(
+  undisturbed, capsys, monkeypatch
+):
   workdir, summary = undisturbed
+
+  def gone(*_, **__):
+    raise UserError("There are no data.")
+
+  monkeypatch.setattr(data, "load", gone)
   assert sweep.run(_config(_LEVELS), workdir) == summary
   assert "Finished already" in capsys.readouterr().out
   assert {"table.md", "table.csv", "figure1c.png"} <= {

@@ -311,24 +311,68 @@ def test_another_config_is_refused_naming_the_fields(undisturbed):
     train.run(_config(p=0.5), workdir, quiet=True)
 
 
-def test_other_data_is_refused_before_anything_is_written(
-  tmp_path, monkeypatch
-):
-  with _stopped_after(monkeypatch, 7):
-    train.run(_config(), tmp_path, quiet=True)
-  before = {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
-  load = problem.load
+def _other_pixel(load):
+  def other(config):
+    task = load(config)
+    images = task.test.images.copy()
+    images[0, 3, 3] ^= 1
+    return dataclasses.replace(task, test=task.test._replace(images=images))
 
+  return other
+
+
+def _other_label(load):
+  def other(config):
+    task = load(config)
+    labels = task.test.labels.copy()
+    labels[0] = (labels[0] + 1) % 10
+    return dataclasses.replace(task, test=task.test._replace(labels=labels))
+
+  return other
+
+
+def _other_report(load):
   def other(config):
     task = load(config)
     return dataclasses.replace(
       task, report={**task.report, "images_sha256": "0" * 64}
     )
 
-  monkeypatch.setattr(problem, "load", other)
-  with pytest.raises(UserError, match="holds a run on other images"):
+  return other
+
+
+@pytest.mark.parametrize(
+  ("other", "message"),
+  [
+    (_other_report, "holds a run on other images "),
+    (_other_pixel, "holds a run on other test images "),
+    (_other_label, "holds a run on other test labels "),
+  ],
+)
+def test_other_data_is_refused_before_anything_is_written(
+  tmp_path, monkeypatch, other, message
+):
+  with _stopped_after(monkeypatch, 7):
     train.run(_config(), tmp_path, quiet=True)
+  before = {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
+  with monkeypatch.context() as patch:
+    patch.setattr(problem, "load", other(problem.load))
+    with pytest.raises(UserError, match=message) as error:
+      train.run(_config(), tmp_path, quiet=True)
+  assert "\n" not in str(error.value)
   assert {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()} == before
+
+
+def test_a_run_of_before_the_test_set_was_noted_goes_on(tmp_path, monkeypatch):
+  with _stopped_after(monkeypatch, 7):
+    train.run(_config(), tmp_path, quiet=True)
+  path = tmp_path / "corruption.json"
+  whole = json.loads(path.read_text())
+  old = {k: v for k, v in whole.items() if not k.startswith("test_")}
+  assert len(whole) == len(old) + 2
+  path.write_text(json.dumps(old))
+  train.run(_config(), tmp_path, quiet=True)
+  assert json.loads(path.read_text()) == whole
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ class Member:
       setattr(self, key, kept[key])
     self.folder = folder
     folder.mkdir(parents=True, exist_ok=True)
-    workdir_lib.claim(folder, self.config, self.task.report)
+    workdir_lib.claim(folder, self.config, self.task.facts())
     self.lines = writers.JsonLines(folder / "metrics.jsonl")
     self.lines.truncate(lambda row: bool(kept) and row["step"] <= self.step)
     self.rows = self.lines.rows()

@@ -9,8 +9,8 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
+from rethinking import signals, writers
 from rethinking import workdir as workdir_lib
-from rethinking import writers
 
 
 def run_once(
@@ -33,6 +33,7 @@ def run_once(
 
   Raises:
     UserError: the folder is in use or holds a run of another config.
+    KeyboardInterrupt: a signal came before, and was swallowed.
   """
   with writers.Lock(workdir):
     finished = workdir_lib.check(workdir, config)
@@ -40,6 +41,7 @@ def run_once(
       if not quiet:
         print(f"Finished already: {workdir / 'summary.json'} has the results.")
       return finished
+    signals.end_if_asked()
     writers.write_json(workdir / "config.json", config_lib.plain(config))
     writers.write_json(workdir / "summary.json", experiment())
     return workdir_lib.read_json(workdir / "summary.json")

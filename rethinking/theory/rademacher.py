@@ -145,7 +145,7 @@ def draw_signs(seed: int, draws: int, n: int) -> np.ndarray:
   Returns:
     int32 `[draws, n]` of -1 and 1.
   """
-  key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), 7)
+  key = jax.random.fold_in(jax.random.key(seed, impl=step_lib.KEYS), 7)
 
   def one(draw: int, position: jax.Array) -> jax.Array:
     base = jax.random.fold_in(key, draw)

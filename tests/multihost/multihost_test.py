@@ -54,7 +54,8 @@ def get_config():
   }})
   return c
 """
-# `seconds`: from what happened to one of them to the end of both.
+# `seconds`: from what happened to one of them to the end of both; None where
+# nothing did.
 Ended = collections.namedtuple("Ended", "codes out err written seconds")
 
 
@@ -106,6 +107,9 @@ class Job:
       late: seconds by which the second comes after the first.
     """
     started, logs = [], []
+    hit_log = self.folder / "hit"
+    # An earlier pair's.
+    hit_log.unlink(missing_ok=True)
     for index, (place, variables) in enumerate(places):
       logs.append(self.folder / f"{name}{index}.writes")
       logs[-1].touch()
@@ -119,7 +123,7 @@ class Job:
         "STEPS_LOG": str(self.steps_log(index)),
       }
       if hit is not None and index == hit[0]:
-        environment |= {"HIT": hit[1], "HIT_LOG": str(self.folder / "hit")}
+        environment |= {"HIT": hit[1], "HIT_LOG": str(hit_log)}
       if late is not None and index == 1:
         environment["LATE"] = str(late)
       started.append(
@@ -145,7 +149,7 @@ class Job:
       ["".join(_told(out)) for out, _ in texts],
       [err for _, err in texts],
       [log.read_text().splitlines() for log in logs],
-      None if hit is None else now - float((self.folder / "hit").read_text()),
+      now - float(hit_log.read_text()) if hit_log.exists() else None,
     )
 
   def steps_log(self, index):
@@ -272,6 +276,7 @@ def test_orbax_wrote_in_one_process_too(job, stopped):
 
 
 def _check_survivor(ended, index):
+  assert ended.seconds is not None, ended
   # Half of it for a busy machine.
   assert ended.seconds < 2 * processes.HEARTBEAT_SECONDS
   # Its own end, or that of JAX's watchdog, whichever notices first.
