@@ -19,6 +19,8 @@ def command():
   """As in a command that has begun; all is as before at its end."""
   numbers = (signal.SIGTERM, signal.SIGINT)
   before = {number: signal.getsignal(number) for number in numbers}
+  # A shell's background job ignores it, and the tests may be one.
+  signal.signal(signal.SIGINT, signal.default_int_handler)
   signals.end_at_once()
   yield
   for number, handler in before.items():
