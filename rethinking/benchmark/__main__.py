@@ -89,7 +89,8 @@ def main(argv: list[str] | None = None) -> int:
       file=sys.stderr,
     )
     return 2
-  console = Console()
+  # Into a file or a pipe the tables go whole.
+  console = Console(width=None if sys.stdout.isatty() else 140)
   folder = epath.Path(arguments.out)
   folder.mkdir(parents=True, exist_ok=True)
   result: dict[str, Any] = {"machine": machine.describe()}
