@@ -124,7 +124,9 @@ def batch(stream: Stream, step: Array, batch_size: int, size: int) -> Batch:
   begin = stream.place + (step - stream.step) * batch_size
   place = begin + jnp.arange(size, dtype=jnp.int32)
   return Batch(
-    index=stream.orders.reshape(-1)[place],
+    # A slice, no gather: XLA on the CPU works the index out anew for each pixel
+    # of the image that it finds.
+    index=jax.lax.dynamic_slice(stream.orders.reshape(-1), (begin,), (size,)),
     epoch=stream.epoch + place // stream.orders.shape[-1],
   )
 
