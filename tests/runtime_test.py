@@ -6,42 +6,60 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 from rethinking import runtime
 from rethinking.errors import UserError
+from rethinking.models import linear
 
 _FLAG = "--xla_gpu_deterministic_ops=true"
 
 
-def _flags(code, **environment):
-  """XLA_FLAGS after some code in a fresh process."""
+def _run(code, **environment):
+  """What some code prints in a fresh process."""
   plain = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
   found = subprocess.run(
     [
       sys.executable,
       "-c",
-      "import os\nfrom rethinking import runtime\n"
-      f"{code}\nprint(os.environ.get('XLA_FLAGS', ''))",
+      f"import os\nfrom rethinking import runtime\n{code}",
     ],
     env={**plain, **environment},
     capture_output=True,
     text=True,
     check=True,
   )
-  return found.stdout.strip().split()
+  return found.stdout
+
+
+def _flags(code, **environment):
+  """XLA_FLAGS after some code in a fresh process."""
+  show = "\nprint(os.environ.get('XLA_FLAGS', ''))"
+  return _run(code + show, **environment).split()
 
 
 def test_the_flags_of_the_user_stay():
   configure = "runtime.configure(compilation_cache=False)"
-  (own,) = runtime._CPU_FLAGS
-  assert _flags(configure, JAX_PLATFORMS="cpu") == [own]
+  own, *others = runtime._CPU_FLAGS
+  assert _flags(configure, JAX_PLATFORMS="cpu") == [own, *others]
   name = own.partition("=")[0]
   given = f"{name}=-reduce --xla_cpu_enable_fast_math=false"
-  assert _flags(configure, JAX_PLATFORMS="cpu", XLA_FLAGS=given) == (
-    given.split()
-  )
+  assert _flags(configure, JAX_PLATFORMS="cpu", XLA_FLAGS=given) == [
+    *given.split(),
+    *others,
+  ]
   assert _flags(configure, JAX_PLATFORMS="cuda") == []
+
+
+def test_what_is_materialized_stays_apart_in_the_program():
+  """A flag sees to it; without, XLA fuses across."""
+
+  def transposed(x):
+    return linear.materialized(2 * x + 1).T
+
+  text = jax.jit(transposed).lower(jnp.ones((4, 3))).compile().as_text()
+  assert " opt-barrier(" in text
 
 
 def test_deterministic_sets_its_flag_or_is_refused(monkeypatch):

@@ -3,6 +3,7 @@
 Parameters and batch statistics are at least float32 whatever the compute type.
 """
 
+import functools
 from collections.abc import Sequence
 
 import jax
@@ -149,6 +150,7 @@ def dropout(
   return jnp.where(halves < kept, x * scale, jnp.zeros((), x.dtype))
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def max_pool(x: jax.Array, window: int, stride: int) -> jax.Array:
   """Largest value of each window, SAME padding.
 
@@ -163,27 +165,83 @@ def max_pool(x: jax.Array, window: int, stride: int) -> jax.Array:
   Returns:
     Array [B, ceil(H/stride), ceil(W/stride), C].
   """
-  height, width = x.shape[1:3]
-  padding = (
-    (0, 0),
-    linear.same_padding(height, window, stride),
-    linear.same_padding(width, window, stride),
-    (0, 0),
-  )
-  x = jnp.pad(x, padding, constant_values=-jnp.inf)
-  rows = (-(-height // stride) - 1) * stride + 1
-  columns = (-(-width // stride) - 1) * stride + 1
-  best = None
+  return _max_pool_forward(x, window, stride)[0]
+
+
+def _max_pool_forward(x, window, stride):
+  """Also returns which entry of its window each maximum is."""
+  shape = x.shape
+  padding = [linear.same_padding(size, window, stride) for size in shape[1:3]]
+  x = jnp.pad(x, ((0, 0), *padding, (0, 0)), constant_values=-jnp.inf)
+  rows, columns = ((-(-size // stride) - 1) * stride + 1 for size in shape[1:3])
+  best, entry = None, None
   for i in range(window):
     for j in range(window):
       part = x[:, i : i + rows : stride, j : j + columns : stride]
+      here = _entry(i, j, window, stride)
+      if best is None:
+        best, entry = part, jnp.full(part.shape, here, jnp.int32)
+        continue
       # The second test keeps a NaN once it is seen.
-      best = (
-        part
-        if best is None
-        else jnp.where((best >= part) | (best != best), best, part)
+      keep = (best >= part) | (best != best)
+      best = jnp.where(keep, best, part)
+      entry = jnp.where(keep, entry, here)
+  return best, (entry, shape[1:3])
+
+
+def _entry(i, j, window, stride):
+  """A number of its own for each entry (i, j), j below window + stride."""
+  return i * (window + stride) + j
+
+
+def _max_pool_backward(window, stride, residuals, gradient):
+  """Each pixel reads its gradient from the windows that it lies in.
+
+  Derived from the forward pass, each entry of the windows would write to the
+  pixels instead, nine times for a window of three: small AlexNet's step took
+  150 ms so, and 115 like this.
+  """
+  entry, size = residuals
+  reach = (window - 1) // stride
+  before, counts = [], []
+  for length in size:
+    low, _ = linear.same_padding(length, window, stride)
+    before.append(low)
+    counts.append(-(-(low + length) // stride))
+  # Room for the windows before the first and after the last.
+  room = [
+    (reach, max(count - length, 0))
+    for count, length in zip(counts, gradient.shape[1:3], strict=True)
+  ]
+  room = ((0, 0), *room, (0, 0))
+  gradient = jnp.pad(gradient, room)
+  entry = jnp.pad(entry, room, constant_values=-1)
+  gradient, entry = linear.materialized(gradient), linear.materialized(entry)
+  phase = jnp.arange(stride)
+  total = 0
+  for u in range(reach + 1):
+    for v in range(reach + 1):
+      # Windows u rows and v columns back: a pixel of phase (a, b) is their
+      # entry (u * stride + a, v * stride + b).
+      rows = slice(reach - u, reach - u + counts[0])
+      columns = slice(reach - v, reach - v + counts[1])
+      here = _entry(
+        u * stride + phase[:, None], v * stride + phase[None, :], window, stride
       )
-  return best
+      total += jnp.where(
+        entry[:, rows, None, columns, None]
+        == here[None, None, :, None, :, None],
+        gradient[:, rows, None, columns, None],
+        jnp.zeros((), gradient.dtype),
+      )
+  batch, channels = gradient.shape[0], gradient.shape[3]
+  total = total.reshape(batch, counts[0] * stride, counts[1] * stride, channels)
+  return (
+    total[:, before[0] : before[0] + size[0], before[1] : before[1] + size[1]],
+  )
+
+
+max_pool.defvjp(_max_pool_forward, _max_pool_backward)
 
 
 def flatten(x: jax.Array) -> jax.Array:

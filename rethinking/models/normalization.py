@@ -45,33 +45,43 @@ def _row(vector, x):
   return vector.reshape((1,) * (x.ndim - 1) + (-1,))
 
 
+def _centred(x, mean):
+  """`x` less its mean, for one use alone.
+
+  Were the mean the same value in each, XLA on the CPU would compute the
+  difference once for all, and write and read an array of the size of `x` where
+  it can be computed on the way into a sum.
+  """
+  return x - _row(linear.materialized(mean), x)
+
+
 def _batch_norm_forward(x, scale, offset, epsilon, axis_name):
+  x = linear.materialized(x)
   # The squares are centred: E[x^2] - E[x]^2 cancels where a channel's mean is
   # far from zero, and costs as much.
   mean = _mean(x, axis_name)
-  var = _mean(jnp.square(x - _row(mean, x)), axis_name)
+  var = _mean(jnp.square(_centred(x, mean)), axis_name)
   factor = jax.lax.rsqrt(var + epsilon)
-  y = (x - _row(mean, x)) * _row(factor * scale, x) + _row(offset, x)
+  y = _centred(x, mean) * _row(factor * scale, x) + _row(offset, x)
   return (y, mean, var), (x, mean, factor, scale)
 
 
 def _batch_norm_backward(epsilon, axis_name, residuals, gradients):
   del epsilon
   x, mean, factor, scale = residuals
-  gradient, _, _ = gradients
-  normalised = (x - _row(mean, x)) * _row(factor, x)
+  gradient = linear.materialized(gradients[0])
   to_offset = linear.column_sums(gradient)
-  to_scale = linear.column_sums(gradient * normalised)
+  to_scale = linear.column_sums(gradient * _centred(x, mean)) * factor
   # Every example shifts the statistics of all devices, so the two sums are
   # averaged over them; the parameters' own gradients are this device's.
   shared = (to_offset, to_scale)
   if axis_name is not None:
     shared = jax.lax.pmean(shared, axis_name)
   by_mean, by_var = (s / (x.size // x.shape[-1]) for s in shared)
-  to_x = (gradient - _row(by_mean, x) - normalised * _row(by_var, x)) * _row(
-    factor * scale, x
+  to_x = (
+    gradient - _row(by_mean, x) - _centred(x, mean) * _row(by_var * factor, x)
   )
-  return to_x, to_scale, to_offset
+  return to_x * _row(factor * scale, x), to_scale, to_offset
 
 
 batch_norm.defvjp(_batch_norm_forward, _batch_norm_backward)

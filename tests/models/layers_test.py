@@ -78,7 +78,7 @@ def test_conv_layer_has_flax_parameters():
   )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=24, deadline=None)
 @given(
   side=st.integers(1, 9), window=st.integers(1, 4), stride=st.integers(1, 4)
 )
