@@ -33,7 +33,8 @@ _TRIED_JAXLIB = ("0.10.",)
 #
 # The pass that is left out drops optimization barriers before XLA fuses; models
 # say with them what is to be in memory (models.linear.materialized). A step of
-# Wide ResNet 28-1 went from 432 to 381 ms, small AlexNet's from 172 to 150.
+# Wide ResNet 28-1 went from 431 to 384 ms, small AlexNet's from 172 to 150,
+# with the GLIBC_TUNABLES of the README.
 _CPU_FLAGS = (
   "--xla_cpu_experimental_ynn_fusion_type="
   "-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION",
