@@ -4,6 +4,7 @@ Times in this file: float32, batch 128, two cores.
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,8 +26,8 @@ def same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
   return total // 2, total - total // 2
 
 
-def materialized(x: jax.Array) -> jax.Array:
-  """Returns `x`; on a CPU, as an array in memory that its users share.
+def materialized(x: Any) -> Any:
+  """Returns `x`; on a CPU, as arrays in memory that their users share.
 
   XLA computes what is cheap again in each operation that reads it. In a copy
   of another order, which a convolution's gradient takes of its input, that
@@ -35,7 +36,7 @@ def materialized(x: jax.Array) -> jax.Array:
   It needs a flag of rethinking.runtime; without, only the speed is another.
 
   Args:
-    x: array of any shape.
+    x: an array, or a tuple of arrays that are to be there at the same time.
   """
   return jax.lax.platform_dependent(
     x, cpu=jax.lax.optimization_barrier, default=lambda x: x

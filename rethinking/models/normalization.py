@@ -45,14 +45,10 @@ def _row(vector, x):
   return vector.reshape((1,) * (x.ndim - 1) + (-1,))
 
 
-def _centred(x, mean):
-  """`x` less its mean, for one use alone.
-
-  Were the mean the same value in each, XLA on the CPU would compute the
-  difference once for all, and write and read an array of the size of `x` where
-  it can be computed on the way into a sum.
-  """
-  return x - _row(linear.materialized(mean), x)
+# Were the mean the same value in each of its uses, XLA on the CPU would compute
+# the centred activations once for all, and write and read an array of the size
+# of `x` where they can be computed on the way into a sum. So each use is made
+# to wait for another value beside it: XLA takes equal barriers for one.
 
 
 def _batch_norm_forward(x, scale, offset, epsilon, axis_name):
@@ -60,27 +56,29 @@ def _batch_norm_forward(x, scale, offset, epsilon, axis_name):
   # The squares are centred: E[x^2] - E[x]^2 cancels where a channel's mean is
   # far from zero, and costs as much.
   mean = _mean(x, axis_name)
-  var = _mean(jnp.square(_centred(x, mean)), axis_name)
+  seen, centre = linear.materialized((x, mean))
+  var = _mean(jnp.square(seen - _row(centre, x)), axis_name)
   factor = jax.lax.rsqrt(var + epsilon)
-  y = _centred(x, mean) * _row(factor * scale, x) + _row(offset, x)
+  centre, slope = linear.materialized((mean, factor * scale))
+  y = (x - _row(centre, x)) * _row(slope, x) + _row(offset, x)
   return (y, mean, var), (x, mean, factor, scale)
 
 
 def _batch_norm_backward(epsilon, axis_name, residuals, gradients):
   del epsilon
   x, mean, factor, scale = residuals
-  gradient = linear.materialized(gradients[0])
+  gradient, centre = linear.materialized((gradients[0], mean))
   to_offset = linear.column_sums(gradient)
-  to_scale = linear.column_sums(gradient * _centred(x, mean)) * factor
+  to_scale = linear.column_sums(gradient * (x - _row(centre, x))) * factor
   # Every example shifts the statistics of all devices, so the two sums are
   # averaged over them; the parameters' own gradients are this device's.
   shared = (to_offset, to_scale)
   if axis_name is not None:
     shared = jax.lax.pmean(shared, axis_name)
   by_mean, by_var = (s / (x.size // x.shape[-1]) for s in shared)
-  to_x = (
-    gradient - _row(by_mean, x) - _centred(x, mean) * _row(by_var * factor, x)
-  )
+  centre, by_mean = linear.materialized((mean, by_mean))
+  centred = x - _row(centre, x)
+  to_x = gradient - _row(by_mean, x) - centred * _row(by_var * factor, x)
   return to_x * _row(factor * scale, x), to_scale, to_offset
 
 
