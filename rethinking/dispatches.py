@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ml_collections import ConfigDict
 
-from rethinking import optim, runtime
+from rethinking import models, optim, runtime
 
 
 class Dispatches:
@@ -23,7 +23,10 @@ class Dispatches:
   """
 
   def __init__(self, config: ConfigDict, num_examples: int):
-    self._chunk = config.chunk_steps or runtime.chunk_steps()
+    convolutions = config.arch not in models.DENSE
+    self._chunk = config.chunk_steps or runtime.chunk_steps(
+      convolutions=convolutions
+    )
     self._sizes = (num_examples, config.batch_size)
     # Evaluations end dispatches too.
     span = optim.epoch_end(min(config.eval_epochs, config.epochs), *self._sizes)

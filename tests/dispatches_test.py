@@ -3,7 +3,7 @@
 import pytest
 
 from rethinking import config as config_lib
-from rethinking import optim, runtime
+from rethinking import models, optim, runtime
 from rethinking.dispatches import Dispatches
 
 
@@ -27,9 +27,17 @@ def test_chunks_end_at_multiples_whatever_the_start():
 
 
 def test_one_step_on_the_cpu():
-  dispatches = _dispatches(batch_size=4)
+  """A convolution must not be in a loop there."""
+  dispatches = _dispatches(batch_size=4, arch="alexnet")
   assert _ends(dispatches, 5) == [1, 2, 3, 4, 5]
   assert dispatches.most == 1
+
+
+@pytest.mark.parametrize("arch", models.DENSE)
+def test_many_steps_of_a_dense_network_on_the_cpu(arch):
+  dispatches = _dispatches(num_examples=300, batch_size=4, arch=arch)
+  assert _ends(dispatches, 70) == [32, 64, 96]
+  assert dispatches.most == 32
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 10, 99, 100])
@@ -37,7 +45,7 @@ def test_one_step_on_the_cpu():
 def test_an_epoch_is_one_dispatch_on_accelerators(
   monkeypatch, batch_size, eval_epochs
 ):
-  monkeypatch.setattr(runtime, "chunk_steps", lambda: None)
+  monkeypatch.setattr(runtime, "chunk_steps", lambda **_: None)
   dispatches = _dispatches(batch_size=batch_size, eval_epochs=eval_epochs)
   ends = [optim.epoch_end(k, 100, batch_size) for k in range(1, 6)]
   assert _ends(dispatches, ends[-1]) == ends

@@ -434,7 +434,7 @@ def _dispatches_noted(monkeypatch):
 
 def _whole_epochs(monkeypatch):
   """Dispatches what an accelerator would."""
-  monkeypatch.setattr(runtime, "chunk_steps", lambda: None)
+  monkeypatch.setattr(runtime, "chunk_steps", lambda **_: None)
 
 
 # Of 256 examples, 48 a step.

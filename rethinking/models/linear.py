@@ -14,6 +14,14 @@ DTypeLike = jax.typing.DTypeLike
 # Images, kernels, images.
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
+# Kernels of so few channels in and out, over so many pixels of the batch, get
+# their gradient in so many parts: a part's transposed copies fit the cache. A
+# step of Wide ResNet 28-1 takes 5 % less time, one of the seed's CNN 3 to 5 %;
+# with 64 channels nothing is gained, nor with 4, 16 or 32 parts.
+_NARROW = 32
+_MANY_PIXELS = 2**15
+_PARTS = 8
+
 
 def parameter_dtype(dtype: DTypeLike) -> jnp.dtype:
   """The type parameters are kept in: float32, or wider if `dtype` is."""
@@ -133,12 +141,22 @@ def _conv_backward(stride, residuals, gradient):
   def plain_gradients(x, kernel, gradient):
     return jax.vjp(plain, x, kernel)[1](gradient)
 
+  def kernel_gradient(x, gradient):
+    if stride == 1 and 2 * x.shape[-1] >= 3 * gradient.shape[-1]:
+      return _kernel_gradient_swapped(x, kernel.shape[0], gradient)
+    return plain_gradients(x, kernel, gradient)[1]
+
   def cpu_gradients(x, kernel, gradient):
-    to_x, to_kernel = plain_gradients(x, kernel, gradient)
+    to_x, _ = plain_gradients(x, kernel, gradient)
     if 1 < stride <= kernel.shape[0]:
       to_x = _input_gradient_by_phase(x.shape, kernel, gradient, stride)
-    if stride == 1 and 2 * x.shape[-1] >= 3 * gradient.shape[-1]:
-      to_kernel = _kernel_gradient_swapped(x, kernel.shape[0], gradient)
+    narrow = max(x.shape[-1], gradient.shape[-1]) <= _NARROW
+    many = gradient.size // gradient.shape[-1] >= _MANY_PIXELS
+    part = -(-x.shape[0] // _PARTS) if narrow and many else x.shape[0]
+    to_kernel = sum(
+      kernel_gradient(x[i : i + part], gradient[i : i + part])
+      for i in range(0, x.shape[0], part)
+    )
     return to_x, to_kernel
 
   return jax.lax.platform_dependent(
