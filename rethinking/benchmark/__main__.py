@@ -4,8 +4,9 @@
   python -m rethinking.benchmark inception --batch_size=512 --dtype=bfloat16
 
 `what` is start, data, corruptions, epoch, sweep, checkpoint, memory, an
-architecture's name (its training step and evaluation) or `all`; without it,
-everything but the networks PyTorch has no part in.
+architecture's name (its training step and evaluation) or `all`, which also is
+what is measured without it. PyTorch, where it is installed, runs in processes
+of its own.
 """
 
 from __future__ import annotations

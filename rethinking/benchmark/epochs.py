@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import tempfile
 from typing import Any
 
 from rethinking import data, train
-from rethinking.benchmark import jax_steps, parts, timing
+from rethinking.benchmark import apart, jax_steps, parts, timing
 
 ARCH = "mlp_1x512"
 # Images between a short run's end and a long one's: enough to be timed.
@@ -45,11 +46,6 @@ def measure(rounds: int) -> dict[str, Any]:
     if epochs == long:
       reported.append(found["images_per_second"])
 
-  contenders = {"jax": ours}
-  if importlib.util.find_spec("torch") is not None:
-    from rethinking.benchmark import torch_epochs
-
-    contenders["torch"] = lambda epochs: torch_epochs.run(sets, epochs)
   config = parts.run_config(ARCH, long)
   bare_step, _ = jax_steps.contenders(
     ARCH,
@@ -57,20 +53,27 @@ def measure(rounds: int) -> dict[str, Any]:
     config.batch_size,
     crop=config.crop,
   )
-  # All warm up once, outside the clock.
-  bare_step(1)
-  steps = max(100, round(100 * _SECONDS / timing.once(bare_step, 100)))
-  for work in contenders.values():
-    work(short)
-    work(long)
-  reported.clear()
-  rates = {who: [] for who in (*contenders, "bare_step")}
-  for _ in range(rounds):
-    for who, work in contenders.items():
-      seconds = timing.once(work, long) - timing.once(work, short)
-      rates[who].append(more * count / seconds)
-    taken = timing.once(bare_step, steps)
-    rates["bare_step"].append(steps * config.batch_size / taken)
+  contenders = {"jax": ours}
+  with contextlib.ExitStack() as processes:
+    if importlib.util.find_spec("torch") is not None:
+      other = apart.Apart(
+        "rethinking.benchmark.torch_epochs", "contenders", (sets,)
+      )
+      contenders["torch"] = processes.enter_context(other).work(0)
+    # All warm up once, outside the clock.
+    bare_step(1)
+    steps = max(100, round(100 * _SECONDS / timing.once(bare_step, 100)))
+    for work in contenders.values():
+      work(short)
+      work(long)
+    reported.clear()
+    rates = {who: [] for who in (*contenders, "bare_step")}
+    for _ in range(rounds):
+      for who, work in contenders.items():
+        seconds = timing.once(work, long) - timing.once(work, short)
+        rates[who].append(more * count / seconds)
+      taken = timing.once(bare_step, steps)
+      rates["bare_step"].append(steps * config.batch_size / taken)
   found = {who: timing.summary(values) for who, values in rates.items()}
   found["steps"] = timing.summary(reported)
   result: dict[str, Any] = {"dataset": name, "arch": ARCH, **found}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 from typing import Any
 
-from rethinking.benchmark import jax_steps, operations, timing
+from rethinking.benchmark import apart, jax_steps, operations, timing
 
 # What each model is fed, [H, W, C].
 SHAPES = {
@@ -40,26 +41,40 @@ def measure(
   """
   shape = SHAPES[arch]
   pairs = {"jax": jax_steps.contenders(arch, shape, batch_size, dtype=dtype)}
-  if importlib.util.find_spec("torch") is not None:
-    from rethinking.benchmark import torch_models, torch_steps
-
-    if arch in torch_models.BUILDERS:
-      for kind in torch_steps.kinds():
-        pairs[f"torch_{kind}"] = torch_steps.contender(
-          arch, shape, batch_size, dtype, kind
-        )
   result: dict[str, Any] = {"operations": operations.per_image(arch, shape)}
   sizes = {"training": batch_size, "evaluation": jax_steps.EXAMPLES}
-  for index, (kind, images) in enumerate(sizes.items()):
-    taken = timing.interleaved(
-      {name: pair[index] for name, pair in pairs.items()}, rounds, seconds
-    )
+  with contextlib.ExitStack() as processes:
+    for kind in _torch_kinds(arch):
+      other = processes.enter_context(
+        apart.Apart(
+          "rethinking.benchmark.torch_steps",
+          "contender",
+          (arch, shape, batch_size, dtype, kind),
+        )
+      )
+      pairs[f"torch_{kind}"] = (other.work(0), other.work(1))
+    taken = {
+      kind: timing.interleaved(
+        {name: pair[index] for name, pair in pairs.items()}, rounds, seconds
+      )
+      for index, kind in enumerate(sizes)
+    }
+  for kind, images in sizes.items():
     result[kind] = {
       name: timing.summary([images / t for t in found["all"]])
-      for name, found in taken.items()
+      for name, found in taken[kind].items()
     }
     others = [v["median"] for k, v in result[kind].items() if k != "jax"]
     result[f"{kind}_ratio"] = (
       result[kind]["jax"]["median"] / max(others) if others else None
     )
   return result
+
+
+def _torch_kinds(arch: str) -> tuple[str, ...]:
+  """PyTorch's ways to train this model here, none without PyTorch."""
+  if importlib.util.find_spec("torch") is None:
+    return ()
+  from rethinking.benchmark import torch_models, torch_steps
+
+  return torch_steps.kinds() if arch in torch_models.BUILDERS else ()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch.nn import functional
@@ -30,6 +31,17 @@ class Images(Dataset):
     std, mean = torch.std_mean(image, correction=0)
     image = (image - mean) / std.clamp_min(image.numel() ** -0.5)
     return image, int(self.given.labels[row])
+
+
+def contenders(
+  sets: Mapping[str, data.Dataset],
+) -> tuple[Callable[[int], None]]:
+  """Returns a function that trains for a number of epochs.
+
+  Args:
+    sets: `train` and `test`.
+  """
+  return (functools.partial(run, sets),)
 
 
 def run(sets: Mapping[str, data.Dataset], epochs: int) -> None:
