@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 
@@ -23,22 +24,27 @@ _tried = pytest.mark.skipif(
 )
 
 
-def _flags(code, **environment):
-  """XLA_FLAGS after some code in a fresh process."""
+def _printed(code, **environment):
+  """The words that some code prints in a fresh process."""
   plain = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
   found = subprocess.run(
     [
       sys.executable,
       "-c",
-      "import os\nfrom rethinking import runtime\n"
-      f"{code}\nprint(os.environ.get('XLA_FLAGS', ''))",
+      f"import os\nfrom rethinking import runtime\n{code}",
     ],
     env={**plain, **environment},
     capture_output=True,
     text=True,
     check=True,
   )
-  return found.stdout.strip().split()
+  return found.stdout.split()
+
+
+def _flags(code, **environment):
+  """XLA_FLAGS after some code in a fresh process."""
+  code = f"{code}\nprint(os.environ.get('XLA_FLAGS', ''))"
+  return _printed(code, **environment)
 
 
 @_tried
@@ -53,6 +59,49 @@ def test_the_flags_of_the_user_stay():
     *others,
   ]
   assert _flags(configure, JAX_PLATFORMS="cuda") == []
+
+
+def test_a_jaxlib_not_tried_gets_no_flags(monkeypatch):
+  monkeypatch.setattr(jaxlib, "__version__", "0.9.9")
+  monkeypatch.setenv("XLA_FLAGS", "")
+  runtime.configure(compilation_cache=False)
+  assert os.environ["XLA_FLAGS"] == ""
+
+
+_FAULTS = """
+runtime.configure(compilation_cache=False)
+import jax, jax.numpy as jnp, resource
+
+step = jax.jit(lambda x: jnp.cumsum(jnp.sort(x, 1), 0))
+x = jnp.ones((1024, 1024))
+
+def faults(count):
+  before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+  for _ in range(count):
+    step(x).block_until_ready()
+  return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults(3)
+print(faults(8))
+"""
+
+
+@pytest.mark.skipif(
+  platform.libc_ver()[0] != "glibc", reason="memory is kept where glibc is"
+)
+@pytest.mark.parametrize(
+  ("given", "kept"),
+  [
+    ({}, True),
+    ({"GLIBC_TUNABLES": "glibc.malloc.check=0"}, False),
+    ({"JAX_CPU_ENABLE_ASYNC_DISPATCH": "1"}, False),
+  ],
+  ids=["default", "tunables", "dispatch"],
+)
+def test_steps_take_up_the_memory_of_the_last_one(given, kept):
+  """Pages that the system clears anew; a step's output alone has 1,024."""
+  (faults,) = _printed(_FAULTS, JAX_PLATFORMS="cpu", **given)
+  assert (int(faults) < 1024) == kept
 
 
 @_tried

@@ -155,7 +155,8 @@ def max_pool(x: jax.Array, window: int, stride: int) -> jax.Array:
   """Largest value of each window, SAME padding.
 
   Where entries of a window tie, the gradient goes to the first in row order,
-  as in XLA's own reduction.
+  as in XLA's own reduction. A NaN in a window is its value, and the first one
+  gets the gradient.
 
   Args:
     x: activations, [B, H, W, C].
@@ -210,14 +211,14 @@ def _max_pool_backward(window, stride, residuals, gradient):
     counts.append(-(-(low + length) // stride))
   # Room for the windows before the first and after the last.
   room = [
-    (reach, max(count - length, 0))
+    (reach, count - length)
     for count, length in zip(counts, gradient.shape[1:3], strict=True)
   ]
   room = ((0, 0), *room, (0, 0))
   gradient = jnp.pad(gradient, room)
   entry = jnp.pad(entry, room, constant_values=-1)
   gradient, entry = linear.materialized(gradient), linear.materialized(entry)
-  phase = jnp.arange(stride)
+  phase = jnp.arange(stride, dtype=jnp.int32)
   total = 0
   for u in range(reach + 1):
     for v in range(reach + 1):
