@@ -82,7 +82,7 @@ def faults(count):
   return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 faults(5)
-print(faults(10))
+print(faults(10), jax.config.jax_cpu_enable_async_dispatch)
 """
 
 
@@ -100,8 +100,9 @@ print(faults(10))
 )
 def test_steps_take_up_the_memory_of_the_last_one(given, kept):
   """Pages that the system clears anew in ten; one's output alone has 4,096."""
-  (faults,) = _printed(_FAULTS, JAX_PLATFORMS="cpu", **given)
+  faults, another_thread = _printed(_FAULTS, JAX_PLATFORMS="cpu", **given)
   assert (int(faults) < 10 * 4096) == kept
+  assert (another_thread == "False") == kept
 
 
 @_tried
