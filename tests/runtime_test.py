@@ -82,7 +82,7 @@ def faults(count):
   return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 faults(5)
-print(faults(10), jax.config.jax_cpu_enable_async_dispatch)
+print(faults(10), jax.config.values["jax_cpu_enable_async_dispatch"])
 """
 
 
