@@ -18,7 +18,7 @@ kind of machine, busy (11 to 15 s of CPU time each), seed 0:
   python -m rethinking.main --config=configs/digits.py:figure1 --workdir=W
 
 The paper's Figure 1: five conditions on the CNN, six noise levels on the CNN
-and an MLP, three seeds, 45 runs: 88 s on the same machine. On an accelerator
+and an MLP, three seeds, 45 runs: 94 s on the same machine. On an accelerator
 the MLPs train together, the CNNs one after another. `levels,arch=...` is
 panels b and c for one architecture.
 
@@ -26,10 +26,10 @@ The test set is the last 360 examples, which other people wrote; the train set
 is the first 1,437. There is no validation set: nothing is chosen by a number
 measured here.
 
-`seed_study` is the seed project's study, made small enough for five minutes on
-two CPU cores: label noise 0 to 0.9, with and without augmentation, a CNN and an
-MLP, two seeds. Its recipe needs a validation set and keeps 144 train examples
-apart; runs have 30 epochs at most, end after 10 without a better validation
+`seed_study` is the seed project's study, made small: 72 s on the same machine.
+Label noise 0 to 0.9, with and without augmentation, a CNN and an MLP, two
+seeds. Its recipe needs a validation set and keeps 144 train examples apart;
+runs have 30 epochs at most, end after 10 without a better validation
 loss instead of 40, and begin at a learning rate of 2e-3 instead of 5e-4.
 """
 
