@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,6 +28,17 @@ PyTree = Any
 
 class SaveError(OSError):
   """A checkpoint could not be written; those before it are intact."""
+
+
+def _remove(path: epath.Path) -> None:
+  """Removes the folder of a save that failed, as far as it can be."""
+  for _ in range(20):
+    try:
+      path.rmtree(missing_ok=True)
+      return
+    except OSError:
+      # Orbax's threads are still writing into it.
+      time.sleep(0.1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,7 +194,7 @@ class Checkpointer:
       if jax.process_index() == 0:
         for path in self._folder.iterdir():
           if path.name.partition(".")[0] == str(step):
-            path.rmtree(missing_ok=True)
+            _remove(path)
       reason = str(error).splitlines()[0]
       raise SaveError(
         f"Cannot save the checkpoint of step {step} in '{self._folder}':"

@@ -323,6 +323,27 @@ def test_a_disk_full_at_the_sums_keeps_the_one_before(folder, monkeypatch):
   assert restore(folder).step == 20
 
 
+def test_a_folder_that_is_still_written_to_hides_no_reason(
+  folder, no_space, monkeypatch
+):
+  """Orbax's threads may go on for a moment after one of them has failed."""
+  checkpoints = checkpoint.Checkpointer(folder)
+  tries = []
+  whole = type(checkpoints._folder).rmtree
+
+  def rmtree(path, **options):
+    tries.append(path.name)
+    if len(tries) < 3:
+      raise OSError(errno.ENOTEMPTY, "Directory not empty")
+    whole(path, **options)
+
+  monkeypatch.setattr(type(checkpoints._folder), "rmtree", rmtree)
+  with pytest.raises(checkpoint.SaveError, match="File too large"):
+    checkpoints.save(30, {"a": np.zeros(400_000, np.uint8)}, {})
+  assert len(tries) == 3
+  assert sorted(p.name for p in folder.iterdir()) == ["10", "20"]
+
+
 PROCESS = """
 import json, pathlib, sys
 import jax, numpy as np

@@ -208,7 +208,7 @@ def plain(path):
 
 
 def test_a_run_is_written_stopped_and_continued(objects, tmp_path, monkeypatch):
-  c = config(per_example=True)
+  c = config(per_example=True, chunk_steps=1)
   local = tmp_path / "local"
   train.run(c, local, quiet=True)
   deferred = signals.deferred

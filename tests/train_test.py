@@ -45,6 +45,8 @@ def _config(**fields):
     epochs=6,
     dropout=0.2,
     checkpoint_epochs=1,
+    # A run can be stopped after any step.
+    chunk_steps=1,
     plots=False,
     tensorboard=False,
     compilation_cache=False,

@@ -46,7 +46,8 @@ def get_config():
   c.update(
     experiment="sweep", variant="figure1", dataset="digits", arch="mlp_1x512",
     subset=192, batch_size=48, epochs=6, optimizer="sgd", schedule="constant",
-    learning_rate=0.05, dropout=0.2, plots=False, tensorboard=False,
+    learning_rate=0.05, dropout=0.2, chunk_steps=1, plots=False,
+    tensorboard=False,
   )
   c.grids = ConfigDict({"g": {
     "variant": ("partial_labels",), "p": (0.4,),
