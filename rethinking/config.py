@@ -134,8 +134,8 @@ def default() -> ConfigDict:
 
   # Execution.
   # Most steps a dispatch; a signal is heard where one ends. None: on a CPU 1
-  # with convolutions and 32 without, an epoch elsewhere, 100 where runs train
-  # together.
+  # with convolutions and what 4,096 examples take without, an epoch elsewhere,
+  # 100 where runs train together.
   c.chunk_steps = placeholder(int)
   c.deterministic = False  # Bit-exact on a GPU too, at some speed.
   c.compilation_cache = True  # Keep compiled programs in the user's cache.

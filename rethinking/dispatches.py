@@ -25,7 +25,7 @@ class Dispatches:
   def __init__(self, config: ConfigDict, num_examples: int):
     convolutions = config.arch not in models.DENSE
     self._chunk = config.chunk_steps or runtime.chunk_steps(
-      convolutions=convolutions
+      convolutions=convolutions, batch_size=config.batch_size
     )
     self._sizes = (num_examples, config.batch_size)
     # Evaluations end dispatches too.

@@ -186,9 +186,13 @@ class Loop:
       with jax.transfer_guard("disallow"):
         seen = self.dispatch(step, size)
         step += size
-        # The host reads the chunk before while the device works on this one.
+        # The host reads the chunk before while an accelerator is at this one.
         self.check(pending, clock)
-      pending = (step, size, seen)
+        pending = (step, size, seen)
+        if self.dispatches.most not in self.programs.compiled:
+          # Compiled on the way: the next one is to start outside its time.
+          self.check(pending, clock)
+          pending = None
       console.step(step, images_per_second=self.images_per_second())
       if stop.is_set():
         self.check(pending, clock)

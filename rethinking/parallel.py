@@ -1,4 +1,4 @@
-"""The step on many devices: the only file that says pmap."""
+"""The step on many devices: the only file that calls pmap."""
 
 from __future__ import annotations
 

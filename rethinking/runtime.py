@@ -46,6 +46,14 @@ _DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 # Parameters of glibc's mallopt (malloc.h), and their new values in bytes.
 _TRIM_THRESHOLD = (-1, 2**31 - 1)
 _MMAP_THRESHOLD = (-3, 2**30)
+# By these users say how memory is kept, or where programs run.
+_USERS = {
+  "JAX_CPU_ENABLE_ASYNC_DISPATCH",
+  "MALLOC_MMAP_MAX_",
+  "MALLOC_MMAP_THRESHOLD_",
+  "MALLOC_TOP_PAD_",
+  "MALLOC_TRIM_THRESHOLD_",
+}
 
 
 def configure(
@@ -54,9 +62,10 @@ def configure(
   """Sets what helps on this platform; best before JAX's first computation.
 
   XLA reads its flags when JAX starts its devices; called later, as in a
-  notebook, the flags change nothing. A flag that XLA_FLAGS names already is
-  left as the user set it. On a CPU the process also keeps the memory of a
-  step's arrays for the next one.
+  notebook, this changes nothing but the cache. A flag that XLA_FLAGS names
+  already is left as the user set it. On a CPU the whole process also keeps the
+  memory that it frees, up to 2 GiB, for the next step's arrays, and JAX runs
+  programs in the thread that calls them.
 
   Args:
     compilation_cache: keep compiled programs in the user's cache folder.
@@ -87,37 +96,47 @@ def _keep_memory() -> None:
 
   XLA allocates a step's arrays anew each time. glibc gives such large blocks
   back to the system at once, which then clears their pages for the next step:
-  a seventh to a fifth of a convolutional network's time went there. Only the
-  main thread's heap can keep them, so XLA is to run programs in the thread
-  that calls them, which also is what the CPU's asynchronous dispatch would do
-  elsewhere at no gain: the host and the device are the same cores.
+  a step of the seed's CNN took 318 ms so and takes 262, one of small AlexNet
+  161 and 141 (two cores of an AMD EPYC). Only the main thread's heap can keep
+  them, so XLA is to run programs in the thread that calls them; the CPU gains
+  nothing by asynchronous dispatch, where host and device are the same cores.
+  Several devices, and runs in threads of their own, keep less.
 
-  What the user set by JAX_CPU_ENABLE_ASYNC_DISPATCH or GLIBC_TUNABLES stays.
+  What the user said of glibc's memory or of JAX's dispatch stays, whatever it
+  is.
   """
-  if {"JAX_CPU_ENABLE_ASYNC_DISPATCH", "GLIBC_TUNABLES"} & set(os.environ):
+  if _USERS & set(os.environ):
     return
-  if platform.libc_ver()[0] != "glibc":
+  if "glibc.malloc." in os.environ.get("GLIBC_TUNABLES", ""):
+    return
+  # JAX reads how to dispatch when it starts; one setting alone is of no use.
+  if platform.libc_ver()[0] != "glibc" or _started():
     return
   mallopt = ctypes.CDLL(None).mallopt
-  # Before 2.35 glibc refuses a threshold this high; one alone is of no use.
+  # Before 2.35 glibc refuses a threshold this high.
   if mallopt(*_MMAP_THRESHOLD) and mallopt(*_TRIM_THRESHOLD):
     jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
-def _check_not_started(given: str) -> None:
-  """Refuses a promise that JAX, its devices started, would not keep."""
-  if _DETERMINISTIC in given.split():
-    return
+def _started() -> bool:
+  """Whether JAX has started its devices, which is when it reads settings."""
   count = jax.config.jax_num_cpu_devices
   try:
     # JAX refuses to change this one once they are started.
     jax.config.update("jax_num_cpu_devices", count + 1)
     jax.config.update("jax_num_cpu_devices", count)
   except RuntimeError:
+    return True
+  return False
+
+
+def _check_not_started(given: str) -> None:
+  """Refuses a promise that JAX, its devices started, would not keep."""
+  if _DETERMINISTIC not in given.split() and _started():
     raise UserError(
       "deterministic=True comes too late: JAX's devices are started already. "
       f"Set XLA_FLAGS={_DETERMINISTIC} before Python, or call this first."
-    ) from None
+    )
 
 
 def _cpu_only() -> bool:
@@ -150,20 +169,22 @@ def _use_compilation_cache() -> None:
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
-def chunk_steps(*, convolutions: bool) -> int | None:
+def chunk_steps(*, convolutions: bool, batch_size: int) -> int | None:
   """Returns how many steps a dispatch takes on this platform by default.
 
   None, a whole epoch, on accelerators, where the host would be waited for. On
   the CPU one of a network with convolutions, which inside a loop are more than
-  ten times slower (jax issue 12868), and 32 of others: a dispatch costs 0.8 ms
-  there, a step of MLP 1x512 4.5.
+  ten times slower (jax issue 12868), and as many as 4,096 examples take of
+  others: a dispatch costs 0.8 ms, a step of MLP 1x512 at batch 128 4.5 (two
+  cores of an AMD EPYC), and a signal is heard after it.
 
   Args:
     convolutions: whether the network has any.
+    batch_size: examples a step, over all devices.
   """
   if jax.default_backend() != "cpu":
     return None
-  return 1 if convolutions else 32
+  return 1 if convolutions else max(1, 4096 // batch_size)
 
 
 def describe(devices: Sequence[jax.Device]) -> dict[str, Any]:

@@ -34,10 +34,12 @@ def test_one_step_on_the_cpu():
 
 
 @pytest.mark.parametrize("arch", models.DENSE)
-def test_many_steps_of_a_dense_network_on_the_cpu(arch):
-  dispatches = _dispatches(num_examples=300, batch_size=4, arch=arch)
+def test_4096_examples_of_a_dense_network_on_the_cpu(arch):
+  dispatches = _dispatches(num_examples=10_000, batch_size=128, arch=arch)
   assert _ends(dispatches, 70) == [32, 64, 96]
   assert dispatches.most == 32
+  large = _dispatches(num_examples=10_000, batch_size=5000, arch=arch)
+  assert _ends(large, 2) == [1, 2]
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 10, 99, 100])

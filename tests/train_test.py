@@ -434,6 +434,31 @@ def _dispatches_noted(monkeypatch):
     yield noted
 
 
+@pytest.mark.parametrize("chunk_steps", [1, 4, 100])
+def test_the_rate_is_that_of_steps_without_compilation(
+  tmp_path, monkeypatch, chunk_steps
+):
+  """By a clock that only dispatches move: a second a step, the first 100."""
+  seconds = 0.0
+  whole = loop.Loop.dispatch
+
+  def dispatch(self, step, size):
+    nonlocal seconds
+    seconds += size if step else 100
+    return whole(self, step, size)
+
+  monkeypatch.setattr(loop.Loop, "dispatch", dispatch)
+  clock = types.SimpleNamespace(monotonic=lambda: seconds)
+  monkeypatch.setattr(loop, "time", clock)
+  # Its programs are no other test's, so the first dispatch compiles.
+  config = _config(learning_rate=0.00123, chunk_steps=chunk_steps)
+  found = train.run(config, tmp_path, quiet=True)
+  assert found["images_per_second"] == pytest.approx(config.batch_size)
+  lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+  for row in map(json.loads, lines[3:]):
+    assert row["train_images_per_second"] == pytest.approx(config.batch_size)
+
+
 def _whole_epochs(monkeypatch):
   """Dispatches what an accelerator would."""
   monkeypatch.setattr(runtime, "chunk_steps", lambda **_: None)

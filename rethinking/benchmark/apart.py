@@ -2,6 +2,8 @@
 
 What the project sets for JAX, such as how the process keeps memory, must not
 reach PyTorch, nor must its data loaders fork a process in which JAX runs.
+The new process imports the command's module, so that must set nothing at its
+import.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ class Apart:
   """Functions of a module, called in another process.
 
   Args:
-    module: name of the module, imported there alone.
+    module: name of the module, imported there.
     make: name of a function in it that returns the functions to call, each of
       one count.
     arguments: of `make`, picklable.
@@ -27,10 +29,14 @@ class Apart:
     self._process = concurrent.futures.ProcessPoolExecutor(
       1, multiprocessing.get_context("spawn")
     )
-    self._process.submit(_start, module, make, tuple(arguments)).result()
+    try:
+      self._process.submit(_start, module, make, tuple(arguments)).result()
+    except BaseException:
+      self._process.shutdown()
+      raise
 
   def work(self, index: int) -> Callable[[int], None]:
-    """Returns one of the functions; it returns when the work is done there.
+    """Returns one of the functions, as a call that waits for its end.
 
     Args:
       index: its place among those that `make` returns.

@@ -44,7 +44,8 @@ def materialized(x: Any) -> Any:
   It needs a flag of rethinking.runtime; without, only the speed is another.
 
   Args:
-    x: an array, or a tuple of arrays that are to be there at the same time.
+    x: an array, or a tuple of arrays none of which is read before all are
+      there.
   """
   return jax.lax.platform_dependent(
     x, cpu=jax.lax.optimization_barrier, default=lambda x: x
@@ -152,12 +153,15 @@ def _conv_backward(stride, residuals, gradient):
       to_x = _input_gradient_by_phase(x.shape, kernel, gradient, stride)
     narrow = max(x.shape[-1], gradient.shape[-1]) <= _NARROW
     many = gradient.size // gradient.shape[-1] >= _MANY_PIXELS
-    part = -(-x.shape[0] // _PARTS) if narrow and many else x.shape[0]
+    if not (narrow and many):
+      return to_x, kernel_gradient(x, gradient)
+    size = -(-x.shape[0] // _PARTS)
+    wide = parameter_dtype(kernel.dtype)
     to_kernel = sum(
-      kernel_gradient(x[i : i + part], gradient[i : i + part])
-      for i in range(0, x.shape[0], part)
+      kernel_gradient(x[i : i + size], gradient[i : i + size]).astype(wide)
+      for i in range(0, x.shape[0], size)
     )
-    return to_x, to_kernel
+    return to_x, to_kernel.astype(kernel.dtype)
 
   return jax.lax.platform_dependent(
     x, kernel, gradient, cpu=cpu_gradients, default=plain_gradients

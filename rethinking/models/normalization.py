@@ -47,8 +47,9 @@ def _row(vector, x):
 
 # Were the mean the same value in each of its uses, XLA on the CPU would compute
 # the centred activations once for all, and write and read an array of the size
-# of `x` where they can be computed on the way into a sum. So each use is made
-# to wait for another value beside it: XLA takes equal barriers for one.
+# of `x` where they can be computed on the way into a sum. So each use has a
+# barrier of its own. XLA takes equal barriers for one, and drops from them what
+# nobody reads: each holds a different second value, which is used.
 
 
 def _batch_norm_forward(x, scale, offset, epsilon, axis_name):
@@ -56,8 +57,8 @@ def _batch_norm_forward(x, scale, offset, epsilon, axis_name):
   # The squares are centred: E[x^2] - E[x]^2 cancels where a channel's mean is
   # far from zero, and costs as much.
   mean = _mean(x, axis_name)
-  seen, centre = linear.materialized((x, mean))
-  var = _mean(jnp.square(seen - _row(centre, x)), axis_name)
+  same_x, centre = linear.materialized((x, mean))
+  var = _mean(jnp.square(same_x - _row(centre, x)), axis_name)
   factor = jax.lax.rsqrt(var + epsilon)
   centre, slope = linear.materialized((mean, factor * scale))
   y = (x - _row(centre, x)) * _row(slope, x) + _row(offset, x)

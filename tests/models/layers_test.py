@@ -84,6 +84,32 @@ def test_a_narrow_kernels_gradient_in_parts(batch, channels):
   )
 
 
+def test_parts_are_taken_of_narrow_kernels_over_many_pixels():
+  """And their sum is wide: eight rounded parts would be off by far more."""
+
+  def gradient(side, channels, dtype=jnp.float32):
+    x = normal(0, 8, side, side, channels).astype(dtype)
+    kernel = normal(1, 3, 3, channels, channels).astype(dtype)
+    pull = jax.vjp(lambda k: linear.conv(x, k, 1), kernel)[1]
+    return pull, jnp.ones_like(x)
+
+  def convolutions(*arguments):
+    pull, ones = gradient(*arguments)
+    return str(jax.make_jaxpr(pull)(ones)).count("conv_general_dilated[")
+
+  side = math.isqrt(linear._MANY_PIXELS // 8)
+  narrow = linear._NARROW
+  whole = convolutions(side - 1, narrow)
+  assert convolutions(side, narrow) > whole == convolutions(side, narrow + 1)
+  (wide,), (found,) = (
+    pull(ones)
+    for pull, ones in (gradient(side, 2), gradient(side, 2, jnp.bfloat16))
+  )
+  assert found.dtype == jnp.bfloat16
+  scale = jnp.abs(wide).max()
+  np.testing.assert_allclose(found / scale, wide / scale, atol=0.02)
+
+
 @pytest.mark.parametrize(
   "layer",
   [
