@@ -512,6 +512,25 @@ def test_a_resume_makes_the_dispatches_that_were_left(
   _assert_same(tmp_path / "stopped", tmp_path / "whole", config)
 
 
+def test_a_dense_run_stopped_within_an_epoch_on_a_cpu_ends_in_the_same_bits(
+  tmp_path, monkeypatch
+):
+  """What this platform dispatches by itself: 4,096 examples, 85 steps."""
+  config = _config(
+    chunk_steps=None, subset=None, epochs=4, eval_epochs=4, checkpoint_epochs=4
+  )
+  with _dispatches_noted(monkeypatch) as noted:
+    train.run(config, tmp_path / "whole", quiet=True)
+    whole = noted.copy()
+    noted.clear()
+    with _stopped_after(monkeypatch, 1):
+      train.run(config, tmp_path / "stopped", quiet=True)
+    assert _newest(tmp_path / "stopped").name == "85"
+    train.run(config, tmp_path / "stopped", quiet=True)
+  assert noted == whole == [(0, 85), (85, 120)]
+  _assert_same(tmp_path / "stopped", tmp_path / "whole", config)
+
+
 def _from_host(self, size):
   return np.int32(size)
 
