@@ -10,9 +10,9 @@ from rethinking import models, optim, runtime
 class Dispatches:
   """The steps at which the host has a say: to stop, to evaluate, to save.
 
-  They are absolute: multiples of the config's `chunk_steps`, or the ends of
-  epochs where the platform takes those whole. So a run that goes on from one
-  of them dispatches what an undisturbed one does.
+  They are absolute: multiples of `chunk_steps`, the config's or the platform's,
+  or the ends of epochs where the platform takes those whole. So a run that goes
+  on from one of them dispatches what an undisturbed one does.
 
   Args:
     config: resolved.

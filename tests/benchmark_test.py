@@ -1,11 +1,14 @@
 """The benchmark counts right and runs; it asserts no time."""
 
 import json
+import os
+import time
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
 from rethinking.benchmark import __main__ as command
-from rethinking.benchmark import operations, steps, timing
+from rethinking.benchmark import apart, operations, steps, timing
 
 
 @pytest.mark.parametrize(
@@ -79,6 +82,16 @@ def test_operations_by_hand():
     "forward": first + last,
     "training": 2 * first + 3 * last,
   }
+
+
+def test_work_apart_is_done_in_another_process():
+  calls = [time.sleep, os._exit]
+  with apart.Apart("builtins", "tuple", (calls,)) as other:
+    other.work(0)(0)
+    with pytest.raises(ValueError, match="non-negative"):
+      other.work(0)(-1)
+    with pytest.raises(BrokenProcessPool):
+      other.work(1)(0)
 
 
 def test_contenders_take_turns():

@@ -29,11 +29,7 @@ class Apart:
     self._process = concurrent.futures.ProcessPoolExecutor(
       1, multiprocessing.get_context("spawn")
     )
-    try:
-      self._process.submit(_start, module, make, tuple(arguments)).result()
-    except BaseException:
-      self._process.shutdown()
-      raise
+    self._process.submit(_start, module, make, tuple(arguments)).result()
 
   def work(self, index: int) -> Callable[[int], None]:
     """Returns one of the functions, as a call that waits for its end.
