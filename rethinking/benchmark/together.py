@@ -16,7 +16,7 @@ from rethinking import config as config_lib
 from rethinking import parallel, programs
 from rethinking import step as step_lib
 from rethinking.benchmark import jax_steps, timing
-from rethinking.models import linear
+from rethinking.models import convolution
 from rethinking.order import Order
 
 # Architecture, image, runs. What a CPU is given ends in seconds: a convolution
@@ -138,5 +138,5 @@ def _patches() -> Iterator[None]:
     flat = kernel.transpose(2, 0, 1, 3).reshape(-1, features)
     return patches @ flat
 
-  with mock.patch.object(linear, "_conv", product):
+  with mock.patch.object(convolution, "_conv", product):
     yield

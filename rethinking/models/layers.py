@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from rethinking.models import linear
+from rethinking.models import convolution, linear
 from rethinking.models.linear import DTypeLike
 
 he_normal = nn.initializers.he_normal()
@@ -44,7 +44,7 @@ class Conv(nn.Module):
       (self.kernel_size, self.kernel_size, x.shape[-1], self.features),
       linear.parameter_dtype(self.dtype),
     )
-    y = linear.conv(
+    y = convolution.conv(
       x.astype(self.dtype), kernel.astype(self.dtype), self.stride
     )
     if not self.use_bias:

@@ -1,0 +1,72 @@
+"""Convolutions against their plain form, values and gradients."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rethinking.models import convolution
+
+from . import comparison
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+  side=st.integers(1, 9),
+  kernel_size=st.sampled_from([1, 3, 5]),
+  stride=st.sampled_from([1, 2]),
+  channels=st.sampled_from([(1, 4), (7, 2), (5, 7)]),
+)
+def test_conv(side, kernel_size, stride, channels):
+  x = comparison.normal(0, 2, side, side + 1, channels[0])
+  kernel = comparison.normal(1, kernel_size, kernel_size, *channels)
+  comparison.compare(
+    lambda x, k: convolution.conv(x, k, stride),
+    lambda x, k: comparison.plain_conv(x, k, stride),
+    x,
+    kernel,
+  )
+
+
+@pytest.mark.parametrize("channels", [(2, 3), (3, 2)])
+@pytest.mark.parametrize("batch", [8, 11])
+def test_a_narrow_kernels_gradient_in_parts(batch, channels):
+  """Also where the batch is no multiple of the parts."""
+  side = math.isqrt(convolution._MANY_PIXELS // batch) + 1
+  comparison.compare(
+    lambda x, k: convolution.conv(x, k, 1),
+    lambda x, k: comparison.plain_conv(x, k, 1),
+    comparison.normal(0, batch, side, side, channels[0]),
+    comparison.normal(1, 3, 3, *channels),
+    tolerance=1e-9,
+  )
+
+
+def test_parts_are_taken_of_narrow_kernels_over_many_pixels():
+  def gradient(side, channels, dtype=jnp.float32):
+    x = comparison.normal(0, 8, side, side, channels).astype(dtype)
+    kernel = comparison.normal(1, 3, 3, channels, channels).astype(dtype)
+    pull = jax.vjp(lambda k: convolution.conv(x, k, 1), kernel)[1]
+    return pull, jnp.ones_like(x)
+
+  def convolutions(*arguments):
+    pull, ones = gradient(*arguments)
+    return str(jax.make_jaxpr(pull)(ones)).count("conv_general_dilated[")
+
+  side = math.isqrt(convolution._MANY_PIXELS // 8)
+  narrow = convolution._NARROW
+  whole = convolutions(side - 1, narrow)
+  assert convolutions(side, narrow) > whole == convolutions(side, narrow + 1)
+  (wide,), (found,) = (
+    pull(ones)
+    for pull, ones in (gradient(side, 2), gradient(side, 2, jnp.bfloat16))
+  )
+  assert found.dtype == jnp.bfloat16
+  scale = jnp.abs(wide).max()
+  np.testing.assert_allclose(found / scale, wide / scale, atol=0.006)
