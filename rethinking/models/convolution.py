@@ -67,10 +67,20 @@ _product.defvjp(_product_forward, _product_backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _conv(x, kernel, stride):
-  plain = functools.partial(_plain_conv, stride=stride)
-  if not winograd.is_quicker(x, kernel, stride):
-    return plain(x, kernel)
-  return jax.lax.platform_dependent(x, kernel, cpu=winograd.conv, default=plain)
+  return jax.lax.platform_dependent(
+    x,
+    kernel,
+    cpu=functools.partial(_cpu_conv, stride=stride),
+    default=functools.partial(_plain_conv, stride=stride),
+  )
+
+
+def _cpu_conv(x, kernel, stride):
+  if winograd.is_quicker(x, kernel, stride):
+    return winograd.conv(x, kernel)
+  if _by_pairs_is_quicker(x, kernel, stride):
+    return _conv_by_pairs(x, kernel)
+  return _plain_conv(x, kernel, stride)
 
 
 def _plain_conv(x, kernel, stride):
@@ -98,15 +108,15 @@ def _conv_backward(stride, residuals, gradient):
     return plain_gradients(x, kernel, gradient)[1]
 
   def cpu_gradients(x, kernel, gradient):
-    if winograd.is_quicker(x, kernel, stride):
+    if stride == 1 and kernel.shape[0] % 2 == 1:
       flipped = kernel[::-1, ::-1].swapaxes(2, 3)
-      return (
-        winograd.conv(gradient, flipped),
-        winograd.kernel_gradient(x, gradient),
-      )
-    to_x, _ = plain_gradients(x, kernel, gradient)
-    if 1 < stride <= kernel.shape[0]:
+      to_x = _cpu_conv(gradient, flipped, 1)
+    elif 1 < stride <= kernel.shape[0]:
       to_x = _input_gradient_by_phase(x.shape, kernel, gradient, stride)
+    else:
+      to_x, _ = plain_gradients(x, kernel, gradient)
+    if winograd.is_quicker(x, kernel, stride):
+      return to_x, winograd.kernel_gradient(*linear.materialized((x, gradient)))
     narrow = max(x.shape[-1], gradient.shape[-1]) <= _NARROW
     many = gradient.size // gradient.shape[-1] >= _MANY_PIXELS
     if not (narrow and many):
@@ -125,6 +135,39 @@ def _conv_backward(stride, residuals, gradient):
 
 
 _conv.defvjp(_conv_forward, _conv_backward)
+
+
+def _by_pairs_is_quicker(x, kernel, stride):
+  """Whether `_conv_by_pairs` takes less time on a CPU: where C or D is small.
+
+  16 to 16 channels at 32x32 took 5.6 instead of 6.4 ms, 3 to 32 3.8 instead of
+  4.8 (two cores of an AMD EPYC).
+  """
+  size, _, channels, features = kernel.shape
+  few = channels <= 4 or max(channels, features) <= 16
+  return few and stride == 1 and size % 2 == 1 and x.shape[2] % 2 == 0
+
+
+def _conv_by_pairs(x, kernel):
+  """Two neighbouring outputs are the channels of one, at every second pixel.
+
+  So fewer patches are unrolled, each for twice as many outputs; the kernel of
+  either has a column of zeros more.
+  """
+  size, _, channels, features = kernel.shape
+  left, right = (
+    jnp.pad(kernel, ((0, 0), columns, (0, 0), (0, 0)))
+    for columns in ((0, 1), (1, 0))
+  )
+  pairs = jnp.stack([left, right], 3)
+  y = jax.lax.conv_general_dilated(
+    x,
+    pairs.reshape(size, size + 1, channels, 2 * features),
+    (1, 2),
+    ((size // 2, size // 2),) * 2,
+    dimension_numbers=_LAYOUT,
+  )
+  return y.reshape(*x.shape[:3], features)
 
 
 def _input_gradient_by_phase(shape, kernel, gradient, stride):

@@ -1,5 +1,6 @@
 """Convolutions against their plain form, values and gradients."""
 
+import functools
 import math
 
 import jax
@@ -16,12 +17,12 @@ from . import comparison
 pytestmark = pytest.mark.usefixtures("float64")
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=16, deadline=None)
 @given(
   side=st.integers(1, 9),
   kernel_size=st.sampled_from([1, 3, 5]),
   stride=st.sampled_from([1, 2]),
-  channels=st.sampled_from([(1, 4), (7, 2), (5, 7)]),
+  channels=st.sampled_from([(1, 4), (5, 7), (17, 2), (5, 17)]),
 )
 def test_conv(side, kernel_size, stride, channels):
   x = comparison.normal(0, 2, side, side + 1, channels[0])
@@ -32,6 +33,33 @@ def test_conv(side, kernel_size, stride, channels):
     x,
     kernel,
   )
+
+
+@pytest.mark.parametrize(
+  ("width", "kernel_size", "channels", "stride", "by_pairs"),
+  [
+    (6, 3, (16, 16), 1, True),
+    (6, 5, (4, 64), 1, True),
+    (6, 3, (5, 17), 1, False),
+    (6, 3, (17, 5), 1, False),
+    (5, 3, (3, 8), 1, False),
+    (6, 2, (3, 8), 1, False),
+    (6, 3, (3, 8), 2, False),
+  ],
+)
+def test_few_channels_are_taken_by_pairs_on_a_cpu(
+  width, kernel_size, channels, stride, by_pairs
+):
+  x = jnp.ones((2, 4, width, channels[0]))
+  kernel = jnp.ones((kernel_size, kernel_size, *channels))
+  program = jax.jit(functools.partial(convolution.conv, stride=stride))
+  traced = program.trace(x, kernel)
+
+  def found(platform):
+    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    return "stride = [1, 2]" in text
+
+  assert found("cpu") == by_pairs and not found("tpu")
 
 
 @pytest.mark.parametrize("channels", [(2, 3), (3, 2)])

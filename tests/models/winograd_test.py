@@ -29,7 +29,7 @@ def check_exact(shape, channels):
   comparison.compare(conv, plain, x, kernel, draw=integers, tolerance=0)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
   batch=st.integers(1, 3),
   height=st.integers(4, 9),
