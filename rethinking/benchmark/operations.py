@@ -16,8 +16,8 @@ def per_image(arch: str, shape: tuple[int, int, int]) -> dict[str, int]:
   A multiplication and an addition are two operations. The backward pass of a
   layer takes two products of the forward one's size, but for the first layer,
   whose input needs no gradient. Products with the zeros of padding count, as
-  is usual; a convolution counts as the plain one where a CPU takes fewer or more
-  products (models.convolution). Everything else (normalisation, pooling, the
+  is usual; a convolution counts as the plain one where a CPU takes others
+  (models.convolution). Everything else (normalisation, pooling, the
   optimiser) is left out: it is bound by memory.
 
   Args:
