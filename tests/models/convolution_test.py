@@ -19,13 +19,14 @@ pytestmark = pytest.mark.usefixtures("float64")
 
 @settings(max_examples=16, deadline=None)
 @given(
-  side=st.integers(1, 9),
+  height=st.integers(1, 9),
+  width=st.integers(1, 9) | st.sampled_from([16, 18]),
   kernel_size=st.sampled_from([1, 3, 5]),
   stride=st.sampled_from([1, 2]),
   channels=st.sampled_from([(1, 4), (5, 7), (17, 2), (5, 17)]),
 )
-def test_conv(side, kernel_size, stride, channels):
-  x = comparison.normal(0, 2, side, side + 1, channels[0])
+def test_conv(height, width, kernel_size, stride, channels):
+  x = comparison.normal(0, 2, height, width, channels[0])
   kernel = comparison.normal(1, kernel_size, kernel_size, *channels)
   comparison.compare(
     lambda x, k: convolution.conv(x, k, stride),
@@ -38,13 +39,14 @@ def test_conv(side, kernel_size, stride, channels):
 @pytest.mark.parametrize(
   ("width", "kernel_size", "channels", "stride", "by_pairs"),
   [
-    (6, 3, (16, 16), 1, True),
-    (6, 5, (4, 64), 1, True),
-    (6, 3, (5, 17), 1, False),
-    (6, 3, (17, 5), 1, False),
-    (5, 3, (3, 8), 1, False),
-    (6, 2, (3, 8), 1, False),
-    (6, 3, (3, 8), 2, False),
+    (16, 3, (16, 16), 1, True),
+    (16, 5, (4, 64), 1, True),
+    (16, 3, (5, 17), 1, False),
+    (16, 3, (17, 5), 1, False),
+    (17, 3, (3, 8), 1, False),
+    (14, 3, (3, 8), 1, False),
+    (16, 2, (3, 8), 1, False),
+    (16, 3, (3, 8), 2, False),
   ],
 )
 def test_few_channels_are_taken_by_pairs_on_a_cpu(
