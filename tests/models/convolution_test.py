@@ -36,6 +36,17 @@ def test_conv(height, width, kernel_size, stride, channels):
   )
 
 
+@pytest.mark.parametrize("kernel_size", [3, 5])
+@pytest.mark.parametrize("channels", [(3, 20), (16, 7)])
+def test_conv_by_pairs(kernel_size, channels):
+  comparison.compare(
+    lambda x, k: convolution.conv(x, k, 1),
+    lambda x, k: comparison.plain_conv(x, k, 1),
+    comparison.normal(0, 2, 5, 16, channels[0]),
+    comparison.normal(1, kernel_size, kernel_size, *channels),
+  )
+
+
 @pytest.mark.parametrize(
   ("width", "kernel_size", "channels", "stride", "by_pairs"),
   [
