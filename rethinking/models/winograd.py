@@ -29,12 +29,13 @@ _Grid = Sequence[Sequence[jax.Array]]
 
 
 def is_quicker(x: jax.Array, kernel: jax.Array, stride: int) -> bool:
-  """Whether a CPU takes less time for `conv`, and rounds no worse by it.
+  """Whether a CPU takes less time for `conv`, and rounds about as well.
 
-  With fewer channels the sums take longer than the products saved, and in
-  narrow types the sums would be rounded. On two cores of an AMD EPYC a step of
-  the seed's CNN went from 252 to 198 ms, one of small Inception from 992 to
-  877, one of Wide ResNet 28-1 from 369 to 347.
+  With fewer channels the sums take longer than the products saved, on smaller
+  images tiles are mostly padding, and in narrow types the sums of inputs would
+  be rounded. On two cores of an AMD EPYC a step of the seed's CNN went from 252
+  to 198 ms, one of small Inception from 992 to 877, one of Wide ResNet 28-1
+  from 369 to 347.
 
   Args:
     x: activations, [B, H, W, C].
@@ -103,7 +104,10 @@ def kernel_gradient(x: jax.Array, gradient: jax.Array) -> jax.Array:
 
 
 def _by_parts(function: Callable, channels: int, *arrays: jax.Array) -> list:
-  """Applies `function` to parts of a batch, one after another."""
+  """Applies `function` to parts of a batch, each after the one before.
+
+  XLA would otherwise begin them all, and their tiles would not fit the cache.
+  """
   batch, height, width, _ = arrays[0].shape
   numbers = 16 * batch * -(-height // 2) * -(-width // 2) * channels
   size = -(-batch // max(1, round(numbers / _PART)))
