@@ -1,10 +1,7 @@
 """The pure pieces of the step, and its independence of position."""
 
-import re
-
 import jax
 import jax.numpy as jnp
-import jaxlib
 import numpy as np
 import optax
 import pytest
@@ -12,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rethinking import config as config_lib
-from rethinking import losses, models, programs, runtime, step
+from rethinking import losses, models, programs, step
 
 
 def test_cross_entropy_is_minus_the_log_of_the_softmax():
@@ -210,28 +207,3 @@ def test_metrics_are_those_before_the_update():
   np.testing.assert_allclose(
     seen["accuracy"], jnp.mean(prediction == data.labels), rtol=1e-6
   )
-
-
-@pytest.mark.skipif(
-  not jaxlib.__version__.startswith(runtime._TRIED_JAXLIB),
-  reason="barriers are kept by a flag for the versions that it was tried on",
-)
-def test_a_loop_of_steps_copies_no_parameters():
-  """Each is updated in place, after the gradients that are taken from it."""
-  config = config_lib.default()
-  config.update(arch="mlp_3x512", crop=0)
-  config = config_lib.resolve(config)
-  init, train, _ = programs.steps(programs.key(config), 24, 10, None)
-  state = init(key=jax.random.key(0), shape=(8, 8, 1))
-  batch, key = _batch(jnp.arange(24)), jax.random.key(1)
-
-  def steps(state):
-    def body(_, state):
-      return train(state, _data(), batch, key)[0]
-
-    return jax.lax.fori_loop(0, 3, body, state)
-
-  program = jax.jit(steps, donate_argnums=0).lower(state).compile().as_text()
-  kernel = r"f32\[512,\d+\]\S* "
-  assert re.search(kernel + r"parameter\(", program)
-  assert not re.search(kernel + r"copy\(", program)
