@@ -1,9 +1,10 @@
 """Real kills, a full disk, two runs at once and wrong clocks.
 
 Damaged files are in checkpoint_test.py (any file of a checkpoint), writers_test
-and train_test (JSON lines), sweep_test (rows) and data/cache_test (images); a
-kill at each operation of a save is in checkpoint_test.py. Here whole commands
-are killed. `pytest -s tests/faults` shows each moment and what was found.
+and train/refusals_test (JSON lines), sweep_test (rows) and data/cache_test
+(images); a kill at each operation of a save is in checkpoint_test.py. Here
+whole commands are killed. `pytest -s tests/faults` shows each moment and what
+was found.
 """
 
 import collections
