@@ -5,10 +5,11 @@ import os
 import time
 from concurrent.futures.process import BrokenProcessPool
 
+import jax
 import pytest
 
 from rethinking.benchmark import __main__ as command
-from rethinking.benchmark import apart, operations, steps, timing
+from rethinking.benchmark import apart, operations, steps, timing, together
 
 
 @pytest.mark.parametrize(
@@ -48,6 +49,24 @@ def test_torch_models_are_the_same_size(arch, parameters):
   assert sum(p.numel() for p in model.parameters()) == parameters
   images = torch.zeros(2, shape[2], *shape[:2])
   assert model(images).shape == (2, 10)
+
+
+def test_the_contender_of_patches_is_traced_with_them(monkeypatch):
+  calls = []
+  patches = jax.lax.conv_general_dilated_patches
+  monkeypatch.setattr(
+    jax.lax,
+    "conv_general_dilated_patches",
+    lambda *a, **k: calls.append(a) or patches(*a, **k),
+  )
+  monkeypatch.setattr(together, "_BATCH", 8)
+  monkeypatch.setattr(together, "_STEPS", 1)
+  contenders = together._contenders("digits_cnn", (8, 8, 1), 4)
+  traced = len(calls)
+  assert traced
+  for work in contenders.values():
+    work(1)
+  assert len(calls) == traced
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -48,8 +48,8 @@ def _products(jaxpr) -> list[int]:
     if equation.primitive.name == "dot_general":
       (contracted, _), _ = equation.params["dimension_numbers"]
       shape = equation.invars[0].aval.shape
-      # A band of ones, as in local response normalisation, is no layer.
-      if len(shape) != 4 or _is_parameter_like(equation):
+      # Of higher rank is local response normalisation's band of ones, no layer.
+      if len(shape) == 2:
         found.append(2 * outputs * math.prod(shape[i] for i in contracted))
     elif equation.primitive.name == "conv_general_dilated":
       kernel = equation.invars[1].aval.shape
@@ -64,8 +64,3 @@ def _products(jaxpr) -> list[int]:
     for branch in equation.params.get("branches", ())[-1:]:
       found += _products(branch.jaxpr)
   return found
-
-
-def _is_parameter_like(equation) -> bool:
-  """Whether a 1x1 convolution, whose kernel was not computed from a range."""
-  return equation.params["precision"] is None

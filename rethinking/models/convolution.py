@@ -1,6 +1,7 @@
-"""Convolution, with gradients of its own that are quick on a CPU.
+"""Convolution and its gradients, in forms that are quick on a CPU.
 
-Times in this file: float32, batch 128, two cores.
+They differ from the plain form by rounding alone. Times in this file: float32,
+batch 128, two cores, of an Intel Xeon where no other processor is named.
 """
 
 import functools
@@ -13,21 +14,22 @@ from rethinking.models import linear, winograd
 # Images, kernels, images.
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
-# Kernels of so few channels in and out, over so many pixels of the batch, get
-# their gradient in so many parts, whose transposed copies fit the cache. On an
-# Intel Xeon a step of Wide ResNet 28-1 took 5 % less time, one of the seed's
-# CNN 3 to 5 %; on an AMD EPYC both were within 2 % of what they had been.
-_NARROW = 32
-_MANY_PIXELS = 2**15
+# A kernel's gradient is taken in parts of the batch, so that their transposed
+# copies fit the cache: a step of Wide ResNet 28-1 took 5 % less time, one of
+# the seed's CNN 3 to 5 %; on an AMD EPYC both changed by less than 2 %.
 _PARTS = 8
+# It is where neither side of the kernel has more channels than this ...
+_NARROW = 32
+# ... and the batch has at least so many pixels.
+_MANY_PIXELS = 2**15
 
 
 def conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
   """2-D convolution, SAME padding.
 
   A 1x1 kernel is a matrix product, and so are its gradients; as a convolution
-  its gradient took four times as long on a CPU. Larger kernels have gradients
-  of their own there, with the same values.
+  its gradient took four times as long on a CPU. Derivatives are for the reverse
+  mode; JAX refuses the forward mode.
 
   Args:
     x: activations, [B, H, W, C].
@@ -141,10 +143,11 @@ _conv.defvjp(_conv_forward, _conv_backward)
 
 
 def _by_pairs_is_quicker(x, kernel, stride):
-  """Whether `_conv_by_pairs` takes less time on a CPU: where C or D is small.
+  """Whether `_conv_by_pairs` takes less time on a CPU.
 
-  16 to 16 channels at 32x32 took 5.6 instead of 6.4 ms, 3 to 32 3.8 instead of
-  4.8 (two cores of an AMD EPYC). Images of digits gain too little to matter.
+  Where C is at most 4, or C and D are at most 16: 16 to 16 channels at 32x32
+  took 5.6 instead of 6.4 ms, 3 to 32 3.8 instead of 4.8 (AMD EPYC). On smaller
+  images, such as the 8x8 digits, the gain is too small to matter.
   """
   size, _, channels, features = kernel.shape
   few = channels <= 4 or max(channels, features) <= 16
@@ -155,7 +158,9 @@ def _by_pairs_is_quicker(x, kernel, stride):
 
 
 def _conv_by_pairs(x, kernel):
-  """Two neighbouring outputs are the channels of one, at every second pixel.
+  """[B, H, W, C] and [k, k, C, D] to [B, H, W, D], no stride, W even.
+
+  Two neighbouring outputs are the channels of one, at every second pixel.
 
   So fewer patches are unrolled, each for twice as many outputs; the kernel of
   either has a column of zeros more.
@@ -181,7 +186,7 @@ def _input_gradient_by_phase(shape, kernel, gradient, stride):
 
   Pixels with the same remainder by the stride share the entries of the kernel
   that reach them, so no product with the zeros between strides is taken: 16
-  instead of 45 ms (28x28, 80 to 80 channels, batch 128, two cores).
+  instead of 45 ms for 80 to 80 channels at 28x28.
   """
   size = kernel.shape[0]
 

@@ -29,8 +29,7 @@ def materialized(x: Any) -> Any:
   It needs a flag of rethinking.runtime; without, only the speed is another.
 
   Args:
-    x: an array, or a tuple of arrays none of which is read before all are
-      there.
+    x: an array, or a tree of arrays none of which is read before all are there.
   """
   return jax.lax.platform_dependent(
     x, cpu=jax.lax.optimization_barrier, default=lambda x: x

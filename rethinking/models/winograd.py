@@ -5,7 +5,8 @@ and kernels instead of 36; all else are sums. Over all tiles and channels they
 are 16 matrix products. Rounding differs from the plain convolution's in the
 last digits of float32.
 
-Reference: Lavin and Gray, 2016, section 4.
+Reference: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks",
+2016, section 4.
 """
 
 import functools
@@ -22,7 +23,8 @@ _INPUT = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
 _KERNEL = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
 _OUTPUT = ((1, 1, 1, 0), (0, 1, -1, -1))
 
-# A part's transformed tiles should fit the cache: so many numbers, 32 MiB.
+# A part's transformed tiles should fit the cache: about so many numbers of the
+# inputs or the outputs, whichever have more channels; 32 MiB in float32.
 _PART = 2**23
 
 _Grid = Sequence[Sequence[jax.Array]]
@@ -50,6 +52,7 @@ def is_quicker(x: jax.Array, kernel: jax.Array, stride: int) -> bool:
     and max(channels) >= 64
     and min(x.shape[1:3]) >= 4
     and x.dtype == linear.parameter_dtype(x.dtype)
+    and x.shape[0] > 0
   )
 
 
@@ -78,7 +81,10 @@ def conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def kernel_gradient(x: jax.Array, gradient: jax.Array) -> jax.Array:
-  """The gradient of `conv` by its kernel.
+  """The gradient of `conv` by its kernel, its steps transposed.
+
+  With o, i and k the three transforms, outputs are o(i(x) * k(kernel)), so this
+  is k'(sum of i(x) * o'(gradient)), a prime being the transpose.
 
   Args:
     x: activations, [B, H, W, C].
@@ -120,7 +126,8 @@ def _by_parts(function: Callable, channels: int, *arrays: jax.Array) -> list:
   return results
 
 
-def _entrywise(function, grid, other):
+def _entrywise(function: Callable, grid: _Grid, other: _Grid) -> _Grid:
+  """Applies `function` to the arrays that stand at the same place."""
   return [
     [function(a, b) for a, b in zip(*rows, strict=True)]
     for rows in zip(grid, other, strict=True)
@@ -146,7 +153,10 @@ def _transposed(matrix):
 
 
 def _input_tiles(x):
-  """The pixels of 4x4 tiles that start at every second: 4 by 4 arrays."""
+  """Pixel (i, j) of all 4x4 tiles, which overlap by two pixels.
+
+  Returns 4 by 4 arrays [B, ceil(H/2), ceil(W/2), C].
+  """
   high, wide = (-(-size // 2) * 2 for size in x.shape[1:3])
   after = high - x.shape[1] + 1, wide - x.shape[2] + 1
   x = jnp.pad(x, ((0, 0), (1, after[0]), (1, after[1]), (0, 0)))
@@ -157,6 +167,6 @@ def _input_tiles(x):
 
 
 def _output_tiles(x):
-  """The pixels of 2x2 tiles: 2 by 2 arrays."""
+  """Pixel (i, j) of all 2x2 tiles: 2 by 2 arrays, shaped as input tiles."""
   x = jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)))
   return [[x[:, i::2, j::2] for j in range(2)] for i in range(2)]

@@ -5,7 +5,6 @@ import math
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -75,6 +74,22 @@ def test_few_channels_are_taken_by_pairs_on_a_cpu(
   assert found("cpu") == by_pairs and not found("tpu")
 
 
+@pytest.mark.parametrize(
+  ("width", "channels"), [(16, (3, 8)), (6, (32, 64)), (6, (64, 32))]
+)
+def test_quicker_forms_under_vmap(width, channels):
+  """As where several runs train together; images shared, or not."""
+  x = comparison.normal(0, 2, 1, 5, width, channels[0])
+  kernel = comparison.normal(1, 2, 3, 3, *channels)
+  for axis, images in ((0, x), (None, x[0])):
+    comparison.compare(
+      jax.vmap(lambda x, k: convolution.conv(x, k, 1), (axis, 0)),
+      jax.vmap(lambda x, k: comparison.plain_conv(x, k, 1), (axis, 0)),
+      images,
+      kernel,
+    )
+
+
 @pytest.mark.parametrize("channels", [(2, 3), (3, 2)])
 @pytest.mark.parametrize("batch", [8, 11])
 def test_a_narrow_kernels_gradient_in_parts(batch, channels):
@@ -89,25 +104,42 @@ def test_a_narrow_kernels_gradient_in_parts(batch, channels):
   )
 
 
-def test_parts_are_taken_of_narrow_kernels_over_many_pixels():
-  def gradient(side, channels, dtype=jnp.float32):
-    x = comparison.normal(0, 8, side, side, channels).astype(dtype)
-    kernel = comparison.normal(1, 3, 3, channels, channels).astype(dtype)
-    pull = jax.vjp(lambda k: convolution.conv(x, k, 1), kernel)[1]
-    return pull, jnp.ones_like(x)
-
-  def convolutions(*arguments):
-    pull, ones = gradient(*arguments)
-    return str(jax.make_jaxpr(pull)(ones)).count("conv_general_dilated[")
-
-  side = math.isqrt(convolution._MANY_PIXELS // 8)
-  narrow = convolution._NARROW
-  whole = convolutions(side - 1, narrow)
-  assert convolutions(side, narrow) > whole == convolutions(side, narrow + 1)
-  (wide,), (found,) = (
-    pull(ones)
-    for pull, ones in (gradient(side, 2), gradient(side, 2, jnp.bfloat16))
+def many_pixels(side, channels, dtype):
+  """Input, kernel and cotangent of a convolution, a batch of 8."""
+  return (
+    comparison.normal(0, 8, side, side, channels).astype(dtype),
+    comparison.normal(1, 3, 3, channels, channels).astype(dtype),
+    comparison.normal(2, 8, side, side, channels).astype(dtype),
   )
-  assert found.dtype == jnp.bfloat16
-  scale = jnp.abs(wide).max()
-  np.testing.assert_allclose(found / scale, wide / scale, atol=0.006)
+
+
+SIDE = math.isqrt(convolution._MANY_PIXELS // 8)
+
+
+def test_parts_are_taken_of_narrow_kernels_over_many_pixels():
+  def convolutions(side, channels):
+    x, kernel, cotangent = many_pixels(side, channels, jnp.float32)
+    pull = jax.vjp(lambda k: convolution.conv(x, k, 1), kernel)[1]
+    return str(jax.make_jaxpr(pull)(cotangent)).count("conv_general_dilated[")
+
+  narrow = convolution._NARROW
+  whole = convolutions(SIDE - 1, narrow)
+  assert convolutions(SIDE, narrow) > whole == convolutions(SIDE, narrow + 1)
+
+
+def test_parts_are_summed_in_a_wide_type():
+  """Rounded once more than the whole, not once for each part."""
+
+  def gradient(conv, dtype):
+    x, kernel, cotangent = many_pixels(SIDE, 2, jnp.bfloat16)
+    x, kernel, cotangent = (a.astype(dtype) for a in (x, kernel, cotangent))
+    return jax.vjp(lambda k: conv(x, k, 1), kernel)[1](cotangent)[0]
+
+  exact = gradient(comparison.plain_conv, jnp.float32)
+
+  def error(conv):
+    found = gradient(conv, jnp.bfloat16)
+    assert found.dtype == jnp.bfloat16
+    return jnp.sqrt(jnp.mean((found.astype(jnp.float32) - exact) ** 2))
+
+  assert error(convolution.conv) <= 1.4 * error(comparison.plain_conv)

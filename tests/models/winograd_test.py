@@ -53,6 +53,12 @@ def test_parts_of_the_batch(monkeypatch, batch, parts):
   check_exact((batch, 5, 6), (32, 64))
   # Of the value and two gradients.
   assert len(calls) == 3 * parts
+  text = jax.jit(conv).lower(
+    jnp.ones((batch, 5, 6, 32)), jnp.ones((3, 3, 32, 64))
+  )
+  # Each part begins when the one before has ended. The kernel and each part
+  # have a barrier of their own.
+  assert text.as_text().count("optimization_barrier") == 1 + parts + parts - 1
 
 
 def test_rounding_is_like_the_plain_convolutions():
@@ -90,6 +96,7 @@ def test_rounding_is_like_the_plain_convolutions():
     ((2, 8, 8, 64), (5, 5, 64, 64), 1, jnp.float32),
     ((2, 8, 8, 64), (3, 3, 64, 64), 2, jnp.float32),
     ((2, 8, 8, 64), (3, 3, 64, 64), 1, jnp.bfloat16),
+    ((0, 8, 8, 64), (3, 3, 64, 64), 1, jnp.float32),
   ],
 )
 def test_where_the_plain_convolution_stays(shape, kernel, stride, dtype):
