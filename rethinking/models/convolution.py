@@ -98,48 +98,60 @@ def _conv_forward(x, kernel, stride):
 
 def _conv_backward(stride, residuals, gradient):
   x, kernel = residuals
-  gradient = linear.materialized(gradient)
-  plain = functools.partial(_plain_conv, stride=stride)
-
-  def plain_gradients(x, kernel, gradient):
-    return jax.vjp(plain, x, kernel)[1](gradient)
-
-  def kernel_gradient(x, gradient):
-    if stride == 1 and 2 * x.shape[-1] >= 3 * gradient.shape[-1]:
-      return _kernel_gradient_swapped(x, kernel.shape[0], gradient)
-    return plain_gradients(x, kernel, gradient)[1]
-
-  def cpu_gradients(x, kernel, gradient):
-    if stride == 1 and kernel.shape[0] % 2 == 1:
-      flipped = kernel[::-1, ::-1].swapaxes(2, 3)
-      to_x = _cpu_conv(gradient, flipped, 1)
-    elif 1 < stride <= kernel.shape[0]:
-      to_x = _input_gradient_by_phase(x.shape, kernel, gradient, stride)
-    else:
-      to_x, _ = plain_gradients(x, kernel, gradient)
-    if winograd.is_quicker(x, kernel, stride):
-      # With the gradient, or the input's tiles would be made in the forward
-      # pass and kept: small Inception's step took 796 MiB so, and takes 563.
-      x, gradient = linear.materialized((x, gradient))
-      return to_x, winograd.kernel_gradient(x, gradient)
-    narrow = max(x.shape[-1], gradient.shape[-1]) <= _NARROW
-    many = gradient.size // gradient.shape[-1] >= _MANY_PIXELS
-    if not (narrow and many):
-      return to_x, kernel_gradient(x, gradient)
-    size = -(-x.shape[0] // _PARTS)
-    wide = linear.parameter_dtype(kernel.dtype)
-    to_kernel = sum(
-      kernel_gradient(x[i : i + size], gradient[i : i + size]).astype(wide)
-      for i in range(0, x.shape[0], size)
-    )
-    return to_x, to_kernel.astype(kernel.dtype)
-
   return jax.lax.platform_dependent(
-    x, kernel, gradient, cpu=cpu_gradients, default=plain_gradients
+    x,
+    kernel,
+    linear.materialized(gradient),
+    cpu=functools.partial(_cpu_gradients, stride=stride),
+    default=functools.partial(_plain_gradients, stride=stride),
   )
 
 
 _conv.defvjp(_conv_forward, _conv_backward)
+
+
+def _plain_gradients(x, kernel, gradient, stride):
+  plain = functools.partial(_plain_conv, stride=stride)
+  return jax.vjp(plain, x, kernel)[1](gradient)
+
+
+def _cpu_gradients(x, kernel, gradient, stride):
+  operands = x, kernel, gradient, stride
+  return _input_gradient(*operands), _kernel_gradient(*operands)
+
+
+def _input_gradient(x, kernel, gradient, stride):
+  size = kernel.shape[0]
+  if stride == 1 and size % 2 == 1:
+    return _cpu_conv(gradient, kernel[::-1, ::-1].swapaxes(2, 3), 1)
+  if 1 < stride <= size:
+    return _input_gradient_by_phase(x.shape, kernel, gradient, stride)
+  return _plain_gradients(x, kernel, gradient, stride)[0]
+
+
+def _kernel_gradient(x, kernel, gradient, stride):
+  if winograd.is_quicker(x, kernel, stride):
+    # With the gradient, or the input's tiles would be made in the forward pass
+    # and kept: small Inception's step took 796 MiB so, and takes 563.
+    x, gradient = linear.materialized((x, gradient))
+    return winograd.kernel_gradient(x, gradient)
+
+  def whole(x, gradient):
+    if stride == 1 and 2 * x.shape[-1] >= 3 * gradient.shape[-1]:
+      return _kernel_gradient_swapped(x, kernel.shape[0], gradient)
+    return _plain_gradients(x, kernel, gradient, stride)[1]
+
+  narrow = max(kernel.shape[2:]) <= _NARROW
+  many = gradient.size // gradient.shape[-1] >= _MANY_PIXELS
+  if not (narrow and many):
+    return whole(x, gradient)
+  size = -(-x.shape[0] // _PARTS)
+  wide = linear.parameter_dtype(kernel.dtype)
+  total = sum(
+    whole(x[i : i + size], gradient[i : i + size]).astype(wide)
+    for i in range(0, x.shape[0], size)
+  )
+  return total.astype(kernel.dtype)
 
 
 def _by_pairs_is_quicker(x, kernel, stride):
@@ -160,9 +172,8 @@ def _by_pairs_is_quicker(x, kernel, stride):
 def _conv_by_pairs(x, kernel):
   """[B, H, W, C] and [k, k, C, D] to [B, H, W, D], no stride, W even.
 
-  Two neighbouring outputs are the channels of one, at every second pixel.
-
-  So fewer patches are unrolled, each for twice as many outputs; the kernel of
+  Two neighbouring outputs are the channels of one, at every second pixel. So
+  fewer patches are unrolled, each for twice as many outputs; the kernel of
   either has a column of zeros more.
   """
   size, _, channels, features = kernel.shape
@@ -224,8 +235,8 @@ def _input_gradient_by_phase(shape, kernel, gradient, stride):
 def _kernel_gradient_swapped(x, size, gradient):
   """A kernel's gradient with the roles of input and gradient exchanged.
 
-  XLA unrolls the patches of the first operand, so the one with fewer channels
-  should be it: 51 instead of 64 ms for 96 to 32 channels at 28x28.
+  XLA unrolls the patches of the first operand, so the one with clearly fewer
+  channels should be it: 51 instead of 64 ms for 96 to 32 channels at 28x28.
   """
   # Flipped, since shifting one operand is shifting the other back.
   before, after = size - 1 - (size - 1) // 2, (size - 1) // 2
