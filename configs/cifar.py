@@ -33,7 +33,8 @@ fitting random labels, gets those that reproductions took.
 
 from ml_collections import ConfigDict
 
-from rethinking import config, grids
+from rethinking import config
+from rethinking.config import grids
 from rethinking.theory import config as theory
 
 _SEEDS = (0, 1, 2)

@@ -35,7 +35,8 @@ loss instead of 40, and begin at a learning rate of 2e-3 instead of 5e-4.
 
 from ml_collections import ConfigDict
 
-from rethinking import config, grids
+from rethinking import config
+from rethinking.config import grids
 from rethinking.theory import config as theory
 
 

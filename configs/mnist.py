@@ -23,7 +23,8 @@ an accelerator; `seed_study,only=mlp` leaves its CNN out.
 
 from ml_collections import ConfigDict
 
-from rethinking import config, grids
+from rethinking import config
+from rethinking.config import grids
 from rethinking.theory import config as theory
 
 

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from rethinking import cells as cells_lib
 from rethinking import config as config_lib
-from rethinking import grids
+from rethinking.config import grids
 from rethinking.errors import UserError
 from rethinking.report import published, rows, settings
 

@@ -99,7 +99,7 @@ def test_a_mistake_is_one_line_and_code_2(flags, message):
     ("def get_config():\n  return 3\n", "returned a int; it must return a C"),
     ("x = 1\n", "has no get_config()"),
     (
-      "from rethinking.config import ConfigDict\n"
+      "from ml_collections import ConfigDict\n"
       "def get_config():\n  return ConfigDict({'experiment': 'train'})\n",
       "The config lacks the fields ['arch', 'augment', ",
     ),

@@ -16,8 +16,8 @@ from typing import Any
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
-from rethinking import checks, recipes
 from rethinking import corruptions as corruptions_lib
+from rethinking.config import checks, recipes
 from rethinking.errors import UserError
 
 # What each variant sets; the same in every config file. `partial_labels`
@@ -91,7 +91,7 @@ def default() -> ConfigDict:
   c.crop = placeholder(int)  # Centre crop, pixels a side; 0: whole image.
 
   # Optimisation. None: the recipe's own.
-  c.recipe = "adam_cosine"  # A name of rethinking.recipes.RECIPES.
+  c.recipe = "adam_cosine"  # A name of rethinking.config.recipes.RECIPES.
   # Examples a step, over all devices. Always full: what is left of an epoch
   # is carried over into the next one's first batch.
   c.batch_size = 128
