@@ -1,0 +1,270 @@
+"""Every field of a run's config, a row each, from which all lists follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
+
+
+class Range(NamedTuple):
+  """Values that a field may have, in words and as a test."""
+
+  words: str
+  holds: Callable[[Any], bool]
+
+
+AT_LEAST_0 = Range("at least 0", lambda x: x >= 0)
+AT_LEAST_1 = Range("at least 1", lambda x: x >= 1)
+ABOVE_0 = Range("above 0", lambda x: x > 0)
+RATE = Range("a rate in [0, 1]", lambda x: 0 <= x <= 1)
+BELOW_1 = Range("a rate in [0, 1)", lambda x: 0 <= x < 1)
+FRACTION = Range("in (0, 1]", lambda x: 0 < x <= 1)
+SEED = Range("in [0, 2**32)", lambda x: 0 <= x < 2**32)
+
+
+class Field(NamedTuple):
+  """A field of a config.
+
+  Attributes:
+    name: of the field.
+    default: its value in a config file's beginning; a type: None, which means
+      that it is optional or filled in by `rethinking.config.resolve`.
+    flags: any of these words.
+      program: the compiled programs depend on it.
+      sized: it must go with the size of the data set.
+      group: runs of one vectorised program may differ in it.
+      images: they may, as long as the images do not change with them.
+      resume: it changes no number, so that a resume may bring another value.
+      sweep: the sweep's own, which its cells do not have.
+      unseen: no condition in reports: it changes no number, is a repetition's,
+        or is said by other fields.
+      regulariser: reports compare runs that have more of these with others.
+      common: the theory's experiments have it, too.
+    sentence: what it says, with unit and range.
+    allowed: a range, or the words to choose from; None: checked elsewhere, or
+      every value of its type.
+    absent: what it stands for where a workdir is older than the field and
+      lacks it; `...`: every version has written it.
+    renamed: which of its values have another name now, old to new.
+    role: what it is about, a section of the table.
+  """
+
+  name: str
+  default: Any
+  flags: str
+  sentence: str
+  allowed: Range | tuple[str, ...] | None = None
+  absent: Any = ...
+  renamed: Mapping[str, str] = MappingProxyType({})
+  role: str = ""
+
+  @property
+  def initial(self) -> Any:
+    """The default as a value."""
+    return None if isinstance(self.default, type) else self.default
+
+
+# What the roles are about, as `--help` says it.
+ROLES: dict[str, str] = {}
+
+
+def _section(role: str, title: str, *rows: Field) -> tuple[Field, ...]:
+  ROLES[role] = title
+  return tuple(row._replace(role=role) for row in rows)
+
+
+# fmt: off
+TABLE: tuple[Field, ...] = (
+  *_section(
+    "run",
+    "What is run",
+    Field("experiment", "train", "sweep unseen common",
+          "What main runs; see Experiments."),
+    Field("variant", "true_labels", "images sweep unseen common",
+          "The condition's name, for titles and folders."),
+  ),
+  *_section(
+    "sweep",
+    "A sweep",
+    Field("grids", {}, "sweep",
+          "Name -> axis -> values; see rethinking.cells.", absent={}),
+    Field("only", str, "sweep unseen",
+          "The cells whose names contain this; none: all.", absent=None),
+    Field("runs_at_once", int, "group resume sweep unseen",
+          "Runs in one program; none: by platform.", AT_LEAST_1, absent=None),
+  ),
+  *_section(
+    "data",
+    "Data",
+    Field("dataset", "cifar10", "sized common", "The data set; see Data sets."),
+    Field("data_dir", str, "group resume unseen common",
+          "Folder of prepared TFDS data; none: TFDS_DATA_DIR."),
+    Field("data_cache", True, "group resume unseen common",
+          "Keep decoded arrays in the user's cache folder."),
+    Field("subset", int, "sized common",
+          "Train on the n lowest ids; none: all.", AT_LEAST_1),
+    Field("validation", 0, "sized",
+          "Train examples kept apart, drawn before corruption; 0: none.",
+          AT_LEAST_0, absent=0),
+    Field("validation_labels", "true", "",
+          "Theirs: true, or given, corrupted as the train labels are.",
+          ("true", "given"), absent="true"),
+  ),
+  *_section(
+    "labels",
+    "Label corruption, drawn once, the same in every epoch",
+    Field("label_noise", str, "images common",
+          "A label corruption's name; none: none."),
+    Field("p", 0.0, "images common", "Its level, in [0, 1].", RATE),
+    Field("exact", False, "images common",
+          "Corrupt exactly round(p n) labels, not n coins."),
+    Field("label_options", "", "images common",
+          'Its other options, such as "map=cifar10".', absent=""),
+  ),
+  *_section(
+    "pixels",
+    "Pixel corruption; test images get it, too",
+    Field("pixel_noise", str, "sized common",
+          "An image corruption's name; none: none."),
+    Field("pixel_options", "", "common",
+          'Its options, such as "fraction=0.5 exact=True".', absent=""),
+  ),
+  *_section(
+    "model",
+    "Model and what it sees",
+    Field("arch", "inception", "program",
+          "The architecture; see Architectures."),
+    Field("augment", "none", "program sized regulariser",
+          "A name of rethinking.augment.PRESETS.", absent="none"),
+    Field("normalization", "per_image", "program",
+          "per_image, or global: by the train images' channels.",
+          ("per_image", "global"), absent="per_image"),
+    Field("crop", int, "program sized regulariser",
+          "Centre crop, pixels a side; 0: whole image; none: the paper's.",
+          AT_LEAST_0),
+    Field("dropout", float, "program regulariser",
+          "Every rate, in [0, 1); none: the model's own.", BELOW_1),
+    Field("dtype", "float32", "program",
+          "Of activations: float32 or bfloat16.", ("float32", "bfloat16")),
+  ),
+  *_section(
+    "optimiser",
+    "Optimisation; none: the recipe's own",
+    Field("recipe", "adam_cosine", "",
+          "adam_cosine, paper or seed; see rethinking.config.recipes."),
+    Field("batch_size", 128, "program sized",
+          "Examples a step, over all devices; an epoch's rest begins the next "
+          "one's.", AT_LEAST_1),
+    Field("epochs", 30, "program sized",
+          "Passes over the train set.", AT_LEAST_1),
+    Field("optimizer", str, "program",
+          "adam or sgd (momentum 0.9).", ("adam", "sgd")),
+    Field("learning_rate", float, "program",
+          "At the start of the schedule.", ABOVE_0),
+    Field("schedule", str, "program",
+          "cosine (to 0), exponential, constant, or plateau: halved after 10 "
+          "evaluations without a better validation loss, down to 1e-5.",
+          ("cosine", "exponential", "constant", "plateau")),
+    Field("decay", 0.95, "program",
+          "The exponential schedule's factor an epoch, in (0, 1].", FRACTION),
+    Field("weight_decay", 0.0, "program regulariser",
+          "Decoupled (AdamW): w -= learning_rate * this * w.", AT_LEAST_0),
+    Field("l2", float, "program regulariser",
+          "In the loss: l2/2 * the kernels' sum of squares.",
+          AT_LEAST_0, absent=0.0),
+    Field("l2_kernels", str, "program",
+          "Whose: all, or conv for convolutions alone.",
+          ("all", "conv"), absent="all"),
+    Field("early_stopping", int, "",
+          "End after this many epochs without a better validation loss and "
+          "take the best weights, however the run ended; 0: neither.",
+          AT_LEAST_0, absent=0),
+  ),
+  *_section(
+    "evaluation",
+    "Evaluation and stopping",
+    Field("eval_epochs", 1, "", "Epochs between evaluations.", AT_LEAST_1),
+    Field("eval_batch_size", 1000, "unseen",
+          "Examples a dispatch; changes no number.", AT_LEAST_1),
+    Field("fit_accuracy", 1.0, "",
+          "Train accuracy that counts as fitted, in (0, 1].", FRACTION),
+    Field("stop_at_fit", False, "group unseen",
+          "End the run at the first evaluation that fits."),
+  ),
+  *_section(
+    "output",
+    "What is written",
+    Field("per_example", False, "unseen",
+          "Write each example's loss and prediction, by id."),
+    Field("checkpoint_epochs", int, "unseen",
+          "Epochs between checkpoints; none: ten checkpoints in a run.",
+          AT_LEAST_1),
+    Field("tensorboard", True, "unseen", "Write event files."),
+    Field("plots", True, "unseen common", "Draw the figures."),
+  ),
+  *_section(
+    "seed",
+    "Seeds; none: the same as seed",
+    Field("seed", 0, "group unseen common",
+          "The one to change for another repetition.", SEED),
+    Field("corruption_seed", int, "images unseen common",
+          "Which labels and pixels are changed.", SEED),
+    Field("init_seed", int, "group unseen", "The weights' first values.", SEED),
+    Field("order_seed", int, "group unseen",
+          "The order of the examples.", SEED),
+    Field("noise_seed", int, "group unseen", "Dropout and augmentation.", SEED),
+    Field("validation_seed", int, "group unseen",
+          "Which examples are kept apart.", SEED, absent=None),
+  ),
+  *_section(
+    "execution",
+    "Execution",
+    Field("chunk_steps", int, "unseen",
+          "Most steps a dispatch; a signal is heard where one ends. None: on "
+          "a CPU 1 with convolutions and what 4,096 examples take without, an "
+          "epoch elsewhere, 100 where runs train together.", AT_LEAST_1),
+    Field("deterministic", False, "", "Bit-exact on a GPU too, at some speed."),
+    Field("compilation_cache", True, "group resume unseen common",
+          "Keep compiled programs in the user's cache."),
+  ),
+)
+# fmt: on
+
+
+def _role(name: str) -> tuple[str, ...]:
+  return tuple(row.name for row in TABLE if row.role == name)
+
+
+def flagged(*flags: str) -> tuple[str, ...]:
+  """Names the fields that have any of some flags, in the order of the table.
+
+  Args:
+    flags: words of `Field.flags`.
+  """
+  return tuple(r.name for r in TABLE if {*flags} & {*r.flags.split()})
+
+
+DATA, LABELS, PIXELS = _role("data"), _role("labels"), _role("pixels")
+SEEDS = _role("seed")
+
+
+def create(rows: Iterable[Field]) -> ConfigDict:
+  """Returns a config of the rows' defaults.
+
+  Args:
+    rows: of `TABLE`, or of a table like it.
+  """
+  c = ConfigDict()
+  for row in rows:
+    optional = isinstance(row.default, type)
+    c[row.name] = placeholder(row.default) if optional else row.default
+  return c
+
+
+def default() -> ConfigDict:
+  """Returns the fields of a training run with their defaults."""
+  return create(TABLE)
