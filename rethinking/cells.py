@@ -8,10 +8,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
+from rethinking.config.fields import flagged
 from rethinking.errors import UserError
-
-# Fields of a sweep's config that its cells do not have.
-_SWEEP_FIELDS = ("experiment", "variant", "grids", "only", "runs_at_once")
 
 
 def expand(config: ConfigDict) -> dict[str, ConfigDict]:
@@ -34,7 +32,8 @@ def expand(config: ConfigDict) -> dict[str, ConfigDict]:
     UserError: for an unknown axis or variant, a cell that is refused, or an
       `only` that leaves none.
   """
-  base = {k: v for k, v in config.to_dict().items() if k not in _SWEEP_FIELDS}
+  own = flagged("sweep")
+  base = {k: v for k, v in config.to_dict().items() if k not in own}
   found: dict[str, ConfigDict] = {}
   for grid in config.grids.values():
     axes = grid.to_dict()
@@ -82,8 +81,12 @@ def _cell(
     fields.update(config_lib.VARIANTS[variant])
   fields["variant"] = variant
   parts = [fields["arch"], variant]
-  silent = ("arch", "stop_at_fit")
-  parts += [f"{k}{v}" for k, v in chosen.items() if k not in silent]
+  parts += [
+    f"{k}{v}"
+    for k, v in chosen.items()
+    # The one is there already, the other is no condition.
+    if k != "arch" and k != "stop_at_fit"
+  ]
   name = "-".join(str(part).replace("/", "_") for part in parts)
   return name, config_lib.resolve(ConfigDict(fields))
 

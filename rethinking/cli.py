@@ -36,6 +36,7 @@ def run(
   argv: list[str] | None = None,
   *,
   stopped: str = INTERRUPTED,
+  more: Callable[[], str] | None = None,
 ):
   """Parses the flags, calls `main(config)` and exits with its code.
 
@@ -44,6 +45,7 @@ def run(
       finished, 1 failed, 2 refused input, 75 stopped and resumable.
     argv: the command line; None: this process's.
     stopped: what to say when a signal ends `main`.
+    more: what `--help` says after the flags.
   """
   argv = list(sys.argv if argv is None else argv)
   # A warning is for the user: a line of its own, no file and line number.
@@ -54,7 +56,7 @@ def run(
   # Outside a training loop, which saves first, SIGTERM ends as Ctrl-C does.
   signals.end_at_once()
   try:
-    code = main(_parse(argv, module.__doc__ or ""))
+    code = main(_parse(argv, module.__doc__ or "", more))
   except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     code = REFUSED
@@ -64,7 +66,9 @@ def run(
   sys.exit(code)
 
 
-def _parse(argv: list[str], usage: str) -> ConfigDict:
+def _parse(
+  argv: list[str], usage: str, more: Callable[[], str] | None
+) -> ConfigDict:
   """The config of a command line, its mistakes told in one line."""
   if {"--help", "-h", "--helpfull", "-help"} & set(argv[1:]):
     print(usage.strip())
@@ -74,6 +78,8 @@ def _parse(argv: list[str], usage: str) -> ConfigDict:
     for name in own:
       for flag in by_module.get(name, []):
         print(f"  --{flag.name}: {flag.help}")
+    if more is not None:
+      print(f"\n{more()}")
     sys.exit(FINISHED)
   _check_config(argv)
   try:

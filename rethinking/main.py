@@ -15,13 +15,16 @@ Exit codes: 0 finished, 1 failed, 2 refused input, 75 stopped and resumable.
 """
 
 import datetime
+import importlib
 import pathlib
 import sys
+from typing import NamedTuple
 
 from absl import flags
 from ml_collections import ConfigDict
 
 from rethinking import cli
+from rethinking.config import listing, records
 from rethinking.errors import Diverged, Stopped, UserError
 
 _WORKDIR = flags.DEFINE_string(
@@ -48,8 +51,42 @@ _PROCESS_ID = flags.DEFINE_integer(
   "process_id", None, "This process's number, from 0; with --coordinator."
 )
 
-# Those whose work several processes can share.
-_SHARED = ("train", "sweep")
+
+class Experiment(NamedTuple):
+  """What a config can ask for.
+
+  Attributes:
+    module: whose `run(config, workdir)` does it.
+    shared: several processes can share its work.
+    sentence: what it is.
+  """
+
+  module: str
+  shared: bool
+  sentence: str
+
+
+EXPERIMENTS = {
+  "train": Experiment("rethinking.train", True, "One run."),
+  "sweep": Experiment(
+    "rethinking.sweep", True, "A grid of runs, with figures and tables."
+  ),
+  "kernel": Experiment(
+    "rethinking.theory.kernel",
+    False,
+    "Minimum-norm kernel fits of true and of random labels.",
+  ),
+  "expressivity": Experiment(
+    "rethinking.theory.expressivity",
+    False,
+    "Theorem 1's network, beside a trained one.",
+  ),
+  "rademacher": Experiment(
+    "rethinking.theory.rademacher",
+    False,
+    "A lower bound of the Rademacher complexity.",
+  ),
+}
 
 
 def main(config: ConfigDict) -> int:
@@ -57,31 +94,24 @@ def main(config: ConfigDict) -> int:
   # Imported here: --help and a mistyped config should not wait for JAX.
   import jax
 
-  from rethinking import processes, signals, sweep, train
-  from rethinking.theory import expressivity, kernel, rademacher
+  from rethinking import processes, signals
 
-  runs = {
-    "train": train.run,
-    "sweep": sweep.run,
-    "kernel": kernel.run,
-    "expressivity": expressivity.run,
-    "rademacher": rademacher.run,
-  }
-
-  experiment = config.get("experiment")
-  if experiment not in runs:
+  records.rename(config)
+  name = config.get("experiment")
+  if name not in EXPERIMENTS:
     raise UserError(
-      f"Unknown experiment {experiment!r}; choose one of {sorted(runs)}."
+      f"Unknown experiment {name!r}; choose one of {sorted(EXPERIMENTS)}."
     )
+  experiment = EXPERIMENTS[name]
+  run = importlib.import_module(experiment.module).run
   workdir = _WORKDIR.value
   if workdir == "":
     raise UserError("--workdir is empty; name a folder, or leave it out.")
   place = (_COORDINATOR.value, _PROCESS_COUNT.value, _PROCESS_ID.value)
   processes.check(_MULTIHOST.value, *place)
-  if _MULTIHOST.value and experiment not in _SHARED:
+  if _MULTIHOST.value and not experiment.shared:
     raise UserError(
-      f"The experiment {experiment!r} runs in one process; leave "
-      "--multihost out."
+      f"The experiment {name!r} runs in one process; leave --multihost out."
     )
   if _MULTIHOST.value and workdir is None:
     raise UserError(
@@ -97,7 +127,7 @@ def main(config: ConfigDict) -> int:
     if _MULTIHOST.value:
       with signals.heard(_end_waiting):
         processes.start(*place)
-    runs[experiment](config, workdir)
+    run(config, workdir)
   except UserError:
     # All refuse the same; one says it.
     if processes.is_first():
@@ -129,6 +159,10 @@ def main(config: ConfigDict) -> int:
   return cli.FINISHED
 
 
+def _choices() -> str:
+  return listing.text({n: row.sentence for n, row in EXPERIMENTS.items()})
+
+
 def _end_waiting() -> None:
   """Ends a process that waits for the others."""
   from rethinking import processes
@@ -142,4 +176,4 @@ def _end_waiting() -> None:
 
 
 if __name__ == "__main__":
-  cli.run(main)
+  cli.run(main, more=_choices)

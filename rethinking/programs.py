@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from rethinking import augment, models, optim, parallel
 from rethinking import step as step_lib
+from rethinking.config.fields import flagged
 
 
 class Programs(NamedTuple):
@@ -27,34 +28,16 @@ class Programs(NamedTuple):
   compiled: set[int]
 
 
-# The fields that the programs depend on: runs that differ in others, such as
-# seeds or corruption, share them without compiling again.
-_PROGRAM_FIELDS = (
-  "arch",
-  "dropout",
-  "dtype",
-  "crop",
-  "augment",
-  "normalization",
-  "batch_size",
-  "epochs",
-  "optimizer",
-  "learning_rate",
-  "schedule",
-  "decay",
-  "weight_decay",
-  "l2",
-  "l2_kernels",
-)
-
-
 def key(config: ConfigDict) -> str:
   """Returns what a config's programs depend on, as text.
+
+  Runs that differ in other fields, such as seeds or corruption, share them
+  without compiling again.
 
   Args:
     config: resolved.
   """
-  return json.dumps({name: config[name] for name in _PROGRAM_FIELDS})
+  return json.dumps({name: config[name] for name in flagged("program")})
 
 
 @functools.lru_cache(maxsize=16)

@@ -31,6 +31,7 @@ from rethinking import (
 )
 from rethinking import config as config_lib
 from rethinking import workdir as workdir_lib
+from rethinking.config.fields import flagged
 from rethinking.errors import Diverged, Stopped
 
 
@@ -160,19 +161,7 @@ def _check(todo: Iterable[ConfigDict]) -> None:
   seen = set()
   for cell in todo:
     parallel.check_batch("batch_size", cell.batch_size, devices)
-    size = tuple(
-      cell[k]
-      for k in (
-        "dataset",
-        "subset",
-        "batch_size",
-        "crop",
-        "epochs",
-        "augment",
-        "pixel_noise",
-        "validation",
-      )
-    )
+    size = tuple(cell[name] for name in flagged("sized"))
     if size not in seen:
       seen.add(size)
       problem.check(

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from rethinking import config as config_lib
 from rethinking import data, files, problem, writers
 from rethinking import workdir as workdir_lib
+from rethinking.config import fields
 from rethinking.errors import UserError
 
 
@@ -34,7 +35,7 @@ def kept(
       contradict, and where a run is left but the data are not those of the
       rows.
   """
-  rows = results.rows()
+  rows = [config_lib.recorded_row(row) for row in results.rows()]
   for number, row in enumerate(rows, 1):
     name, status = row.get("cell"), row.get("status")
     if name not in todo or status not in ("finished", "diverged"):
@@ -64,13 +65,6 @@ def kept(
   return rows
 
 
-# Two runs that agree in these have the same data beneath their own noise.
-_DATA_FIELDS = (
-  *("dataset", "data_dir", "data_cache", "subset", "validation"),
-  *("label_noise", "p", "pixel_noise"),
-)
-
-
 def _check_data(
   results: writers.JsonLines,
   rows: Iterable[Mapping[str, Any]],
@@ -94,7 +88,9 @@ def _check_data(
       continue
     now = source(cell.dataset, cell.data_dir, cell.data_cache)
     old = row.get("data_source")
-    kind = (files.dumps(old), *(cell[field] for field in _DATA_FIELDS))
+    # Runs that agree in these have the same data beneath their own noise.
+    about = (*fields.DATA, *fields.LABELS, *fields.PIXELS)
+    kind = (files.dumps(old), *(cell[name] for name in about))
     if old == now or kind in same:
       continue
     # Prepared anew, the same arrays lie in other files.
@@ -118,7 +114,7 @@ def _same_data(folder: epath.Path, cell: ConfigDict) -> bool:
 def _comparable(row: Mapping[str, Any]) -> dict[str, Any]:
   """A row without the fields that may differ between calls."""
   config = {
-    k: v for k, v in row["config"].items() if k not in config_lib.PLACE_FIELDS
+    k: v for k, v in row["config"].items() if k not in fields.flagged("resume")
   }
   return {**row, "config": config}
 

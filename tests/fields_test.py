@@ -1,5 +1,8 @@
 """The table of fields: what follows from it is what it was."""
 
+import ast
+import pathlib
+
 import pytest
 
 from rethinking.config import fields
@@ -19,7 +22,8 @@ _KEPT = {
   "seeds": (fields.SEEDS, _SEEDS),
   "labels": (fields.LABELS, _LABELS),
   "pixels": (fields.PIXELS, {"pixel_noise", "pixel_options"}),
-  "resume": (fields.flagged("resume"), _PLACE),
+  # Pictures and event files were not in it.
+  "resume": (fields.flagged("resume"), _PLACE | {"plots", "tensorboard"}),
   "sweep": (
     fields.flagged("sweep"),
     {"experiment", "variant", "grids", "only", "runs_at_once"},
@@ -95,9 +99,57 @@ def test_every_flag_means_something():
   assert all(row.sentence.endswith(".") for row in fields.TABLE)
 
 
-def test_the_defaults_are_those_of_the_table():
-  from rethinking import config as config_lib
+def test_defaults_have_the_types_of_their_rows():
+  c = fields.default()
+  for row in fields.TABLE:
+    optional = isinstance(row.default, type)
+    assert c.to_dict()[row.name] == row.initial
+    assert not optional or c.get_type(row.name) is row.default
 
-  old, new = config_lib.default(), fields.default()
-  assert new.to_dict() == old.to_dict()
-  assert {k: new.get_type(k) for k in new} == {k: old.get_type(k) for k in old}
+
+# What the first version's workdirs hold. A later field says what its absence
+# means.
+_FIRST = {
+  *(
+    "arch",
+    "batch_size",
+    "checkpoint_epochs",
+    "chunk_steps",
+    "compilation_cache",
+  ),
+  *("corruption_seed", "crop", "data_cache", "data_dir", "dataset", "decay"),
+  *("deterministic", "dropout", "dtype", "epochs", "eval_batch_size"),
+  *("eval_epochs", "exact", "experiment", "fit_accuracy", "init_seed"),
+  *("label_noise", "learning_rate", "noise_seed", "optimizer", "order_seed"),
+  *("p", "per_example", "pixel_noise", "plots", "recipe", "schedule", "seed"),
+  *("stop_at_fit", "subset", "tensorboard", "variant", "weight_decay"),
+}
+
+
+def test_a_field_that_came_later_says_what_its_absence_means():
+  assert {row.name for row in fields.TABLE if row.absent is ...} == _FIRST
+
+
+def _lists(path):
+  """Tuples, lists and sets of two or more fields' names and nothing else.
+
+  One that has other words in it, such as a table's header, names columns.
+  """
+  names = {row.name for row in fields.TABLE}
+  for node in ast.walk(ast.parse(path.read_text())):
+    if isinstance(node, ast.Tuple | ast.List | ast.Set):
+      words = [e.value for e in node.elts if isinstance(e, ast.Constant)]
+      if len(words) > 1 and names.issuperset(words):
+        yield f"{path}:{node.lineno}: {words}"
+
+
+def test_no_list_of_fields_is_kept_beside_the_table():
+  package = pathlib.Path(fields.__file__).parent.parent
+  found = [one for path in package.rglob("*.py") for one in _lists(path)]
+  assert not found, "ask the table, by a flag or a role"
+
+
+def test_a_list_of_fields_is_found(tmp_path):
+  path = tmp_path / "one.py"
+  path.write_text('a = ["p", "seed"]\nb = ["p"]\nc = ("p", "words", "seed")\n')
+  assert [one.split(":")[1] for one in _lists(path)] == ["1"]

@@ -8,8 +8,9 @@ import types
 
 import pytest
 
-from rethinking import cli, main, processes, train
+from rethinking import cli, data, main, models, processes, train
 from rethinking import config as config_lib
+from rethinking.config import fields
 
 _ROOT = pathlib.Path(__file__).parent.parent
 
@@ -120,6 +121,31 @@ def test_help_explains():
   assert found.returncode == 0
   assert "--workdir" in found.stdout and "--config" in found.stdout
   assert "Exit codes" in found.stdout
+  _, _, listed = found.stdout.partition("Experiments")
+  assert max(map(len, listed.splitlines())) <= 80
+  rows = [*config_lib.VARIANTS, *models.ARCHITECTURES, *data.NAMES]
+  rows += [f"{row.name}=" for row in fields.TABLE]
+  rows += main.EXPERIMENTS
+  for row in rows:
+    assert f"\n  {row}" in found.stdout
+
+
+def test_help_waits_for_neither_jax_nor_flax():
+  code = (
+    "import runpy, sys, time\n"
+    "try:\n  runpy.run_module('rethinking.main', run_name='__main__')\n"
+    "except SystemExit:\n  pass\n"
+    "print({'jax', 'flax'} & {*sys.modules}, file=sys.stderr)\n"
+    "print(time.process_time(), file=sys.stderr)\n"
+  )
+  found = subprocess.run(
+    [sys.executable, "-c", code, "--help"],
+    cwd=_ROOT,
+    capture_output=True,
+    text=True,
+  )
+  heavy, seconds = found.stderr.splitlines()
+  assert heavy == "set()" and float(seconds) < 1
 
 
 @pytest.mark.parametrize("several", [True, False])

@@ -1,27 +1,34 @@
 """What a run is: its fields, the variant grammar, resolution and checks.
 
-May import corruptions, data and models, each where it is called: nothing here
-imports JAX or Flax with it.
+A config file's `get_config("variant,key=value,...")` starts from `default()`,
+sets what its dataset needs and ends in `parse`. Fields that are None mean
+"the recipe's own"; `resolve` fills them after command-line overrides, so that
+`--config.arch=alexnet` or `--config.recipe=paper` change what they imply.
+
+May import corruptions, data and models, each where it is called: importing
+this costs neither JAX nor Flax.
 """
 
-from rethinking.config.resolve import (
-  PLACE_FIELDS,
-  VARIANTS,
-  corruptions,
-  default,
+from rethinking.config.fields import default
+from rethinking.config.grammar import VARIANTS, parse
+from rethinking.config.records import (
   differences,
-  parse,
   plain,
-  resolve,
+  recorded,
+  recorded_row,
+  rename,
 )
+from rethinking.config.resolve import corruptions, resolve
 
 __all__ = [
-  "PLACE_FIELDS",
   "VARIANTS",
   "corruptions",
   "default",
   "differences",
   "parse",
   "plain",
+  "recorded",
+  "recorded_row",
+  "rename",
   "resolve",
 ]

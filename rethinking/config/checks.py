@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from rethinking.config.fields import TABLE, Field, Range
 from rethinking.errors import UserError
-
-OPTIMIZERS = ("adam", "sgd")
-SCHEDULES = ("cosine", "exponential", "constant", "plateau")
-L2_KERNELS = ("all", "conv")
-VALIDATION_LABELS = ("true", "given")
-DTYPES = ("float32", "bfloat16")
-NORMALIZATIONS = ("per_image", "global")
 
 
 def choose(name: str, given: Any, allowed: Any) -> None:
@@ -33,59 +28,49 @@ def choose(name: str, given: Any, allowed: Any) -> None:
     )
 
 
-def check(c: ConfigDict) -> None:
-  """Refuses every value outside its range, before any work.
+def ranges(c: ConfigDict, rows: Iterable[Field]) -> None:
+  """Refuses every value that its row does not allow.
 
   Args:
     c: with every field filled in.
+    rows: of a table of fields.
 
   Raises:
     UserError: naming the field, what was given and what is allowed.
   """
-  # Imported here: Flax costs a second that --help need not wait for.
+  for row in rows:
+    value, optional = c[row.name], row.initial is None
+    if row.allowed is None or (optional and value is None):
+      continue
+    if not isinstance(row.allowed, Range):
+      choose(row.name, value, row.allowed)
+    elif not row.allowed.holds(value):
+      raise UserError(
+        f"{row.name} is {value}; it must be {row.allowed.words}"
+        f"{', or None' if optional else ''}."
+      )
+
+
+def check(c: ConfigDict) -> None:
+  """Refuses every value outside its range, before any work.
+
+  Args:
+    c: of a training run, with every field filled in.
+
+  Raises:
+    UserError: naming the field, what was given and what is allowed.
+  """
+  # Imported here: JAX costs a second that --help need not wait for.
   from rethinking import augment, data
 
   choose("dataset", c.dataset, data.NAMES)
   augment.create(c.augment)
-  choose("normalization", c.normalization, NORMALIZATIONS)
-  choose("optimizer", c.optimizer, OPTIMIZERS)
-  choose("schedule", c.schedule, SCHEDULES)
-  choose("dtype", c.dtype, DTYPES)
-  choose("l2_kernels", c.l2_kernels, L2_KERNELS)
-  choose("validation_labels", c.validation_labels, VALIDATION_LABELS)
-
-  def within(name: str, ok: bool, allowed: str) -> None:
-    if not ok:
-      raise UserError(f"{name} is {c[name]}; it must be {allowed}.")
-
-  within("p", 0 <= c.p <= 1, "a rate in [0, 1]")
+  ranges(c, TABLE)
   if c.p > 0 and c.label_noise is None:
     raise UserError(
       f"p is {c.p} but label_noise is None; choose a variant with label "
       "noise (partial_labels) or set label_noise."
     )
-  for name in (
-    "batch_size",
-    "epochs",
-    "eval_epochs",
-    "eval_batch_size",
-    "checkpoint_epochs",
-  ):
-    within(name, c[name] >= 1, "at least 1")
-  for name in ("subset", "chunk_steps", "runs_at_once"):
-    within(name, c[name] is None or c[name] >= 1, "at least 1, or None")
-  within("learning_rate", c.learning_rate > 0, "above 0")
-  for name in ("weight_decay", "l2", "crop", "validation", "early_stopping"):
-    within(name, c[name] >= 0, "at least 0")
-  within(
-    "dropout",
-    c.dropout is None or 0 <= c.dropout < 1,
-    "a rate in [0, 1), or None for the model's own",
-  )
-  for name in ("decay", "fit_accuracy"):
-    within(name, 0 < c[name] <= 1, "in (0, 1]")
-  for name in (n for n in c if n.endswith("seed")):
-    within(name, 0 <= c[name] < 2**32, "in [0, 2**32)")
   _recipe(c)
 
 

@@ -203,8 +203,8 @@ TABLE: tuple[Field, ...] = (
     Field("checkpoint_epochs", int, "unseen",
           "Epochs between checkpoints; none: ten checkpoints in a run.",
           AT_LEAST_1),
-    Field("tensorboard", True, "unseen", "Write event files."),
-    Field("plots", True, "unseen common", "Draw the figures."),
+    Field("tensorboard", True, "resume unseen", "Write event files."),
+    Field("plots", True, "resume unseen common", "Draw the figures."),
   ),
   *_section(
     "seed",
@@ -250,6 +250,7 @@ def flagged(*flags: str) -> tuple[str, ...]:
 
 DATA, LABELS, PIXELS = _role("data"), _role("labels"), _role("pixels")
 SEEDS = _role("seed")
+RENAMED = {row.name: row.renamed for row in TABLE if row.renamed}
 
 
 def create(rows: Iterable[Field]) -> ConfigDict:

@@ -9,28 +9,8 @@ from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
 from rethinking import data, models, programs
+from rethinking.config.fields import flagged
 from rethinking.lockstep import arrays
-
-# In these alone may runs that train together differ: they change labels,
-# weights, order and draws, but neither a shape nor the program.
-_OWN = (
-  "stop_at_fit",
-  "seed",
-  "init_seed",
-  "order_seed",
-  "noise_seed",
-  # Of a validation set, which runs that train together do not have.
-  "validation_seed",
-)
-# In these too, as long as the images do not change with them.
-_OWN_LABELS = (
-  "variant",
-  "label_noise",
-  "p",
-  "exact",
-  "label_options",
-  "corruption_seed",
-)
 
 # Parameters up to which a matrix product is so small that a CPU gains from
 # taking several at once; `python -m rethinking.benchmark sweep` measures it.
@@ -44,8 +24,9 @@ def group_key(config: ConfigDict) -> str:
   Args:
     config: a run's, resolved.
   """
-  own = _OWN if config.pixel_noise else (*_OWN, *_OWN_LABELS)
-  own = {*own, *config_lib.PLACE_FIELDS}
+  # They may differ in labels, weights, order and draws, which change neither a
+  # shape nor the program; with pixel noise, labels do not change alone.
+  own = flagged("group", "" if config.pixel_noise else "images")
   fields = {k: v for k, v in config_lib.plain(config).items() if k not in own}
   return json.dumps(fields, sort_keys=True)
 

@@ -7,15 +7,12 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from rethinking.config.fields import LABELS, PIXELS, flagged
 from rethinking.report import published
 from rethinking.report.published import DEVIATIONS, POINTS
 from rethinking.report.rows import Group, Stat
-from rethinking.report.settings import LABEL_FIELDS
 
 SUPPORTED, NOT, MISSING = "supported", "not supported", "not measured here"
-
-# Fields that a regulariser sets; random cropping takes the fixed crop's place.
-_REGULARISER_FIELDS = ("weight_decay", "l2", "augment", "dropout", "crop")
 
 
 class Finding(NamedTuple):
@@ -118,7 +115,7 @@ def _fits_random_labels(
 ) -> Iterator[Finding]:
   for random in _of(groups, "random_labels"):
     for true in _of(groups, "true_labels"):
-      if random.regularisers or not _same(random, true, LABEL_FIELDS):
+      if random.regularisers or not _same(random, true, LABELS):
         continue
       a, b = _train(true), _train(random)
       yield Finding(
@@ -136,7 +133,7 @@ def _pairs(groups: Sequence[Group]) -> Iterator[tuple[Group, Group]]:
       one
       for one in clean
       if set(one.regularisers) < set(more.regularisers)
-      and _same(one, more, _REGULARISER_FIELDS)
+      and _same(one, more, flagged("regulariser"))
     ]
     if fewer:
       yield min(fewer, key=lambda one: len(one.regularisers)), more
@@ -235,9 +232,8 @@ def _mlp_shuffled_pixels(
 ) -> Iterator[Finding]:
   for shuffled in _of(groups, "shuffled_pixels"):
     for true in _of(groups, "true_labels"):
-      fields = ("pixel_noise", "pixel_options")
       if not shuffled.arch.startswith("mlp") or not _same(
-        shuffled, true, fields
+        shuffled, true, PIXELS
       ):
         continue
       a, b = _test(true), _test(shuffled)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from etils import epath
 
 from rethinking import plots
+from rethinking.config.fields import LABELS, PIXELS
 from rethinking.report import pictures
 from rethinking.report.rows import Group, Stat
 from rethinking.report.series import (
@@ -20,7 +21,7 @@ from rethinking.report.series import (
   series,
   varying,
 )
-from rethinking.report.settings import LABEL_FIELDS, value_text
+from rethinking.report.settings import value_text
 
 # In the order of the paper's legend; a condition looks the same everywhere.
 CONDITIONS = (
@@ -61,7 +62,7 @@ def loss(
   groups: Sequence[Group], folder: epath.Path, name: str, notes: Sequence[str]
 ) -> str | None:
   """Mean train loss against steps, for each condition (Figure 1a)."""
-  conditions = (*LABEL_FIELDS, "pixel_noise", "pixel_options")
+  conditions = (*LABELS, *PIXELS)
   found: dict[str, list[Group]] = {}
   for one in groups:
     steps, _ = pictures.curve(one, "train_loss")

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 from etils import epath
 
+from rethinking import config as config_lib
 from rethinking import files
+from rethinking.config.fields import SEEDS
 from rethinking.errors import UserError
-from rethinking.report.settings import SEEDS, condition, regularisers, settings
+from rethinking.report.settings import condition, regularisers, settings
 
 Row = Mapping[str, Any]
 
@@ -232,7 +234,7 @@ def _parse(path: epath.Path, number: int, line: bytes) -> Row:
       f"{path}, line {number}, is not a row of a sweep: its config has no "
       "'arch'; restore the file or delete that line."
     )
-  return row
+  return config_lib.recorded_row(row)
 
 
 def gather(rows: Sequence[Row]) -> Rows:

@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from rethinking.config.fields import LABELS
 from rethinking.report.rows import Group, Times
-from rethinking.report.settings import LABEL_FIELDS, value_text
+from rethinking.report.settings import value_text
 
 
 def varying(
@@ -64,7 +65,7 @@ def series(
     every kind.
   """
   groups = [g for g in groups if not g.settings.get("pixel_noise") and keep(g)]
-  ignored = LABEL_FIELDS
+  ignored = LABELS
   different = varying(groups, (*ignored, "arch"))
   kinds = list(dict.fromkeys(_kind(g) for g in groups if g.p > 0))
   lines: dict[str, list[Group]] = {}
@@ -85,7 +86,7 @@ def series(
 
 
 def _kind(group: Group) -> str:
-  names = (n for n in LABEL_FIELDS if n != "p")
+  names = (n for n in LABELS if n != "p")
   return json.dumps([group.settings.get(n) for n in names], sort_keys=True)
 
 

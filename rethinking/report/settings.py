@@ -5,35 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-# Repetitions differ in these.
-SEEDS = (
-  "seed",
-  "corruption_seed",
-  "init_seed",
-  "order_seed",
-  "noise_seed",
-  "validation_seed",
-)
-# These change no number, or repeat what the condition says.
-_UNSEEN = (
-  "experiment",
-  "variant",
-  "only",
-  "data_dir",
-  "data_cache",
-  "compilation_cache",
-  "eval_batch_size",
-  "checkpoint_epochs",
-  "chunk_steps",
-  "runs_at_once",
-  # What is drawn is read at the first fit, or is of runs that went on.
-  "stop_at_fit",
-  "per_example",
-  "tensorboard",
-  "plots",
-)
-# What a label corruption is described by.
-LABEL_FIELDS = ("label_noise", "label_options", "p", "exact")
+from rethinking.config.fields import flagged
 
 
 def settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,7 +17,7 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
   Returns:
     A copy in which every way to say "no label noise" is the same.
   """
-  kept = {k: v for k, v in config.items() if k not in (*SEEDS, *_UNSEEN)}
+  kept = {k: v for k, v in config.items() if k not in flagged("unseen")}
   # 0.1 * 3 and 0.3 are the same level.
   kept["p"] = round(float(kept.get("p") or 0), 9)
   if not kept["p"] or kept.get("label_noise") is None:

@@ -6,12 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rethinking.config.fields import LABELS
 from rethinking.report import published, verdicts
 from rethinking.report.claims import Claim
 from rethinking.report.published import Comparison
 from rethinking.report.rows import Group, Row, Rows
 from rethinking.report.series import varying
-from rethinking.report.settings import LABEL_FIELDS, value_text
+from rethinking.report.settings import value_text
 from rethinking.report.texts import csv_text, markdown, spread, time
 
 # Columns of table.csv: fractions, nats, steps, epochs and seconds.
@@ -137,9 +138,10 @@ def measured(groups: Sequence[Group]) -> str:
   """The table of one figure's measurements."""
   different = [
     name
-    for name in varying(groups, (*LABEL_FIELDS, "arch", "pixel_noise"))
+    for name in varying(groups, (*LABELS, "arch"))
     # A row's condition says it already.
-    if name != "pixel_options" or _given(groups, name)
+    if name != "pixel_noise"
+    and (name != "pixel_options" or _given(groups, name))
   ]
   accuracies = {
     name: title

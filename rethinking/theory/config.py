@@ -5,41 +5,123 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ml_collections import ConfigDict
-from ml_collections.config_dict import placeholder
 
 from rethinking import config as config_lib
+from rethinking.config import checks, fields, records
+from rethinking.config.fields import (
+  ABOVE_0,
+  AT_LEAST_0,
+  AT_LEAST_1,
+  BELOW_1,
+  Field,
+  Range,
+)
 from rethinking.errors import UserError
 from rethinking.theory import kernels
 
-FEATURES = ("raw", "gabor", "random_conv")
-SOLVERS = ("auto", "tiles", "device")
-PRECISIONS = ("float32", "float64")
+_AT_LEAST_2 = Range("at least 2", lambda x: x >= 2)
+_RATES = Range(
+  "rates in [0, 1], as --config.levels='(0.0, 0.5)'",
+  lambda x: _numbers(x) and all(0 <= level <= 1 for level in x),
+)
+_PENALTIES = Range(
+  "one or more penalties of at least 0, as --config.ridges='(0.0, 1.0)'",
+  lambda x: len(x) > 0 and _numbers(x) and min(x) >= 0,
+)
+_SIZES = Range(
+  "one or more numbers of examples, each at least 2, as"
+  " --config.sizes='(100, 300)'",
+  lambda x: len(x) > 0 and _numbers(x) and min(x) >= 2,
+)
+_TILE = Range(
+  "at least 1 and below 46,341: LAPACK is 32-bit",
+  lambda x: x >= 1 and x**2 < 2**31,
+)
+
+# What a training run has, too.
+_COMMON = tuple(
+  row._replace(allowed=_AT_LEAST_2) if row.name == "subset" else row
+  for row in fields.TABLE
+  if "common" in row.flags
+)
+# fmt: off
+_ROWS = {
+  "kernel": (
+    Field("kernel", "gaussian", "", "The kernel.", tuple(kernels.KERNELS)),
+    Field("gamma", float, "",
+          "Of the Gaussian (1 / squared pixel units) and Laplace kernels; "
+          "none: from the mean distance between two examples.", ABOVE_0),
+    Field("features", "raw", "",
+          "What it is applied to.", ("raw", "gabor", "random_conv")),
+    Field("scales", 2, "", "gabor: octaves.", AT_LEAST_1),
+    Field("orientations", 8, "", "gabor: angles in [0, pi).", AT_LEAST_1),
+    Field("wavelength", 4.0, "", "gabor: the shortest, pixels.",
+          Range("above 2 pixels", lambda x: x > 2)),
+    Field("pool", 4, "",
+          "gabor: pixels between averaging windows.", AT_LEAST_1),
+    Field("filters", 2048, "",
+          "random_conv: number of filters; each gives 2 grid^2.", AT_LEAST_1),
+    Field("patch", 6, "",
+          "random_conv: side of a filter, pixels.", AT_LEAST_1),
+    Field("stride", 1, "",
+          "random_conv: pixels between patches.", AT_LEAST_1),
+    Field("grid", 2, "",
+          "random_conv: pooling cells along each axis.", AT_LEAST_1),
+    Field("threshold", 0.25, "",
+          "random_conv: what a response must exceed.", AT_LEAST_0),
+    Field("ridges", (0.0,), "",
+          "Penalties: sum of squared errors + ridge |f|^2. Each is fitted to "
+          "the labels of each level.", _PENALTIES),
+    Field("levels", (), "",
+          "Label-noise levels; empty: p alone.", _RATES),
+    Field("precision", "float32", "",
+          "Of the kernel matrix.", ("float32", "float64")),
+    Field("solver", "auto", "",
+          "tiles (CPU), device (its own), auto: what fits.",
+          ("auto", "tiles", "device")),
+    Field("tile", 4000, "",
+          "Rows per tile; n^2 / 2 entries are held in all.", _TILE),
+    Field("max_refinements", 2, "",
+          "Steps of iterative refinement, if needed.", AT_LEAST_0),
+    Field("memory_gb", float, "",
+          "What may be used; none: what is free.", ABOVE_0),
+  ),
+  "expressivity": (
+    Field("arch", "mlp_1x512", "", "The trained model to stand beside."),
+    Field("epochs", 30, "", "Of its training.", AT_LEAST_1),
+    Field("batch_size", 128, "",
+          "Examples a step of its training.", AT_LEAST_1),
+    Field("learning_rate", 1e-3, "",
+          "Of its training: Adam with a cosine schedule.", ABOVE_0),
+    Field("eval_batch_size", 500, "",
+          "Examples a dispatch; changes no number.", AT_LEAST_1),
+  ),
+  "rademacher": (
+    Field("arch", "mlp_1x512", "", "The learner; see Architectures."),
+    Field("dropout", float, "",
+          "Every rate, in [0, 1); none: the model's own.", BELOW_1),
+    Field("batch_size", 128, "",
+          "Examples a step; all n where n is smaller.", AT_LEAST_1),
+    Field("learning_rate", 1e-3, "",
+          "Of Adam, constant: any step may be the last.", ABOVE_0),
+    Field("sizes", (100, 300, 1000), "",
+          "n: the lowest ids of the (sub)set.", _SIZES),
+    Field("draws", 8, "", "Independent draws of the signs for each n.",
+          Range("at least 2: one has no interval", lambda x: x >= 2)),
+    Field("steps", 1000, "", "Training steps of each learner.", AT_LEAST_1),
+    Field("eval_steps", (0, 30, 100, 300, 1000), "", "Where h is read."),
+    Field("confidence", 0.95, "", "Of the interval for the mean over draws.",
+          Range("in (0, 1)", lambda x: 0 < x < 1)),
+    Field("vectorise", bool, "", "Train draws at once; none: MLPs only."),
+  ),
+}
+# fmt: on
 
 
-def _common(experiment: str, dataset: str) -> ConfigDict:
-  c = ConfigDict()
-  c.experiment = experiment  # What main runs.
-  c.variant = experiment  # The condition's name, for titles and folders.
-
-  # Data.
-  c.dataset = dataset  # A name of rethinking.data.NAMES.
-  c.data_dir = placeholder(str)  # Prepared TFDS data; None: TFDS_DATA_DIR.
-  c.data_cache = True  # Keep decoded arrays in the user's cache folder.
-  c.subset = placeholder(int)  # Fit the n lowest ids; None: all.
-
-  # Corruption, as in a training run: never on test labels.
-  c.label_noise = placeholder(str)  # A label corruption's name; None: none.
-  c.p = 0.0  # The label corruption's level, in [0, 1].
-  c.exact = False  # Corrupt exactly round(p n) labels, not n coins.
-  c.label_options = ""  # Its other options, such as "map=cifar10".
-  c.pixel_noise = placeholder(str)  # An image corruption's name; None: none.
-  c.pixel_options = ""  # Its options, such as "fraction=0.5 exact=True".
-
-  c.seed = 0  # The one to change for another repetition.
-  c.corruption_seed = placeholder(int)  # None: the same as seed.
-
-  c.plots = True  # Draw the experiment's figures.
-  c.compilation_cache = True  # Keep compiled programs in the user's cache.
+def _create(experiment: str, dataset: str) -> ConfigDict:
+  c = fields.create((*_COMMON, *_ROWS[experiment]))
+  c.experiment = c.variant = experiment
+  c.dataset = dataset
   return c
 
 
@@ -49,36 +131,7 @@ def kernel(dataset: str) -> ConfigDict:
   Args:
     dataset: a name of rethinking.data.NAMES.
   """
-  c = _common("kernel", dataset)
-  # The kernel.
-  c.kernel = "gaussian"  # A name of rethinking.theory.kernels.KERNELS.
-  # Of the Gaussian (1 / squared pixel units) and Laplace kernels; None: from
-  # the mean distance between two examples.
-  c.gamma = placeholder(float)
-
-  # What it is applied to.
-  c.features = "raw"  # raw, gabor or random_conv.
-  c.scales = 2  # gabor: octaves.
-  c.orientations = 8  # gabor: angles in [0, pi).
-  c.wavelength = 4.0  # gabor: the shortest, pixels, > 2.
-  c.pool = 4  # gabor: pixels between averaging windows.
-  c.filters = 2048  # random_conv: number of filters; each gives 2 grid^2.
-  c.patch = 6  # random_conv: side of a filter, pixels.
-  c.stride = 1  # random_conv: pixels between patches.
-  c.grid = 2  # random_conv: pooling cells along each axis.
-  c.threshold = 0.25  # random_conv: what a response must exceed.
-
-  # The fit. Each ridge is fitted to the labels of each level.
-  c.ridges = (0.0,)  # Penalties: sum of squared errors + ridge |f|^2.
-  c.levels = ()  # Label-noise levels; empty: p alone.
-
-  # How it is solved.
-  c.precision = "float32"  # Of the kernel matrix: float32 or float64.
-  c.solver = "auto"  # tiles (CPU), device (its own), auto: what fits.
-  c.tile = 4000  # Rows per tile; n^2 / 2 entries are held in all.
-  c.max_refinements = 2  # Steps of iterative refinement, if needed.
-  c.memory_gb = placeholder(float)  # What may be used; None: what is free.
-
+  c = _create("kernel", dataset)
   if dataset == "digits":
     c.precision = "float64"  # 1,437 examples: the accuracy costs nothing.
   elif dataset == "mnist":
@@ -95,12 +148,9 @@ def expressivity(dataset: str) -> ConfigDict:
   Args:
     dataset: a name of rethinking.data.NAMES.
   """
-  c = _common("expressivity", dataset)
-  c.arch = "mlp_1x512"  # The trained model to stand beside.
-  c.epochs = 300 if dataset == "digits" else 30  # Of its training.
-  c.batch_size = 128  # Examples a step of its training.
-  c.learning_rate = 1e-3  # Of its training: Adam with a cosine schedule.
-  c.eval_batch_size = 500  # Examples a dispatch; changes no number.
+  c = _create("expressivity", dataset)
+  if dataset == "digits":
+    c.epochs = 300
   return c
 
 
@@ -110,17 +160,7 @@ def rademacher(dataset: str) -> ConfigDict:
   Args:
     dataset: a name of rethinking.data.NAMES.
   """
-  c = _common("rademacher", dataset)
-  c.arch = "mlp_1x512"  # The learner, of rethinking.models.ARCHITECTURES.
-  c.dropout = placeholder(float)  # Every rate, in [0, 1); None: the model's.
-  c.batch_size = 128  # Examples a step; all n where n is smaller.
-  c.learning_rate = 1e-3  # Of Adam, constant: any step may be the last.
-  c.sizes = (100, 300, 1000)  # n: the lowest ids of the (sub)set.
-  c.draws = 8  # Independent draws of the signs for each n, >= 2.
-  c.steps = 1000  # Training steps of each learner.
-  c.eval_steps = (0, 30, 100, 300, 1000)  # Where h is read.
-  c.confidence = 0.95  # Of the interval for the mean over draws, in (0, 1).
-  c.vectorise = placeholder(bool)  # Train draws at once; None: MLPs only.
+  c = _create("rademacher", dataset)
   if dataset != "digits":
     c.sizes = (300, 1000, 3000, 10000)
     c.steps = 3000
@@ -155,124 +195,38 @@ def resolve(config: ConfigDict) -> ConfigDict:
   from rethinking import data
 
   c = ConfigDict(config.to_dict())
+  records.rename(c)
   if c.corruption_seed is None:
     c.corruption_seed = c.seed
-  _choose("dataset", c.dataset, data.NAMES)
-  _within(c, "p", 0 <= c.p <= 1, "a rate in [0, 1]")
-  _within(c, "subset", c.subset is None or c.subset >= 2, "at least 2, or None")
-  for name in ("seed", "corruption_seed"):
-    _within(c, name, 0 <= c[name] < 2**32, "in [0, 2**32)")
+  checks.choose("experiment", c.experiment, _ROWS)
+  checks.choose("dataset", c.dataset, data.NAMES)
+  if "arch" in c:
+    from rethinking import models
+
+    checks.choose("arch", c.arch, models.ARCHITECTURES)
   levels = c.get("levels", ())
   if c.label_noise is None and (c.p > 0 or any(levels)):
     raise UserError(
       f"p is {c.p}, levels {tuple(levels)}, but label_noise is None; set"
       " label_noise, such as uniform."
     )
-  checks = {
-    "kernel": _check_kernel,
-    "expressivity": _check_expressivity,
-    "rademacher": _check_rademacher,
-  }
-  _choose("experiment", c.experiment, checks)
-  checks[c.experiment](c)
+  checks.ranges(c, (*_COMMON, *_ROWS[c.experiment]))
+  if "eval_steps" in c and not (
+    len(c.eval_steps) > 0
+    and _numbers(c.eval_steps)
+    and all(0 <= s <= c.steps for s in c.eval_steps)
+  ):
+    raise UserError(
+      f"eval_steps is {c.eval_steps}; it must be one or more steps in "
+      f"[0, steps = {c.steps}]."
+    )
   config_lib.corruptions(c)
   return c.lock()
-
-
-def _choose(name: str, given: str, allowed: object) -> None:
-  if given not in allowed:
-    raise UserError(
-      f"Unknown {name} {given!r}; choose one of {sorted(allowed)}."
-    )
-
-
-def _within(c: ConfigDict, name: str, ok: bool, allowed: str) -> None:
-  if not ok:
-    raise UserError(f"{name} is {c[name]}; it must be {allowed}.")
 
 
 def _numbers(values: Sequence[object]) -> bool:
   """False for what key=value made of a tuple's text: its characters."""
   return all(isinstance(value, int | float) for value in values)
-
-
-def _check_kernel(c: ConfigDict) -> None:
-  _choose("kernel", c.kernel, kernels.KERNELS)
-  _choose("features", c.features, FEATURES)
-  _choose("solver", c.solver, SOLVERS)
-  _choose("precision", c.precision, PRECISIONS)
-  for name in (
-    "scales",
-    "orientations",
-    "pool",
-    "filters",
-    "patch",
-    "stride",
-    "grid",
-    "tile",
-  ):
-    _within(c, name, c[name] >= 1, "at least 1")
-  _within(c, "tile", c.tile**2 < 2**31, "below 46,341: LAPACK is 32-bit")
-  _within(c, "wavelength", c.wavelength > 2, "above 2 pixels")
-  _within(c, "threshold", c.threshold >= 0, "at least 0")
-  _within(c, "gamma", c.gamma is None or c.gamma > 0, "above 0, or None")
-  _within(c, "max_refinements", c.max_refinements >= 0, "at least 0")
-  _within(
-    c, "memory_gb", c.memory_gb is None or c.memory_gb > 0, "above 0, or None"
-  )
-  _within(
-    c,
-    "ridges",
-    len(c.ridges) > 0 and _numbers(c.ridges) and min(c.ridges) >= 0,
-    "one or more penalties of at least 0, as --config.ridges='(0.0, 1.0)'",
-  )
-  _within(
-    c,
-    "levels",
-    _numbers(c.levels) and all(0 <= level <= 1 for level in c.levels),
-    "rates in [0, 1], as --config.levels='(0.0, 0.5)'",
-  )
-
-
-def _check_expressivity(c: ConfigDict) -> None:
-  from rethinking import models
-
-  _choose("arch", c.arch, models.ARCHITECTURES)
-  for name in ("epochs", "batch_size", "eval_batch_size"):
-    _within(c, name, c[name] >= 1, "at least 1")
-  _within(c, "learning_rate", c.learning_rate > 0, "above 0")
-
-
-def _check_rademacher(c: ConfigDict) -> None:
-  from rethinking import models
-
-  _choose("arch", c.arch, models.ARCHITECTURES)
-  for name in ("batch_size", "steps"):
-    _within(c, name, c[name] >= 1, "at least 1")
-  _within(c, "learning_rate", c.learning_rate > 0, "above 0")
-  _within(
-    c,
-    "dropout",
-    c.dropout is None or 0 <= c.dropout < 1,
-    "a rate in [0, 1), or None for the model's own",
-  )
-  _within(c, "draws", c.draws >= 2, "at least 2: one has no interval")
-  _within(c, "confidence", 0 < c.confidence < 1, "in (0, 1)")
-  _within(
-    c,
-    "sizes",
-    len(c.sizes) > 0 and _numbers(c.sizes) and min(c.sizes) >= 2,
-    "one or more numbers of examples, each at least 2, as"
-    " --config.sizes='(100, 300)'",
-  )
-  _within(
-    c,
-    "eval_steps",
-    len(c.eval_steps) > 0
-    and _numbers(c.eval_steps)
-    and all(0 <= s <= c.steps for s in c.eval_steps),
-    f"one or more steps in [0, steps = {c.steps}]",
-  )
 
 
 def check_sizes(config: ConfigDict, total: int) -> None:

@@ -34,26 +34,6 @@ _COLUMNS = {
   "seconds": ("seconds", "{:.1f}"),
 }
 
-# What the MLP's run shares with this experiment.
-_SHARED = (
-  "dataset",
-  "data_dir",
-  "data_cache",
-  "subset",
-  "label_noise",
-  "p",
-  "exact",
-  "pixel_noise",
-  "seed",
-  "corruption_seed",
-  "arch",
-  "epochs",
-  "batch_size",
-  "learning_rate",
-  "plots",
-  "compilation_cache",
-)
-
 
 def run(
   config: ConfigDict, workdir: str | pathlib.Path, *, quiet: bool = False
@@ -139,9 +119,9 @@ def _run(
 
 def _mlp_config(config: ConfigDict) -> ConfigDict:
   c = training_config.default()
-  c.update({name: config[name] for name in _SHARED})
-  for name in ("label_options", "pixel_options"):
-    c[name] = config[name]
+  # Its own are what it is, and the examples that one dispatch evaluates.
+  own = {"experiment": c.experiment, "eval_batch_size": c.eval_batch_size}
+  c.update({name: config[name] for name in c if name in config} | own)
   c.variant = f"{config.variant}_mlp"
   c.crop = 0
   c.eval_epochs = max(1, config.epochs // 10)

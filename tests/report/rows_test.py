@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rethinking.config import fields
 from rethinking.errors import UserError
 from rethinking.report import rows
 
@@ -155,3 +156,19 @@ def test_a_damaged_line_is_named(tmp_path, line, words):
 def test_a_missing_file_says_what_to_give(tmp_path):
   with pytest.raises(UserError, match="give the --workdir of a sweep"):
     rows.load(tmp_path / "results.jsonl")
+
+
+def test_rows_of_earlier_versions_are_repetitions_of_today_s(
+  tmp_path, monkeypatch
+):
+  renamed = {"recipe": {"papre": "paper"}, "variant": {"old": "study"}}
+  monkeypatch.setattr(fields, "RENAMED", renamed)
+  new, old = synthetic.row(seed=0), synthetic.row(seed=1)
+  later = {"normalization": "per_image", "l2_kernels": "all", "validation": 0}
+  new["config"] |= later
+  old["config"]["recipe"] = "papre"
+  new["figure"], old["figure"] = "study", "old"
+  path = tmp_path / "results.jsonl"
+  path.write_text("".join(json.dumps(row) + "\n" for row in (new, old)))
+  (group,) = rows.load(path).groups
+  assert len(group.rows) == 2 and group.figure == "study"

@@ -1,0 +1,83 @@
+"""The variant grammar: "variant,key=value,..." on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from rethinking.config import fields, records
+from rethinking.errors import UserError
+
+# What each variant sets; the same in every config file. `partial_labels`
+# leaves p to the key of that name.
+VARIANTS: dict[str, dict[str, Any]] = {
+  "true_labels": {},
+  "random_labels": {"label_noise": "uniform", "p": 1.0},
+  "partial_labels": {"label_noise": "uniform", "p": 0.4},
+  "shuffled_pixels": {"pixel_noise": "shuffled_pixels"},
+  "random_pixels": {"pixel_noise": "random_pixels"},
+  "gaussian_pixels": {"pixel_noise": "gaussian_pixels"},
+}
+
+
+def parse(
+  config: ConfigDict,
+  text: str,
+  variants: Mapping[str, Mapping[str, Any]] = VARIANTS,
+) -> ConfigDict:
+  """Applies "variant,key=value,..." to a config and locks it.
+
+  Args:
+    config: the dataset's defaults, from `default`.
+    text: the variant's name, then any top-level fields as key=value.
+    variants: what each variant sets.
+
+  Returns:
+    The same config, locked.
+
+  Raises:
+    UserError: for an unknown variant or key, or a value of the wrong type.
+  """
+  variant, *pairs = [part.strip() for part in text.split(",")]
+  if variant not in variants:
+    variant = records.renamed({"variant": variant}, say=True)["variant"]
+  if variant not in variants:
+    raise UserError(
+      f"Unknown variant {variant!r}; choose one of {sorted(variants)}."
+    )
+  # Only these may be none; the others always have a value.
+  optional = {k for k in config if config[k] is None}
+  optional |= {k for k, v in fields.default().items() if v is None}
+  config.variant = variant
+  config.update(variants[variant])
+  keys = sorted(k for k in config if k != "variant" and not _is_dict(config, k))
+  for pair in pairs:
+    key, equals, value = pair.partition("=")
+    if not equals or key not in keys:
+      raise UserError(
+        f"Unknown key {pair!r}; write key=value with a key of {keys}."
+      )
+    if value.lower() == "none" and key in optional:
+      config[key] = None
+    else:
+      config[key] = _read(key, value, config.get_type(key))
+  records.rename(config)
+  return config.lock()
+
+
+def _is_dict(config: ConfigDict, key: str) -> bool:
+  return isinstance(config[key], ConfigDict)
+
+
+def _read(key: str, value: str, kind: type) -> Any:
+  """One value of the variant grammar, in the field's type."""
+  words = {"true": True, "false": False}
+  try:
+    return words[value.lower()] if kind is bool else kind(value)
+  except (KeyError, ValueError):
+    raise UserError(
+      f"{key}={value} is not a value of type {kind.__name__}; give "
+      f"{'true or false' if kind is bool else 'one'}."
+    ) from None
