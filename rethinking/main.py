@@ -56,35 +56,29 @@ class Experiment(NamedTuple):
   """What a config can ask for.
 
   Attributes:
+    sentence: what it is.
     module: whose `run(config, workdir)` does it.
     shared: several processes can share its work.
-    sentence: what it is.
   """
 
-  module: str
-  shared: bool
   sentence: str
+  module: str
+  shared: bool = False
 
 
 EXPERIMENTS = {
-  "train": Experiment("rethinking.train", True, "One run."),
+  "train": Experiment("One run.", "rethinking.train", shared=True),
   "sweep": Experiment(
-    "rethinking.sweep", True, "A grid of runs, with figures and tables."
+    "A grid of runs, with figures and tables.", "rethinking.sweep", shared=True
   ),
   "kernel": Experiment(
-    "rethinking.theory.kernel",
-    False,
-    "Minimum-norm kernel fits of true and of random labels.",
+    "Minimum-norm kernel fits of given labels.", "rethinking.theory.kernel"
   ),
   "expressivity": Experiment(
-    "rethinking.theory.expressivity",
-    False,
-    "Theorem 1's network, beside a trained one.",
+    "Theorem 1's network beside an MLP.", "rethinking.theory.expressivity"
   ),
   "rademacher": Experiment(
-    "rethinking.theory.rademacher",
-    False,
-    "A lower bound of the Rademacher complexity.",
+    "Bounds of Rademacher complexity.", "rethinking.theory.rademacher"
   ),
 }
 

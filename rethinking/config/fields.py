@@ -64,7 +64,6 @@ class Field(NamedTuple):
 
   @property
   def initial(self) -> Any:
-    """The default as a value."""
     return None if isinstance(self.default, type) else self.default
 
 
@@ -79,17 +78,13 @@ def _section(role: str, title: str, *rows: Field) -> tuple[Field, ...]:
 
 # fmt: off
 TABLE: tuple[Field, ...] = (
-  *_section(
-    "run",
-    "What is run",
+  *_section("run", "What is run",
     Field("experiment", "train", "sweep unseen common",
           "What main runs; see Experiments."),
     Field("variant", "true_labels", "images sweep unseen common",
           "The condition's name, for titles and folders."),
   ),
-  *_section(
-    "sweep",
-    "A sweep",
+  *_section("sweep", "A sweep",
     Field("grids", {}, "sweep",
           "Name -> axis -> values; see rethinking.cells.", absent={}),
     Field("only", str, "sweep unseen",
@@ -97,9 +92,7 @@ TABLE: tuple[Field, ...] = (
     Field("runs_at_once", int, "group resume sweep unseen",
           "Runs in one program; none: by platform.", AT_LEAST_1, absent=None),
   ),
-  *_section(
-    "data",
-    "Data",
+  *_section("data", "Data",
     Field("dataset", "cifar10", "sized common", "The data set; see Data sets."),
     Field("data_dir", str, "group resume unseen common",
           "Folder of prepared TFDS data; none: TFDS_DATA_DIR."),
@@ -114,9 +107,7 @@ TABLE: tuple[Field, ...] = (
           "Theirs: true, or given, corrupted as the train labels are.",
           ("true", "given"), absent="true"),
   ),
-  *_section(
-    "labels",
-    "Label corruption, drawn once, the same in every epoch",
+  *_section("labels", "Label corruption, drawn once, the same in every epoch",
     Field("label_noise", str, "images common",
           "A label corruption's name; none: none."),
     Field("p", 0.0, "images common", "Its level, in [0, 1].", RATE),
@@ -125,17 +116,13 @@ TABLE: tuple[Field, ...] = (
     Field("label_options", "", "images common",
           'Its other options, such as "map=cifar10".', absent=""),
   ),
-  *_section(
-    "pixels",
-    "Pixel corruption; test images get it, too",
+  *_section("pixels", "Pixel corruption; test images get it, too",
     Field("pixel_noise", str, "sized common",
           "An image corruption's name; none: none."),
     Field("pixel_options", "", "common",
           'Its options, such as "fraction=0.5 exact=True".', absent=""),
   ),
-  *_section(
-    "model",
-    "Model and what it sees",
+  *_section("model", "Model and what it sees",
     Field("arch", "inception", "program",
           "The architecture; see Architectures."),
     Field("augment", "none", "program sized regulariser",
@@ -151,9 +138,7 @@ TABLE: tuple[Field, ...] = (
     Field("dtype", "float32", "program",
           "Of activations: float32 or bfloat16.", ("float32", "bfloat16")),
   ),
-  *_section(
-    "optimiser",
-    "Optimisation; none: the recipe's own",
+  *_section("optimiser", "Optimisation; none: the recipe's own",
     Field("recipe", "adam_cosine", "",
           "adam_cosine, paper or seed; see rethinking.config.recipes."),
     Field("batch_size", 128, "program sized",
@@ -184,9 +169,7 @@ TABLE: tuple[Field, ...] = (
           "take the best weights, however the run ended; 0: neither.",
           AT_LEAST_0, absent=0),
   ),
-  *_section(
-    "evaluation",
-    "Evaluation and stopping",
+  *_section("evaluation", "Evaluation and stopping",
     Field("eval_epochs", 1, "", "Epochs between evaluations.", AT_LEAST_1),
     Field("eval_batch_size", 1000, "unseen",
           "Examples a dispatch; changes no number.", AT_LEAST_1),
@@ -195,9 +178,7 @@ TABLE: tuple[Field, ...] = (
     Field("stop_at_fit", False, "group unseen",
           "End the run at the first evaluation that fits."),
   ),
-  *_section(
-    "output",
-    "What is written",
+  *_section("output", "What is written",
     Field("per_example", False, "unseen",
           "Write each example's loss and prediction, by id."),
     Field("checkpoint_epochs", int, "unseen",
@@ -206,9 +187,7 @@ TABLE: tuple[Field, ...] = (
     Field("tensorboard", True, "resume unseen", "Write event files."),
     Field("plots", True, "resume unseen common", "Draw the figures."),
   ),
-  *_section(
-    "seed",
-    "Seeds; none: the same as seed",
+  *_section("seed", "Seeds; none: the same as seed",
     Field("seed", 0, "group unseen common",
           "The one to change for another repetition.", SEED),
     Field("corruption_seed", int, "images unseen common",
@@ -220,9 +199,7 @@ TABLE: tuple[Field, ...] = (
     Field("validation_seed", int, "group unseen",
           "Which examples are kept apart.", SEED, absent=None),
   ),
-  *_section(
-    "execution",
-    "Execution",
+  *_section("execution", "Execution",
     Field("chunk_steps", int, "unseen",
           "Most steps a dispatch; a signal is heard where one ends. None: on "
           "a CPU 1 with convolutions and what 4,096 examples take without, an "
