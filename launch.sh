@@ -4,7 +4,8 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-venv=$here/.venv
+venv=$here/${LAUNCH_VENV:-.venv}
+constraints=.ci/constraints.txt    # The versions that were tested.
 stamp=$venv/launch.stamp           # What a finished install holds.
 incomplete=$venv/launch.incomplete # There while an install is under way.
 remote=rethinking-launch           # Folder in the home of a TPU worker.
@@ -22,6 +23,11 @@ bash launch.sh --tpu=NAME --zone=ZONE [--project=P] [--dry-run] -- FLAGS
 The first run makes .venv beside this script and installs the package there,
 with the extra `cuda` or `tpu` where the machine has one and `gcs` where a flag
 names a gs:// path. --dry-run prints every command and runs none.
+
+.venv has the python3 of the PATH; where that is older than 3.11, the newest
+python3.X of the PATH; where there is none, what uv brings. LAUNCH_PYTHON names
+another, LAUNCH_VENV another folder for it. Packages have the versions of
+.ci/constraints.txt.
 Exit codes: 0 finished, 1 failed, 2 refused input, 75 stopped and resumable.
 END
 }
@@ -35,20 +41,25 @@ die() { # MESSAGE [EXIT CODE]
 
 # ---------------------------------------------------------------- environment
 
-is_new() { # PYTHON
-  "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+fits() { # PYTHON MODULES
+  "$1" -c "import $2, sys; sys.exit(sys.version_info < (3, 11))" >/dev/null 2>&1
 }
 
-# Prints the first Python that is new enough and can make environments. With
-# "any" it need not be able to.
+# Prints the Python to make .venv with: python3 if it is new enough and can make
+# environments, else the newest that does.
 find_python() {
   local python
-  for python in python3 python3.13 python3.12 python3.11; do
-    is_new "$python" || continue
-    [ "${1-}" = any ] ||
-      "$python" -c 'import ensurepip, venv' >/dev/null 2>&1 || continue
-    echo "$python"
-    return
+  if [ -n "${LAUNCH_PYTHON-}" ]; then
+    set -- "$LAUNCH_PYTHON"
+  else
+    set -- python3 $(compgen -c python3. | grep -E '^python3\.[0-9]+$' |
+      sort -u -t . -k 2,2nr)
+  fi
+  for python in "$@"; do
+    if fits "$python" ensurepip,venv; then
+      echo "$python"
+      return
+    fi
   done
   return 1
 }
@@ -57,10 +68,13 @@ make_venv() {
   local python found
   if python=$(find_python); then
     set -- "$python" -m venv "$venv"
+  elif [ -n "${LAUNCH_PYTHON-}" ]; then
+    die "LAUNCH_PYTHON must be a Python 3.11 or newer with the module venv, \
+got $LAUNCH_PYTHON; leave it out to have one found"
   elif command -v uv >/dev/null; then
-    set -- uv venv --quiet --allow-existing --seed --python 3.12 "$venv"
-  elif python=$(find_python any); then
-    die "$python lacks the module venv; as root: apt install $python-venv"
+    set -- uv venv --quiet --allow-existing --seed --python 3.13 "$venv"
+  elif fits python3 sys; then
+    die 'python3 lacks the module venv; as root: apt install python3-venv'
   elif found=$(python3 --version 2>/dev/null); then
     die "Python 3.11 or newer is needed, and python3 is $found; \
 as root: apt install python3.11-venv (or put uv on the PATH)"
@@ -78,7 +92,7 @@ as root: apt install python3-venv"
 # of it because the install is editable.
 environment_key() {
   {
-    cat "$here/setup.cfg" "$here/pyproject.toml"
+    cat "$here/setup.cfg" "$here/pyproject.toml" "$here/$constraints"
     echo "$here"
     "$venv/bin/python" --version
   } 2>&1 | cksum
@@ -110,12 +124,9 @@ install() { # EXTRAS
   if [ -f "$stamp" ]; then extras="$(sed -n 2p "$stamp") $extras"; fi
   extras=$(tr ' ' '\n' <<<"$extras" | sort -u | grep . | paste -sd ' ' -) ||
     extras=''
-  if [ -e "$incomplete" ] || ! is_new "$venv/bin/python" ||
-    ! "$venv/bin/python" -c 'import pip' 2>/dev/null; then
-    make_venv
-  fi
+  if [ -e "$incomplete" ] || ! fits "$venv/bin/python" pip; then make_venv; fi
   if [ -t 2 ]; then progress=--progress-bar=on; fi
-  say "installing rethinking${extras:+[${extras// /,}]} into .venv (once)"
+  say "installing rethinking${extras:+[${extras// /,}]} into $venv (once)"
   # pip turns Ctrl-C into an ordinary failure, half-way through a package.
   trap 'exit 130' INT
   touch "$incomplete"
@@ -123,7 +134,7 @@ install() { # EXTRAS
   (
     cd "$here"
     "$venv/bin/python" -m pip install "$progress" --disable-pip-version-check \
-      --editable ".${extras:+[${extras// /,}]}" >&2
+      --constraint "$constraints" --editable ".${extras:+[${extras// /,}]}" >&2
   ) || {
     rm -f "$incomplete"
     die "pip failed, see above; the same command tries again"
@@ -282,7 +293,7 @@ shipped_files() {
         if [ -e "$file" ]; then printf '%s\0' "$file"; fi
       done
   else
-    find . \( -name .git -o -name .venv -o -name __pycache__ -o -path ./runs \
+    find . \( -name .git -o -name '.venv*' -o -name __pycache__ -o -path ./runs \
       -o -path ./build \) -prune -o -type f -print0
   fi
 }

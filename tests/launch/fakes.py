@@ -7,6 +7,7 @@ import subprocess
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+FILES = ("launch.sh", "setup.cfg", "pyproject.toml", ".ci/constraints.txt")
 TOOLS = (
   "bash cat cksum curl dirname env find flock getconf git grep gzip kill ls "
   "mkdir paste rm sed seq sleep sort tail tar tee touch tr"
@@ -17,9 +18,10 @@ TOOLS = (
 PYTHON = r"""#!/usr/bin/env bash
 case "$*" in
   --version) echo "Python ${FAKE_VERSION:-3.11.2}" ;;
-  *version_info*) [ "${FAKE_VERSION:-3.11.2}" != 3.10.12 ] ;;
-  *ensurepip*) [ -z "${FAKE_NO_VENV-}" ] ;;
-  '-c import pip') ;;
+  *version_info*)
+    [ "${FAKE_VERSION:-3.11.2}" != 3.10.12 ] || exit 1
+    [[ $* != *ensurepip* || -z ${FAKE_NO_VENV-} ]]
+    ;;
   '-m venv '*)
     echo "venv $3" >>"$LOG"
     mkdir -p "$3/bin"
@@ -33,7 +35,8 @@ case "$*" in
       "exec $0 -m venv \"\${!#}\"" >"$HOME/.uv/bin/uv"
     chmod +x "$HOME/.uv/bin/uv"
     ;;
-  '-m pip install '*)
+  '-m pip install '*' --constraint .ci/constraints.txt --editable '*)
+    [ -f .ci/constraints.txt ] || exit
     echo "pip ${!#}" >>"$LOG"
     sleep "${FAKE_PIP_SECONDS:-0}"
     exit "${FAKE_PIP_CODE:-0}"
@@ -109,8 +112,9 @@ class Machine:
     for tool in [*TOOLS, "chmod"]:
       if found := shutil.which(tool):
         (self.bin / tool).symlink_to(found)
-    for name in ("launch.sh", "setup.cfg", "pyproject.toml"):
-      shutil.copy(ROOT / name, self.tree)
+    (self.tree / ".ci").mkdir()
+    for name in FILES:
+      shutil.copy(ROOT / name, self.tree / name)
     self.log = folder / "log"
     self.started: list[subprocess.Popen] = []
     self.env = {

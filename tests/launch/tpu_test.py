@@ -40,7 +40,7 @@ def test_dry_run_prints_every_command_and_runs_none(machine):
   assert result.returncode == 0, result.stderr
   assert result.stdout == DRY_RUN.format(tree=machine.tree)
   names = {path.name for path in machine.tree.iterdir()}
-  assert names == {"launch.sh", "setup.cfg", "pyproject.toml"}
+  assert names == {".ci", "launch.sh", "setup.cfg", "pyproject.toml"}
   assert not machine.lines()
 
 
@@ -149,6 +149,7 @@ def test_ships_tracked_and_new_files_and_nothing_ignored(cloud):
   for worker in "01":
     remote = cloud.folder / "workers" / worker / "rethinking-launch"
     assert {path.name for path in remote.iterdir()} == {
+      ".ci",
       ".gitignore",
       ".venv",
       "kept.py",
