@@ -7,7 +7,13 @@ import subprocess
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FILES = ("launch.sh", "setup.cfg", "pyproject.toml", ".ci/constraints.txt")
+FILES = (
+  "launch.sh",
+  "setup.cfg",
+  "pyproject.toml",
+  ".ci/constraints.txt",
+  "rethinking/runtime/tpu_vm.sh",
+)
 TOOLS = (
   "bash cat cksum curl dirname env find flock getconf git grep gzip kill ls "
   "mkdir paste rm sed seq sleep sort tail tar tee touch tr"
@@ -49,6 +55,7 @@ case "$*" in
       echo "$$" >"$LOG.waiting"
       while :; do sleep 0.05; done
     fi
+    [ "$2" = "rethinking.${FAKE_MODULE:-main}" ] || exit 0
     [ "${FAKE_WORKER-0}" != "${FAKE_FAILS-}" ] || exit "${FAKE_CODE:-1}"
     exit "${FAKE_EXIT:-0}"
     ;;
@@ -112,8 +119,8 @@ class Machine:
     for tool in [*TOOLS, "chmod"]:
       if found := shutil.which(tool):
         (self.bin / tool).symlink_to(found)
-    (self.tree / ".ci").mkdir()
     for name in FILES:
+      (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
       shutil.copy(ROOT / name, self.tree / name)
     self.log = folder / "log"
     self.started: list[subprocess.Popen] = []
