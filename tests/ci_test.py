@@ -1,5 +1,6 @@
 """What CI runs."""
 
+import configparser
 import os
 import pathlib
 import re
@@ -7,6 +8,8 @@ import shutil
 import subprocess
 
 import pytest
+import yaml
+from packaging import requirements
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 TOOLS = ("bash", "cat", "dirname", "env", "mktemp", "rm", "sort", "tail")
@@ -122,3 +125,48 @@ def test_what_depends_on_jax_is_there():
   paths = re.findall(r"^  (tests/\S+)$", text, re.MULTILINE)
   assert len(paths) >= 8
   assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_the_workflow_runs_ci_on_every_python():
+  # `on` is a truth value to YAML 1.1; GitHub reads the word.
+  workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+  assert {"push", "pull_request"} <= set(workflow[True])
+  (job,) = workflow["jobs"].values()
+  pythons = job["strategy"]["matrix"]["python"]
+  assert pythons == ["3.11", "3.12", "3.13"]
+  *_, checkout, setup, run = job["steps"]
+  assert checkout["uses"].startswith("actions/checkout@")
+  assert setup["uses"].startswith("actions/setup-python@")
+  assert setup["with"]["python-version"] == "${{ matrix.python }}"
+  assert run == {"run": "bash .ci/run"}
+  classifiers = re.findall(
+    r"Python :: (3\.\d+)$", (ROOT / "setup.cfg").read_text(), re.MULTILINE
+  )
+  assert classifiers == pythons
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_every_direct_dependency_has_one_tested_version(version):
+  config = configparser.ConfigParser()
+  config.read(ROOT / "setup.cfg")
+  required = config["options"]["install_requires"]
+  required += config["options.extras_require"]["test"]
+  names = {
+    _normal(requirements.Requirement(line).name)
+    for line in required.splitlines()
+    if line and not line.startswith("#")
+  }
+  pinned = []
+  for line in (ROOT / ".ci/constraints.txt").read_text().splitlines():
+    if not line or line.startswith("#"):
+      continue
+    pin = requirements.Requirement(line)
+    if not pin.marker or pin.marker.evaluate({"python_version": version}):
+      assert [s.operator for s in pin.specifier] == ["=="]
+      pinned.append(_normal(pin.name))
+  assert len(set(pinned)) == len(pinned)
+  assert names - set(pinned) == set()
+
+
+def _normal(name: str) -> str:
+  return re.sub(r"[-_.]+", "-", name).lower()
