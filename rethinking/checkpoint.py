@@ -79,9 +79,9 @@ def _to_host(leaf: Any) -> np.ndarray:
   """The whole value of one leaf, whichever processes hold parts of it."""
   if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
     if leaf.is_fully_replicated:
-      return np.asarray(leaf.addressable_data(0))
+      return jax.device_get(leaf.addressable_data(0))
     return multihost_utils.process_allgather(leaf, tiled=True)
-  return np.asarray(leaf)
+  return np.asarray(jax.device_get(leaf))
 
 
 def _by_name(tree: PyTree) -> dict[str, Any]:

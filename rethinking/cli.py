@@ -37,6 +37,7 @@ def run(
   *,
   stopped: str = INTERRUPTED,
   more: Callable[[], str] | None = None,
+  known_only: bool = False,
 ):
   """Parses the flags, calls `main(config)` and exits with its code.
 
@@ -45,6 +46,7 @@ def run(
       finished, 1 failed, 2 refused input, 75 stopped and resumable.
     argv: the command line; None: this process's.
     stopped: what to say when a signal ends `main`.
+    known_only: whether to skip what is no flag of this command.
     more: what `--help` says after the flags.
   """
   argv = list(sys.argv if argv is None else argv)
@@ -56,7 +58,7 @@ def run(
   # Outside a training loop, which saves first, SIGTERM ends as Ctrl-C does.
   signals.end_at_once()
   try:
-    code = main(_parse(argv, module.__doc__ or "", more))
+    code = main(_parse(argv, module.__doc__ or "", known_only, more))
   except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     code = REFUSED
@@ -67,7 +69,10 @@ def run(
 
 
 def _parse(
-  argv: list[str], usage: str, more: Callable[[], str] | None
+  argv: list[str],
+  usage: str,
+  known_only: bool,
+  more: Callable[[], str] | None,
 ) -> ConfigDict:
   """The config of a command line, its mistakes told in one line."""
   if {"--help", "-h", "--helpfull", "-help"} & set(argv[1:]):
@@ -83,11 +88,11 @@ def _parse(
     sys.exit(FINISHED)
   _check_config(argv)
   try:
-    rest = flags.FLAGS(argv)
+    rest = flags.FLAGS(argv, known_only=known_only)
   except (flags.Error, AttributeError, KeyError, TypeError) as error:
     text = " ".join(str(error).split())
     raise UserError(f"{text.rstrip('.')}. See --help.") from error
-  if len(rest) > 1:
+  if len(rest) > 1 and not known_only:
     raise UserError(f"{rest[1]!r} is not a flag; see --help.")
   if _CONFIG.value is None:
     raise UserError(

@@ -128,7 +128,7 @@ class Loop:
 
   def train(self, console: Console, stop: threading.Event) -> None:
     c = self.config
-    step = int(self.state.step)
+    step = int(jax.device_get(self.state.step))
     console.step(step)
     epoch = self.rows[-1]["epoch"] if self.rows else 0
     if not self.rows:
@@ -276,9 +276,8 @@ class Loop:
 
   def save(self, step: int) -> None:
     # A loss is that before its update: the last update is seen only here.
-    if not all(
-      np.isfinite(x).all() for x in jax.tree.leaves(self.state.params)
-    ):
+    params = jax.device_get(self.state.params)
+    if not all(np.isfinite(x).all() for x in jax.tree.leaves(params)):
       raise Diverged(step, self.saved)
     self.checkpoints.save(
       step,

@@ -228,8 +228,8 @@ def evaluate(
       for rows in _padded(count, batch_size, len(devices))
     ]
     loss, prediction = (
-      np.concatenate([np.asarray(x).ravel() for x in column])[:count]
-      for column in zip(*found, strict=True)
+      np.concatenate([x.ravel() for x in column])[:count]
+      for column in zip(*jax.device_get(found), strict=True)
     )
     return loss, prediction
 
@@ -343,16 +343,17 @@ def evaluate_runs(
 
     def join(parts):
       # Spread: [devices, R / devices, B]; otherwise [devices, R, B / devices].
-      whole = [np.asarray(x) for x in parts]
       whole = [
         x.reshape(-1, x.shape[-1])
         if spread
         else np.moveaxis(x, 0, 1).reshape(x.shape[1], -1)
-        for x in whole
+        for x in parts
       ]
       return np.concatenate(whole, axis=1)[:, :count]
 
-    loss, prediction = (join(column) for column in zip(*found, strict=True))
+    loss, prediction = (
+      join(column) for column in zip(*jax.device_get(found), strict=True)
+    )
     return loss, prediction
 
   return run
@@ -385,8 +386,8 @@ def join_runs(tree: Any, *, spread: bool) -> Any:
     spread: as for `train_runs`.
   """
 
-  def join(x):
-    x = np.array(x)
-    return x.reshape(-1, *x.shape[2:]) if spread else x
-
-  return jax.tree.map(join, tree)
+  # The step's next call is given these buffers, so the host needs its own.
+  host = jax.tree.map(np.array, jax.device_get(tree))
+  if not spread:
+    return host
+  return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), host)

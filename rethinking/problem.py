@@ -129,7 +129,7 @@ def _split(
     return slice(None), np.arange(0)
   key = step.root(config.validation_seed, "validation")
   draws = jax.vmap(lambda i: jax.random.bits(jax.random.fold_in(key, i)))(ids)
-  order = np.argsort(np.asarray(draws), kind="stable")
+  order = np.argsort(jax.device_get(draws), kind="stable")
   held, kept = np.split(order, [config.validation])
   return np.sort(kept), np.sort(held)
 

@@ -14,33 +14,10 @@ import jax
 import jaxlib
 import numpy as np
 
+from rethinking import xla_flags
 from rethinking.data import cache
 from rethinking.errors import UserError
 
-# jaxlib versions that the flags below were tried on: an unknown flag in
-# XLA_FLAGS aborts the process.
-_TRIED_JAXLIB = ("0.10.",)
-
-# Single convolutions given to XLA's CPU library take twice the time: forward
-# and backward of the seed's CNN's layers at batch 128 on two cores went from
-# 431 to 205 ms without. Products stay with it: a step of MLP 3x512 took 7.0
-# ms, and 9.4 with all of the library's fusions off.
-# xla_cpu_use_multi_output_fusion (in xla_backend_extra_options) is not among
-# them. It took small AlexNet's step from 216 to 177 ms, small Inception's from
-# 1,146 to 988 and MLP 1x512's from 4.1 to 3.9. But it computes a convolution
-# in a plain loop where its output has the shape of a transposed copy of its
-# operand, as with as many examples as channels: the seed's CNN took 930 ms
-# instead of 281, and a convolution of [2, 2, 2, 2] gave wrong values.
-#
-# The pass that is left out drops optimization barriers before XLA fuses; models
-# say with them what is to be in memory (models.linear.materialized). On an
-# Intel Xeon a step of Wide ResNet 28-1 went from 431 to 384 ms, small AlexNet's
-# from 172 to 150; on an AMD EPYC the latter's 126 ms are the same without.
-_CPU_FLAGS = (
-  "--xla_cpu_experimental_ynn_fusion_type="
-  "-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION",
-  "--xla_disable_hlo_passes=cse_barrier_expander",
-)
 _DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 # Parameters of glibc's mallopt (malloc.h), and their new values in bytes.
@@ -78,8 +55,8 @@ def configure(
   wanted = []
   if _cpu_only():
     _keep_memory()
-  if _cpu_only() and jaxlib.__version__.startswith(_TRIED_JAXLIB):
-    wanted += _CPU_FLAGS
+  if _cpu_only() and not _started():
+    wanted += xla_flags.accepted()
   if deterministic and not _cpu_only():
     _check_not_started(given)
     wanted.append(_DETERMINISTIC)

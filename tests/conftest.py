@@ -29,6 +29,11 @@ from rethinking import runtime  # noqa: E402
 runtime.configure(compilation_cache=False)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+  """--golden=write keeps what tests/golden finds as its values."""
+  parser.addoption("--golden", choices=("compare", "write"), default="compare")
+
+
 @pytest.fixture(scope="session")
 def tfds_dir() -> pathlib.Path:
   """The prepared MNIST and CIFAR-10, or a skip that says how to get them."""

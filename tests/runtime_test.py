@@ -9,19 +9,17 @@ import sys
 
 import jax
 import jax.numpy as jnp
-import jaxlib
 import pytest
 
-from rethinking import runtime
+from rethinking import runtime, xla_flags
 from rethinking.errors import UserError
 from rethinking.models import linear
 
 _FLAG = "--xla_gpu_deterministic_ops=true"
 
-
-_tried = pytest.mark.skipif(
-  not jaxlib.__version__.startswith(runtime._TRIED_JAXLIB),
-  reason="XLA flags are set for the versions that they were tried on",
+_takes_flags = pytest.mark.skipif(
+  xla_flags.accepted() != xla_flags.CPU_FLAGS,
+  reason="this jaxlib does not take the CPU's flags",
 )
 
 
@@ -49,10 +47,10 @@ def _flags(code, **environment):
   return _printed(code, **environment)
 
 
-@_tried
+@_takes_flags
 def test_the_flags_of_the_user_stay():
   configure = "runtime.configure(compilation_cache=False)"
-  own, *others = runtime._CPU_FLAGS
+  own, *others = xla_flags.CPU_FLAGS
   assert _flags(configure, JAX_PLATFORMS="cpu") == [own, *others]
   name = own.partition("=")[0]
   given = f"{name}=-reduce --xla_cpu_enable_fast_math=false"
@@ -61,13 +59,6 @@ def test_the_flags_of_the_user_stay():
     *others,
   ]
   assert _flags(configure, JAX_PLATFORMS="cuda") == []
-
-
-def test_a_jaxlib_not_tried_gets_no_flags(monkeypatch):
-  monkeypatch.setattr(jaxlib, "__version__", "0.9.9")
-  monkeypatch.setenv("XLA_FLAGS", "")
-  runtime.configure(compilation_cache=False)
-  assert os.environ["XLA_FLAGS"] == ""
 
 
 _FAULTS = """
@@ -125,7 +116,7 @@ def test_memory_is_not_touched_once_jax_has_started(monkeypatch):
   runtime.configure(compilation_cache=False)
 
 
-@_tried
+@_takes_flags
 def test_what_is_materialized_stays_apart_in_the_program():
   """A flag sees to it; without, XLA fuses across."""
 

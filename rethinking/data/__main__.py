@@ -1,4 +1,10 @@
-"""`python -m rethinking.data NAME ...`: prepares datasets ahead of a run."""
+"""Prepares datasets ahead of a run.
+
+  python -m rethinking.data NAME ...
+  python -m rethinking.data --config=configs/cifar.py:random_labels
+
+The second prepares what the job with these flags reads.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +12,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from rethinking import cli
 from rethinking.data import NAMES, preparation, prepared
 from rethinking.errors import UserError
 
@@ -14,14 +21,29 @@ def main(argv: Sequence[str] | None = None) -> int:
   """Prepares the named datasets and prints the folder they are in.
 
   Args:
-    argv: the arguments; None: those of the command line.
+    argv: the arguments; None: those of the command line. With `--config` among
+      them they are the flags of a job, of which others are skipped.
 
   Returns:
-    The exit code: 0 when all are prepared, 2 when one is refused.
+    The exit code: 0 when all are prepared, 2 when one is refused. For the
+      flags of a job it exits with that code.
   """
+  argv = list(sys.argv[1:] if argv is None else argv)
+  if any(flag.startswith("--config") for flag in argv):
+    cli.run(
+      lambda config: _prepare([config.dataset], config.data_dir),
+      ["data", *argv],
+      known_only=True,
+    )
+  return _prepare(*_given(argv))
+
+
+def _given(argv: list[str]) -> tuple[list[str], str | None]:
+  """The names and the folder on the command line."""
   parser = argparse.ArgumentParser(
     prog="python -m rethinking.data",
-    description="Download and prepare datasets once, without TensorFlow.",
+    description="Download and prepare datasets once, without TensorFlow. With"
+    " --config=FILE and other flags of a job: those that it reads.",
   )
   parser.add_argument(
     "names", nargs="+", choices=NAMES, metavar="NAME", help=", ".join(NAMES)
@@ -32,9 +54,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     " ~/tensorflow_datasets, where it isn't given",
   )
   arguments = parser.parse_args(argv)
+  return arguments.names, arguments.data_dir
+
+
+def _prepare(names: Sequence[str], data_dir: str | None) -> int:
+  """Prepares the named datasets in a folder; returns the exit code."""
   try:
-    root = prepared.root(arguments.data_dir)
-    for name in arguments.names:
+    root = prepared.root(data_dir)
+    for name in names:
       if name == "digits":
         print("digits: comes with scikit-learn, nothing to prepare")
         continue

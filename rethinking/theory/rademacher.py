@@ -242,7 +242,7 @@ def _train(
       at += steps
     predicted = np.concatenate(
       [
-        np.asarray(
+        jax.device_get(
           program["predict"](state, images[rows], labels[:, rows], ids[rows])
         )
         for rows in (slice(k, k + _EVAL_ROWS) for k in range(0, n, _EVAL_ROWS))

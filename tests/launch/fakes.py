@@ -7,6 +7,13 @@ import subprocess
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+FILES = (
+  "launch.sh",
+  "setup.cfg",
+  "pyproject.toml",
+  ".ci/constraints.txt",
+  "rethinking/runtime/tpu_vm.sh",
+)
 TOOLS = (
   "bash cat cksum curl dirname env find flock getconf git grep gzip kill ls "
   "mkdir paste rm sed seq sleep sort tail tar tee touch tr"
@@ -17,9 +24,10 @@ TOOLS = (
 PYTHON = r"""#!/usr/bin/env bash
 case "$*" in
   --version) echo "Python ${FAKE_VERSION:-3.11.2}" ;;
-  *version_info*) [ "${FAKE_VERSION:-3.11.2}" != 3.10.12 ] ;;
-  *ensurepip*) [ -z "${FAKE_NO_VENV-}" ] ;;
-  '-c import pip') ;;
+  *version_info*)
+    [ "${FAKE_VERSION:-3.11.2}" != 3.10.12 ] || exit 1
+    [[ $* != *ensurepip* || -z ${FAKE_NO_VENV-} ]]
+    ;;
   '-m venv '*)
     echo "venv $3" >>"$LOG"
     mkdir -p "$3/bin"
@@ -33,7 +41,8 @@ case "$*" in
       "exec $0 -m venv \"\${!#}\"" >"$HOME/.uv/bin/uv"
     chmod +x "$HOME/.uv/bin/uv"
     ;;
-  '-m pip install '*)
+  '-m pip install '*' --constraint .ci/constraints.txt --editable '*)
+    [ -f .ci/constraints.txt ] || exit
     echo "pip ${!#}" >>"$LOG"
     sleep "${FAKE_PIP_SECONDS:-0}"
     exit "${FAKE_PIP_CODE:-0}"
@@ -46,6 +55,7 @@ case "$*" in
       echo "$$" >"$LOG.waiting"
       while :; do sleep 0.05; done
     fi
+    [ "$2" = "rethinking.${FAKE_MODULE:-main}" ] || exit 0
     [ "${FAKE_WORKER-0}" != "${FAKE_FAILS-}" ] || exit "${FAKE_CODE:-1}"
     exit "${FAKE_EXIT:-0}"
     ;;
@@ -109,8 +119,9 @@ class Machine:
     for tool in [*TOOLS, "chmod"]:
       if found := shutil.which(tool):
         (self.bin / tool).symlink_to(found)
-    for name in ("launch.sh", "setup.cfg", "pyproject.toml"):
-      shutil.copy(ROOT / name, self.tree)
+    for name in FILES:
+      (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
+      shutil.copy(ROOT / name, self.tree / name)
     self.log = folder / "log"
     self.started: list[subprocess.Popen] = []
     self.env = {

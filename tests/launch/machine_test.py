@@ -41,16 +41,17 @@ def test_installs_once(machine):
 
 def test_installs_again_when_what_it_depends_on_changed(machine):
   machine.launch("--config=a")
-  with (machine.tree / "setup.cfg").open("a") as file:
-    file.write("# changed\n")
-  machine.launch("--config=a")
-  assert machine.lines("pip") == ["pip ."] * 2
+  for count, name in enumerate(("setup.cfg", ".ci/constraints.txt"), 2):
+    with (machine.tree / name).open("a") as file:
+      file.write("# changed\n")
+    machine.launch("--config=a")
+    assert machine.lines("pip") == ["pip ."] * count
   machine.launch("--config=a", FAKE_VERSION="3.12.1")
-  assert machine.lines("pip") == ["pip ."] * 3
+  assert machine.lines("pip") == ["pip ."] * 4
   moved = machine.tree.rename(machine.folder / "moved")
   machine.tree = moved
   machine.launch("--config=a", FAKE_VERSION="3.12.1")
-  assert machine.lines("pip") == ["pip ."] * 4
+  assert machine.lines("pip") == ["pip ."] * 5
   assert len(machine.lines("venv")) == 1
 
 
@@ -158,6 +159,46 @@ def test_no_python_names_the_missing_package(bare):
   assert result.stderr == (
     "launch: Python 3.11 or newer is needed, and there is no python3; "
     "as root: apt install python3-venv\n"
+  )
+
+
+# An interpreter that knows its name.
+def _named(name: str) -> str:
+  return fakes.PYTHON.replace("3.10.12", "never") + f"# {name}\n"
+
+
+def _python_of(folder) -> str:
+  return (folder / "bin" / "python").read_text().splitlines()[-1].strip("# ")
+
+
+def test_where_python3_is_old_the_newest_is_taken(machine):
+  for minor in (9, 11, 12, 14):
+    machine.add(f"python3.{minor}", _named(f"3.{minor}"))
+  machine.add("python3.15", "#!/bin/bash\nexit 127\n")
+  machine.add("python3.16-config", _named("none"))
+  venv = machine.tree / ".venv"
+  assert machine.launch("setup").returncode == 0
+  assert _python_of(venv) == "esac"
+  shutil.rmtree(venv)
+  assert machine.launch("setup", FAKE_VERSION="3.10.12").returncode == 0
+  assert _python_of(venv) == "3.14"
+
+
+def test_another_python_in_another_folder(machine):
+  machine.add("mine", _named("mine"))
+  env = {
+    "LAUNCH_PYTHON": str(machine.bin / "mine"),
+    "LAUNCH_VENV": ".venv-mine",
+  }
+  assert machine.launch("--config=a", **env).returncode == 0
+  assert _python_of(machine.tree / ".venv-mine") == "mine"
+  assert not (machine.tree / ".venv").exists()
+  machine.add("mine", "#!/bin/bash\nexit 1\n")
+  result = machine.launch("--config=a", **env | {"LAUNCH_VENV": ".venv-b"})
+  assert result.returncode == 1
+  assert result.stderr == (
+    "launch: LAUNCH_PYTHON must be a Python 3.11 or newer with the module "
+    f"venv, got {machine.bin / 'mine'}; leave it out to have one found\n"
   )
 
 

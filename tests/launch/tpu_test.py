@@ -13,7 +13,7 @@ JOB = ("--config=configs/cifar.py:random_labels,p=0.4", "--workdir=gs://b/r")
 DRY_RUN = """\
 # How many workers are there?
 gcloud compute tpus tpu-vm describe demo --zone=us-central2-b --project=p \
---format='value(networkEndpoints.len())'
+'--format=value(networkEndpoints.len())'
 # Ship the files that git tracks or would add.
 tar -C '{tree}' -czf '{tree}/build/demo.tar.gz' --null \
 -T '{tree}/build/demo.files'
@@ -21,26 +21,26 @@ gcloud compute tpus tpu-vm scp '{tree}/build/demo.tar.gz' \
 demo:rethinking-launch.tar.gz --zone=us-central2-b --project=p --worker=all
 # Make the environment on every worker.
 gcloud compute tpus tpu-vm ssh demo --zone=us-central2-b --project=p \
---worker=all --command='mkdir -p rethinking-launch && \
+--worker=all '--command=mkdir -p rethinking-launch && \
 find rethinking-launch -mindepth 1 -maxdepth 1 ! -name .venv \
 -exec rm -rf {{}} + && tar -xzf rethinking-launch.tar.gz \
--C rethinking-launch && bash rethinking-launch/launch.sh worker setup gcs'
-# Prepare the data, once on the disk of each worker.
+-C rethinking-launch && bash rethinking-launch/launch.sh worker setup {job}'
+# Prepare the data that the job reads, once on the disk of each worker.
 gcloud compute tpus tpu-vm ssh demo --zone=us-central2-b --project=p \
---worker=all --command='bash rethinking-launch/launch.sh worker data cifar10'
+--worker=all '--command=bash rethinking-launch/launch.sh worker data {job}'
 # Run the job on all workers at once.
 gcloud compute tpus tpu-vm ssh demo --zone=us-central2-b --project=p \
---worker=all --command='bash rethinking-launch/launch.sh worker run \
---multihost --config=configs/cifar.py:random_labels,p=0.4 --workdir=gs://b/r'
+--worker=all '--command=bash rethinking-launch/launch.sh worker run {job}'
 """
 
 
 def test_dry_run_prints_every_command_and_runs_none(machine):
   result = machine.launch(*TPU, "--dry-run", "--", *JOB)
   assert result.returncode == 0, result.stderr
-  assert result.stdout == DRY_RUN.format(tree=machine.tree)
+  job = " ".join(("--multihost", *JOB))
+  assert result.stdout == DRY_RUN.format(tree=machine.tree, job=job)
   names = {path.name for path in machine.tree.iterdir()}
-  assert names == {"launch.sh", "setup.cfg", "pyproject.toml"}
+  assert names == {name.split("/")[0] for name in fakes.FILES}
   assert not machine.lines()
 
 
@@ -79,7 +79,7 @@ def test_every_worker_runs_the_same_job(cloud):
     assert log == (
       f"venv {home}/rethinking-launch/.venv\n"
       "pip .[gcs]\n"
-      "run <-m> <rethinking.data> <cifar10>\n"
+      f"run <-m> <rethinking.data>{flags}\n"
       f"run <-m> <rethinking.main>{flags}\n"
     )
     assert f"[{worker}] hello from {home}/rethinking-launch\n" in result.stdout
@@ -93,33 +93,6 @@ def test_a_worker_whose_python_is_too_old_gets_its_own(cloud):
     "pip uv",
     f"venv {cloud.folder}/workers/1/rethinking-launch/.venv",
   ], result.stderr
-
-
-@pytest.mark.parametrize(
-  ("flags", "data"),
-  [
-    (["--config=configs/digits.py:random_labels"], None),
-    (["--config=configs/mnist.py"], "mnist"),
-    (["--config=configs/cifar.py:a,dataset=cifar100,p=1"], "cifar100"),
-    (
-      ["--config=configs/mnist.py", "--config.dataset=fashion_mnist"],
-      "fashion_mnist",
-    ),
-    (
-      ["--config=configs/cifar.py", "--config.data_dir=/mnt/my data"],
-      "cifar10 --data_dir='/mnt/my data'",
-    ),
-  ],
-)
-def test_the_data_prepared_is_what_the_job_reads(machine, flags, data):
-  result = machine.launch(*TPU, "--dry-run", "--", *flags, "--workdir=/nfs/r")
-  lines = [s for s in result.stdout.splitlines() if "worker data" in s]
-  if data is None:
-    assert not lines
-  else:
-    words = shlex.split(lines[0])
-    assert words[-2] == "--worker=all"
-    assert words[-1].endswith(f"worker data {data}")
 
 
 def test_ships_tracked_and_new_files_and_nothing_ignored(cloud):
@@ -149,19 +122,22 @@ def test_ships_tracked_and_new_files_and_nothing_ignored(cloud):
   for worker in "01":
     remote = cloud.folder / "workers" / worker / "rethinking-launch"
     assert {path.name for path in remote.iterdir()} == {
+      ".ci",
       ".gitignore",
       ".venv",
       "kept.py",
       "launch.sh",
       "new config.py",
       "pyproject.toml",
+      "rethinking",
       "setup.cfg",
     }
     assert (remote / "kept.py").read_text() == "edited"
 
 
 def test_a_failing_worker_is_named(cloud):
-  result = cloud.launch(*TPU, "--", *JOB, FAKE_FAILS="1", FAKE_CODE="3")
+  env = {"FAKE_FAILS": "1", "FAKE_CODE": "3", "FAKE_MODULE": "data"}
+  result = cloud.launch(*TPU, "--", *JOB, **env)
   assert result.returncode == 1
   assert "launch: worker 1: data failed, exit code 3" in result.stderr
   assert "worker 0:" not in result.stderr
@@ -169,13 +145,11 @@ def test_a_failing_worker_is_named(cloud):
 
 
 def test_a_failing_job_ends_with_its_workers_exit_code(cloud):
-  job = ("--config=configs/digits.py", "--workdir=gs://b/r")
-  result = cloud.launch(*TPU, "--", *job, FAKE_FAILS="1", FAKE_CODE="3")
+  env = {"FAKE_FAILS": "1", "FAKE_CODE": "3"}
+  result = cloud.launch(*TPU, "--", *JOB, **env)
   assert result.returncode == 3
   assert "launch: worker 1: run failed, exit code 3" in result.stderr
-  result = cloud.launch(
-    *TPU, "--", *job, FAKE_FAILS="1", FAKE_CODE="3", FAKE_EXIT="75"
-  )
+  result = cloud.launch(*TPU, "--", *JOB, FAKE_EXIT="75", **env)
   assert result.returncode == 1
   assert "launch: worker 0: run failed, exit code 75" in result.stderr
 
@@ -197,8 +171,7 @@ def test_a_worker_that_is_not_reached_is_named(cloud, unreached, says):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_the_launcher_stops_the_workers(cloud, number):
-  job = ("--config=configs/digits.py", "--workdir=gs://b/r")
-  process = cloud.start(*TPU, "--", *job, FAKE_WAIT="main")
+  process = cloud.start(*TPU, "--", *JOB, FAKE_WAIT="main")
   for worker in "01":
     cloud.wait_for(cloud.folder / "workers" / f"{worker}.log.waiting")
   if number == signal.SIGINT:
@@ -276,7 +249,11 @@ def test_a_worker_still_being_connected_to_never_starts(
     ([*TPU, "--", "--config=a", "--workdir=runs/1"], "share the workdir"),
     (
       [*TPU, "--", *JOB, "--config.data_dir=gs://b/tfds"],
-      "data_dir is gs://b/tfds, but prepared data is read from a disk",
+      "data_dir must be a folder on a disk, got '--config.data_dir=gs://b/tfds'",
+    ),
+    (
+      [*TPU, "--", "--config=a:b,data_dir=gs://b", "--workdir=/nfs/r"],
+      "data_dir must be a folder on a disk, got '--config=a:b,data_dir=gs://b'",
     ),
   ],
 )

@@ -3,6 +3,7 @@
 import json
 import types
 
+import jax
 import numpy as np
 import pytest
 
@@ -100,6 +101,20 @@ def test_the_rate_is_that_of_steps_without_compilation(
   lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
   for row in map(json.loads, lines[3:]):
     assert row["train_images_per_second"] == pytest.approx(config.batch_size)
+
+
+def test_what_the_host_reads_is_named(tmp_path):
+  """As under a user's guard; JAX sees it on a CPU from 0.12 on."""
+  config = runs.config(
+    epochs=2,
+    validation=32,
+    early_stopping=1,
+    schedule="plateau",
+    per_example=True,
+    normalization="global",
+  )
+  with jax.transfer_guard_device_to_host("disallow"):
+    train.run(config, tmp_path, quiet=True)
 
 
 def test_random_labels_are_fitted_and_teach_nothing(tmp_path):

@@ -1,0 +1,65 @@
+"""What 20 steps of each architecture come to, batch 8, random data, Adam.
+
+Losses and the parameters' norm are compared on every machine; parameters to the
+bit where the file beside holds this jaxlib's and processor's digest.
+"""
+
+import hashlib
+
+import jax
+import numpy as np
+import pytest
+from kept import golden
+
+from rethinking import config as config_lib
+from rethinking import models, parallel, programs, step
+from rethinking.order import Order
+
+STEPS, BATCH, EXAMPLES = 20, 8, 64
+SHAPES = {
+  "digits_cnn": (8, 8, 1),
+  "seed_mnist_cnn": (28, 28, 1),
+  "seed_cifar_cnn": (32, 32, 3),
+  "wide_resnet_28_1": (32, 32, 3),
+}
+# Half a minute and more to compile.
+_LARGE = ("inception", "inception_no_bn", "wide_resnet_28_1")
+
+
+@pytest.mark.parametrize(
+  "arch",
+  [
+    pytest.param(a, marks=pytest.mark.slow if a in _LARGE else ())
+    for a in models.ARCHITECTURES
+  ],
+)
+def test_twenty_steps_stay(arch, request):
+  config = config_lib.default()
+  config.update(arch=arch, batch_size=BATCH, crop=0, epochs=3)
+  config = config_lib.resolve(config)
+  rng = np.random.default_rng(0)
+  data = step.Data(
+    rng.integers(0, 256, (EXAMPLES, *SHAPES.get(arch, (28, 28, 3))), np.uint8),
+    rng.integers(0, 10, EXAMPLES).astype(np.int32),
+    np.arange(EXAMPLES, dtype=np.uint32),
+  )
+  devices = jax.devices()[:1]
+  init, train, _ = programs.steps(programs.key(config), EXAMPLES, 10, None)
+  chunk = parallel.train_chunk(train, BATCH, devices)
+  state = init(key=step.root(0, "init"), shape=data.images.shape[1:])
+  state = parallel.replicate(state, devices)
+  data = parallel.replicate(data, devices)
+  key = parallel.lay_key(step.root(0, "noise"), devices)
+  order = Order(0, EXAMPLES, BATCH, 1)
+  losses = []
+  for i in range(STEPS):
+    stream = parallel.lay_stream(order.draw(order.epoch(i)), BATCH, devices)
+    size = parallel.replicate(np.int32(1), devices)
+    state, seen = chunk(1, state, data, stream, size, key)
+    losses.append(float(jax.device_get(seen["loss"])[0]))
+  params = jax.device_get(jax.tree.leaves(state.params))
+  norm = float(np.sqrt(sum(np.sum(np.float64(x) ** 2) for x in params)))
+  digest = hashlib.sha256(b"".join(x.tobytes() for x in params)).hexdigest()
+  golden(request, "parameters", arch).closely(
+    [norm, *losses], digest, rtol=1e-3
+  )
