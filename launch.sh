@@ -29,7 +29,7 @@ nvidia-smi lists a GPU, tpu where a TPU chip is on the PCI bus, gcs where a flag
 names gs://. One process uses all GPUs; there is nothing to set.
 Python is the python3 of the PATH; where that is older than 3.11, the newest
 python3.X there; where there is none, what uv brings. LAUNCH_PYTHON names
-another one, LAUNCH_VENV another folder than .venv.
+another one to make .venv with, LAUNCH_VENV another folder for it.
 
 TPU VM
   gcloud compute tpus tpu-vm create demo --zone=us-central2-b \

@@ -8,10 +8,11 @@ remote=rethinking-launch # Folder in the home of a worker, and what lies beside.
 # Does PHASE of the job here: marks each line of output with this worker's
 # number and says last how it ended, which is what the launching machine reads.
 work() { # PHASE FLAGS ...
-  local phase=$1 number code
+  local phase=$1 number code metadata
   shift
-  number=$(curl -fsS -m 10 -H 'Metadata-Flavor: Google' http://metadata.google\
-.internal/computeMetadata/v1/instance/attributes/agent-worker-number) ||
+  metadata=http://metadata.google.internal/computeMetadata/v1
+  number=$(curl -fsS -m 10 -H 'Metadata-Flavor: Google' \
+    "$metadata/instance/attributes/agent-worker-number") ||
     number=${HOSTNAME##*-w-}
   export PYTHONUNBUFFERED=1
   set +e
