@@ -42,19 +42,12 @@ def limits(
   values = jnp.ones((2**26,))
   product = jax.jit(jnp.matmul)
   copy = jax.jit(lambda x: x + 1)
-
-  def repeat(function, *arguments):
-    def work(count):
-      for _ in range(count):
-        jax.block_until_ready(function(*arguments))
-
-    return work
-
+  contenders = {
+    "matmul": lambda: product(square, square).block_until_ready(),
+    "copy": lambda: copy(values).block_until_ready(),
+  }
   taken = timing.interleaved(
-    {
-      "matmul": repeat(product, square, square),
-      "copy": repeat(copy, values),
-    },
+    {name: timing.repeated(work) for name, work in contenders.items()},
     rounds,
     seconds,
   )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from etils import epath
 from rich.console import Console
 from rich.table import Table
@@ -48,23 +49,20 @@ def _draw(result, path):
   ax = axes[0, 0]
   contenders = _contenders(result)
   for index, who in enumerate(contenders):
-    rows = [
-      (row, result["models"][name]["training"][who])
-      for row, name in enumerate(names)
-      if who in result["models"][name]["training"]
-    ]
-    if not rows:
-      continue
-    medians = [found["median"] for _, found in rows]
-    spread = [
-      [found["median"] - found["low"] for _, found in rows],
-      [found["high"] - found["median"] for _, found in rows],
-    ]
+    found = {
+      row: model["training"][who]
+      for row, model in enumerate(result["models"].values())
+      if who in model["training"]
+    }
+    low, medians, high = (
+      np.array([rates[x] for rates in found.values()])
+      for x in ("low", "median", "high")
+    )
     ax.barh(
-      [row + 0.8 * (index + 0.5) / len(contenders) - 0.4 for row, _ in rows],
+      np.array([*found]) + 0.8 * (index + 0.5) / len(contenders) - 0.4,
       medians,
       height=0.8 / len(contenders),
-      xerr=spread,
+      xerr=[medians - low, high - medians],
       color=plots.COLOURS[index],
       label=who,
     )
@@ -142,10 +140,6 @@ def show_models(result: Mapping[str, Any], console: Console) -> None:
     result: the benchmark's, with `models`.
     console: where to.
   """
-  console.print(_models(result))
-
-
-def _models(result):
   table = Table(
     title=f"images per second, batch {result['batch_size']}, {result['dtype']}"
   )
@@ -183,4 +177,4 @@ def _models(result):
       f"{evaluation['jax']['median']:,.0f}",
       ratio("evaluation"),
     )
-  return table
+  console.print(table)

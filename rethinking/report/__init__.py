@@ -11,6 +11,7 @@ from rethinking.errors import UserError
 from rethinking.report import (
   claims,
   figure1,
+  pictures,
   published,
   rows,
   studies,
@@ -69,13 +70,14 @@ def draw(workdir: epath.PathLike) -> list[str]:
 def _pictures(found: rows.Rows, workdir: epath.Path) -> list[str]:
   drawn = []
   for figure in dict.fromkeys(group.figure for group in found.groups):
-    picture = _PICTURES.get(figure, figure1.draw)
-    if picture is None:
+    draw_all = _PICTURES.get(figure, figure1.draw)
+    if draw_all is None:
       continue
     mine = [group for group in found.groups if group.figure == figure]
     lost = [row for row in found.left_out if row["figure"] == figure]
-    names = picture(mine, workdir, figure, _notes(mine, lost))
-    drawn += [f"{n}.{ending}" for n in names for ending in ("png", "svg")]
+    notes = _notes(mine, lost)
+    for picture in draw_all(mine, figure):
+      drawn += pictures.save(picture, workdir, notes)
   return drawn
 
 

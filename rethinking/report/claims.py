@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,7 +9,9 @@ from typing import Any, NamedTuple
 from rethinking.report import published
 from rethinking.report.published import DEVIATIONS, POINTS
 from rethinking.report.rows import Group, Stat
+from rethinking.report.series import rest
 from rethinking.report.settings import LABEL_FIELDS
+from rethinking.report.texts import spread
 
 SUPPORTED, NOT, MISSING = "supported", "not supported", "not measured here"
 
@@ -66,12 +67,7 @@ def check(groups: Sequence[Group]) -> list[Claim]:
 
 def _same(a: Group, b: Group, but: Sequence[str]) -> bool:
   """Whether two groups differ in the named fields at most."""
-
-  def rest(group):
-    kept = {k: v for k, v in group.settings.items() if k not in but}
-    return json.dumps(kept, sort_keys=True)
-
-  return a.figure == b.figure and rest(a) == rest(b)
+  return a.figure == b.figure and rest(a, but) == rest(b, but)
 
 
 def _of(groups: Sequence[Group], condition: str) -> list[Group]:
@@ -95,11 +91,24 @@ def _test(group: Group) -> Stat:
 
 def text(stat: Stat) -> str:
   """A mean with its deviation and count."""
-  if stat.mean is None:
-    return "-"
-  if stat.sd is None:
-    return f"{stat.mean:.2f} (n = {stat.n})"
-  return f"{stat.mean:.2f} ± {stat.sd:.2f} (n = {stat.n})"
+  return "-" if stat.mean is None else f"{spread(stat)} (n = {stat.n})"
+
+
+_Groups = Sequence[Group]
+_Facts = Mapping[str, Any]
+_Judge = Callable[[_Groups, _Facts], Iterator[Finding]]
+# By claim: what judges it, and what makes a finding "supported".
+_CHECKS: dict[str, tuple[_Judge, str]] = {}
+
+
+def _check(name: str, rule: str) -> Callable[[_Judge], _Judge]:
+  """Registers what judges a claim."""
+
+  def register(judge: _Judge) -> _Judge:
+    _CHECKS[name] = judge, rule
+    return judge
+
+  return register
 
 
 def _error(a: Stat, b: Stat) -> float | None:
@@ -113,9 +122,12 @@ def _verdict(ok: bool) -> str:
   return SUPPORTED if ok else NOT
 
 
-def _fits_random_labels(
-  groups: Sequence[Group], facts: Mapping[str, Any]
-) -> Iterator[Finding]:
+@_check(
+  "fits_random_labels",
+  "with one and the same recipe and no explicit regulariser, mean final "
+  "train accuracy is at least {fitted:g} % on true and on random labels",
+)
+def _fits_random_labels(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
   for random in _of(groups, "random_labels"):
     for true in _of(groups, "true_labels"):
       if random.regularisers or not _same(random, true, LABEL_FIELDS):
@@ -146,9 +158,12 @@ def _added(base: Group, more: Group) -> str:
   return " + ".join(r for r in more.regularisers if r not in base.regularisers)
 
 
-def _regularisers_help(
-  groups: Sequence[Group], facts: Mapping[str, Any]
-) -> Iterator[Finding]:
+@_check(
+  "regularisers_help",
+  f"the gain in mean final test accuracy exceeds {DEVIATIONS:g} standard "
+  f"errors (one seed: {POINTS:g} points)",
+)
+def _regularisers_help(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
   for base, more in _pairs(groups):
     a, b = _test(base), _test(more)
     error = _error(a, b)
@@ -161,8 +176,13 @@ def _regularisers_help(
     )
 
 
+@_check(
+  "regularisers_not_needed",
+  "without any, at least {kept:g} % of the mean final test accuracy above "
+  "chance is kept",
+)
 def _regularisers_not_needed(
-  groups: Sequence[Group], facts: Mapping[str, Any]
+  groups: _Groups, facts: _Facts
 ) -> Iterator[Finding]:
   for base, more in _pairs(groups):
     if base.regularisers:
@@ -180,8 +200,13 @@ def _regularisers_not_needed(
     )
 
 
+@_check(
+  "regularisers_do_not_prevent",
+  "mean final train accuracy on random labels is at least {fitted:g} % with "
+  "them (AlexNet with weight decay has a claim of its own)",
+)
 def _regularisers_do_not_prevent(
-  groups: Sequence[Group], facts: Mapping[str, Any]
+  groups: _Groups, facts: _Facts
 ) -> Iterator[Finding]:
   for group in _of(groups, "random_labels"):
     if group.regularisers and not _alexnet_decayed(group):
@@ -198,9 +223,12 @@ def _alexnet_decayed(group: Group) -> bool:
   )
 
 
-def _alexnet_weight_decay(
-  groups: Sequence[Group], facts: Mapping[str, Any]
-) -> Iterator[Finding]:
+@_check(
+  "alexnet_weight_decay",
+  "mean final train accuracy on random labels is below {fitted:g} %, for "
+  "each coefficient",
+)
+def _alexnet_weight_decay(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
   for group in _of(groups, "random_labels"):
     if _alexnet_decayed(group):
       yield Finding(
@@ -210,9 +238,13 @@ def _alexnet_weight_decay(
       )
 
 
-def _batch_norm(
-  groups: Sequence[Group], facts: Mapping[str, Any]
-) -> Iterator[Finding]:
+@_check(
+  "batch_norm",
+  "the difference of mean final test accuracies on true labels is "
+  "{low:g} to {high:g} points, "
+  f"give or take {POINTS:g}",
+)
+def _batch_norm(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
   clean = _of(groups, "true_labels")
   for plain in clean:
     for normed in clean:
@@ -230,9 +262,11 @@ def _batch_norm(
       )
 
 
-def _mlp_shuffled_pixels(
-  groups: Sequence[Group], facts: Mapping[str, Any]
-) -> Iterator[Finding]:
+@_check(
+  "mlp_shuffled_pixels",
+  "mean final test accuracies differ by at most {points:g} point",
+)
+def _mlp_shuffled_pixels(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
   for shuffled in _of(groups, "shuffled_pixels"):
     for true in _of(groups, "true_labels"):
       fields = ("pixel_noise", "pixel_options")
@@ -251,44 +285,3 @@ def _mlp_shuffled_pixels(
       else:
         verdict = _verdict(abs(b.mean - a.mean) <= facts["points"])
       yield Finding(_where(shuffled, *shuffled.regularisers), verdict, numbers)
-
-
-_Judge = Callable[[Sequence[Group], Mapping[str, Any]], Iterator[Finding]]
-
-_CHECKS: dict[str, tuple[_Judge, str]] = {
-  "fits_random_labels": (
-    _fits_random_labels,
-    "with one and the same recipe and no explicit regulariser, mean final "
-    "train accuracy is at least {fitted:g} % on true and on random labels",
-  ),
-  "regularisers_help": (
-    _regularisers_help,
-    f"the gain in mean final test accuracy exceeds {DEVIATIONS:g} standard "
-    f"errors (one seed: {POINTS:g} points)",
-  ),
-  "regularisers_not_needed": (
-    _regularisers_not_needed,
-    "without any, at least {kept:g} % of the mean final test accuracy above "
-    "chance is kept",
-  ),
-  "regularisers_do_not_prevent": (
-    _regularisers_do_not_prevent,
-    "mean final train accuracy on random labels is at least {fitted:g} % with "
-    "them (AlexNet with weight decay has a claim of its own)",
-  ),
-  "alexnet_weight_decay": (
-    _alexnet_weight_decay,
-    "mean final train accuracy on random labels is below {fitted:g} %, for "
-    "each coefficient",
-  ),
-  "batch_norm": (
-    _batch_norm,
-    "the difference of mean final test accuracies on true labels is "
-    "{low:g} to {high:g} points, "
-    f"give or take {POINTS:g}",
-  ),
-  "mlp_shuffled_pixels": (
-    _mlp_shuffled_pixels,
-    "mean final test accuracies differ by at most {points:g} point",
-  ),
-}

@@ -36,21 +36,21 @@ class Comparison(NamedTuple):
     entry: of published.json.
     quantity: such as "test_accuracy".
     published: percent, a range, or words.
+    verdict: agrees, differs, not comparable or not run here.
+    remarks: where the settings deviate, and what else to know.
     group: the matching runs, or None.
     measured: in the unit of `published`.
     difference: measured less published (the nearer end of a range).
-    verdict: agrees, differs, not comparable or not run here.
-    remarks: where the settings deviate, and what else to know.
   """
 
   entry: Mapping[str, Any]
   quantity: str
   published: float | list[float] | str
-  group: Group | None
-  measured: Stat
-  difference: float | None
   verdict: str
   remarks: tuple[str, ...]
+  group: Group | None = None
+  measured: Stat = Stat(None, None, 0)
+  difference: float | None = None
 
 
 @functools.cache
@@ -119,16 +119,8 @@ def _beside(
   if "not_comparable" in entry:
     remarks.append(f"published: {entry['not_comparable']}")
   if group is None:
-    return Comparison(
-      entry,
-      quantity,
-      value,
-      None,
-      Stat(None, None, 0),
-      None,
-      "not run here",
-      (*remarks, f"run `{command(entry)}`"),
-    )
+    remarks.append(f"run `{command(entry)}`")
+    return Comparison(entry, quantity, value, "not run here", tuple(remarks))
   measured, whole = _measure(quantity, group, groups)
   if quantity == "validation_accuracy" and not _validated(group):
     remarks.append("measured: test accuracy")
@@ -141,22 +133,12 @@ def _beside(
   ]
   if group.regularisers:
     remarks.append(f"measured with {' + '.join(group.regularisers)}")
-  difference = None
-  if "not_comparable" in entry or measured.mean is None or not whole:
-    verdict = "not comparable"
-  else:
+  difference, verdict = None, "not comparable"
+  if "not_comparable" not in entry and measured.mean is not None and whole:
     difference, agrees = judge(value, measured)
     verdict = "agrees" if agrees else "differs"
-  return Comparison(
-    entry,
-    quantity,
-    value,
-    group,
-    measured,
-    difference,
-    verdict,
-    tuple(remarks),
-  )
+  found = (verdict, tuple(remarks), group, measured, difference)
+  return Comparison(entry, quantity, value, *found)
 
 
 def judge(published: Any, measured: Stat) -> tuple[float | None, bool]:
@@ -202,10 +184,8 @@ def _validated(group: Group) -> bool:
 
 def percent(stat: Stat) -> Stat:
   """The same in percent."""
-  mean, sd, n = stat
-  return Stat(
-    None if mean is None else 100 * mean, None if sd is None else 100 * sd, n
-  )
+  *values, n = stat
+  return Stat(*(None if v is None else 100 * v for v in values), n)
 
 
 def _short(value: Any) -> str:

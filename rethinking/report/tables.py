@@ -6,13 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rethinking import tables
 from rethinking.report import published, verdicts
 from rethinking.report.claims import Claim
 from rethinking.report.published import Comparison
 from rethinking.report.rows import Group, Row, Rows
 from rethinking.report.series import varying
 from rethinking.report.settings import LABEL_FIELDS, value_text
-from rethinking.report.texts import csv_text, markdown, spread, time
+from rethinking.report.texts import spread, time
 
 # Columns of table.csv: fractions, nats, steps, epochs and seconds.
 _QUANTITIES = (
@@ -56,15 +57,12 @@ def report(
     comparisons: from `published.compare`.
     claims: from `claims.check`.
   """
-  figures = list(
-    dict.fromkeys(
-      [g.figure for g in rows.groups] + [r["figure"] for r in rows.left_out]
-    )
-  )
+  figures = [g.figure for g in rows.groups]
+  figures += [row["figure"] for row in rows.left_out]
   parts = ["# Results\n"]
   if not rows.groups:
     parts.append("No run has finished yet.\n")
-  for figure in figures:
+  for figure in dict.fromkeys(figures):
     mine = [group for group in rows.groups if group.figure == figure]
     if mine:
       parts += [f"## {figure}\n", facts(mine), measured(mine)]
@@ -146,27 +144,20 @@ def measured(groups: Sequence[Group]) -> str:
     for name, title in _ACCURACIES.items()
     if any(group.stat(name).mean is not None for group in groups)
   }
-  header = [
-    "arch",
-    "condition",
-    "p",
-    *different,
-    "n",
-    *(f"{title} %" for title in accuracies.values()),
-    "epochs to fit",
-    "steps to fit",
-  ]
   lines = [
-    [
-      group.arch,
-      group.condition.replace("_", " "),
-      f"{group.p:g}",
-      *(value_text(group.settings, name) for name in different),
-      str(len(group.rows)),
-      *(spread(published.percent(group.stat(name))) for name in accuracies),
-      time(group.time_to_fit("epochs")),
-      _interval(group),
-    ]
+    {
+      "arch": group.arch,
+      "condition": group.condition.replace("_", " "),
+      "p": f"{group.p:g}",
+      **{name: value_text(group.settings, name) for name in different},
+      "n": str(len(group.rows)),
+      **{
+        f"{title} %": spread(published.percent(group.stat(name)))
+        for name, title in accuracies.items()
+      },
+      "epochs to fit": time(group.time_to_fit("epochs")),
+      "steps to fit": _interval(group),
+    }
     for group in groups
   ]
   return (
@@ -176,7 +167,7 @@ def measured(groups: Sequence[Group]) -> str:
     "accuracy on examples whose given label is not, or is, the true one. "
     "'steps to fit' lie after the last evaluation that did not fit, in "
     "brackets, and at most at the first that did; '≥' where some runs never "
-    "fitted, which count with their last step.\n\n" + markdown(header, lines)
+    "fitted, which count with their last step.\n\n" + tables.markdown(lines)
   )
 
 
@@ -234,7 +225,7 @@ def table_csv(groups: Sequence[Group]) -> str:
       line[f"{name}_mean"] = found.mean
       line[f"{name}_sd"] = found.sd
     lines.append(line)
-  return csv_text(lines)
+  return tables.csv_text(lines)
 
 
 def _cell(value: Any) -> Any:

@@ -1,28 +1,8 @@
-"""Numbers and tables as text."""
+"""Numbers as text."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
-
 from rethinking.report.rows import Stat, Times
-
-
-def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-  """A Markdown table of texts.
-
-  >>> print(markdown(["p", "n"], [["0.4", "3"]]), end="")
-  | p | n |
-  | --- | --- |
-  | 0.4 | 3 |
-  """
-  lines = [header, ["---"] * len(header), *rows]
-  return "".join(
-    f"| {' | '.join(cell.replace('|', '/') for cell in line)} |\n"
-    for line in lines
-  )
 
 
 def spread(stat: Stat, form: str = ".2f") -> str:
@@ -48,14 +28,3 @@ def time(times: Times) -> str:
   if times.censored:
     return f"≥ {times.mean:.1f} ({times.fitted}/{times.total} fitted)"
   return spread(Stat(times.mean, times.sd, times.total), ".1f")
-
-
-def csv_text(lines: Sequence[Mapping[str, Any]]) -> str:
-  """A CSV of lines with the same keys; empty without any."""
-  if not lines:
-    return ""
-  text = io.StringIO()
-  writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
-  writer.writeheader()
-  writer.writerows(lines)
-  return text.getvalue()

@@ -5,41 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rethinking import tables
 from rethinking.report import published
 from rethinking.report.claims import Claim
 from rethinking.report.published import Comparison
-from rethinking.report.texts import csv_text, markdown, spread
+from rethinking.report.texts import spread
 
 
 def beside(comparisons: Sequence[Comparison]) -> str:
   """The table of published and measured numbers."""
   notes = list(dict.fromkeys(c.entry["source"] for c in comparisons))
   lines = [
-    [
-      f"{c.entry['figure']} [{notes.index(c.entry['source']) + 1}]",
-      _setting(c.entry["match"]),
-      c.quantity.replace("_", " "),
-      _published(c.published),
-      "-" if c.group is None else f"{spread(c.measured)} (n = {c.measured.n})",
-      "-" if c.difference is None else f"{c.difference:+.2f}",
-      c.verdict,
-      "; ".join(c.remarks),
-    ]
+    {
+      "where": f"{c.entry['figure']} [{notes.index(c.entry['source']) + 1}]",
+      "setting": _setting(c.entry["match"]),
+      "quantity": c.quantity.replace("_", " "),
+      "published": _published(c.published),
+      "measured": "-"
+      if c.group is None
+      else f"{spread(c.measured)} (n = {c.measured.n})",
+      "difference": "-" if c.difference is None else f"{c.difference:+.2f}",
+      "verdict": c.verdict,
+      "remarks": "; ".join(c.remarks),
+    }
     for c in comparisons
-  ]
-  header = [
-    "where",
-    "setting",
-    "quantity",
-    "published",
-    "measured",
-    "difference",
-    "verdict",
-    "remarks",
   ]
   return (
     f"Accuracies in percent. {published.RULE}\n\n"
-    + markdown(header, lines)
+    + tables.markdown(lines)
     + "\n"
     + "".join(f"[{n}] {source}\n\n" for n, source in enumerate(notes, 1))
   )
@@ -70,12 +63,12 @@ def _published(value: Any) -> str:
 def claims_table(claims: Sequence[Claim]) -> str:
   """The table of claims, and the rules that they were judged by."""
   lines = [
-    [
-      f"{claim.facts['claim']} [{n}]",
-      finding.setting or "-",
-      finding.verdict,
-      finding.numbers,
-    ]
+    {
+      "claim": f"{claim.facts['claim']} [{n}]",
+      "setting": finding.setting or "-",
+      "verdict": finding.verdict,
+      "numbers": finding.numbers,
+    }
     for n, claim in enumerate(claims, 1)
     for finding in claim.findings
   ]
@@ -83,13 +76,12 @@ def claims_table(claims: Sequence[Claim]) -> str:
     f"[{n}] Supported where {claim.rule}. Source: {claim.facts['source']}.\n\n"
     for n, claim in enumerate(claims, 1)
   )
-  header = ["claim", "setting", "verdict", "numbers"]
-  return markdown(header, lines) + "\n" + rules
+  return tables.markdown(lines) + "\n" + rules
 
 
 def published_csv(comparisons: Sequence[Comparison]) -> str:
   """Returns published.csv: what `beside` shows, in full precision."""
-  return csv_text(
+  return tables.csv_text(
     [
       {
         "figure": c.entry["figure"],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
@@ -152,38 +153,52 @@ def resolve(config: ConfigDict) -> ConfigDict:
     UserError: for a value outside its range, naming the field, what was given
       and what is allowed.
   """
-  from rethinking import data
+  from rethinking import data, models
 
   c = ConfigDict(config.to_dict())
   if c.corruption_seed is None:
     c.corruption_seed = c.seed
-  _choose("dataset", c.dataset, data.NAMES)
-  _within(c, "p", 0 <= c.p <= 1, "a rate in [0, 1]")
-  _within(c, "subset", c.subset is None or c.subset >= 2, "at least 2, or None")
-  for name in ("seed", "corruption_seed"):
-    _within(c, name, 0 <= c[name] < 2**32, "in [0, 2**32)")
+  choices = {
+    "experiment": EXPERIMENTS,
+    "dataset": data.NAMES,
+    "arch": models.ARCHITECTURES,
+    "kernel": kernels.KERNELS,
+    "features": FEATURES,
+    "solver": SOLVERS,
+    "precision": PRECISIONS,
+  }
+  for name, allowed in choices.items():
+    if name in c and c[name] not in allowed:
+      raise UserError(
+        f"Unknown {name} {c[name]!r}; choose one of {sorted(allowed)}."
+      )
+  for name, (is_allowed, allowed) in _RANGES.items():
+    if name in c:
+      _within(c, name, is_allowed(c[name]), allowed)
   levels = c.get("levels", ())
   if c.label_noise is None and (c.p > 0 or any(levels)):
     raise UserError(
       f"p is {c.p}, levels {tuple(levels)}, but label_noise is None; set"
       " label_noise, such as uniform."
     )
-  checks = {
-    "kernel": _check_kernel,
-    "expressivity": _check_expressivity,
-    "rademacher": _check_rademacher,
-  }
-  _choose("experiment", c.experiment, checks)
-  checks[c.experiment](c)
+  if "levels" in c:
+    _within(
+      c,
+      "levels",
+      _numbers(levels) and all(0 <= level <= 1 for level in levels),
+      "rates in [0, 1], as --config.levels='(0.0, 0.5)'",
+    )
+  if "eval_steps" in c:
+    _within(
+      c,
+      "eval_steps",
+      len(c.eval_steps) > 0
+      and _numbers(c.eval_steps)
+      and all(0 <= s <= c.steps for s in c.eval_steps),
+      f"one or more steps in [0, steps = {c.steps}]",
+    )
   config_lib.corruptions(c)
   return c.lock()
-
-
-def _choose(name: str, given: str, allowed: object) -> None:
-  if given not in allowed:
-    raise UserError(
-      f"Unknown {name} {given!r}; choose one of {sorted(allowed)}."
-    )
 
 
 def _within(c: ConfigDict, name: str, ok: bool, allowed: str) -> None:
@@ -196,83 +211,53 @@ def _numbers(values: Sequence[object]) -> bool:
   return all(isinstance(value, int | float) for value in values)
 
 
-def _check_kernel(c: ConfigDict) -> None:
-  _choose("kernel", c.kernel, kernels.KERNELS)
-  _choose("features", c.features, FEATURES)
-  _choose("solver", c.solver, SOLVERS)
-  _choose("precision", c.precision, PRECISIONS)
-  for name in (
-    "scales",
-    "orientations",
-    "pool",
-    "filters",
-    "patch",
-    "stride",
-    "grid",
-    "tile",
-  ):
-    _within(c, name, c[name] >= 1, "at least 1")
-  _within(c, "tile", c.tile**2 < 2**31, "below 46,341: LAPACK is 32-bit")
-  _within(c, "wavelength", c.wavelength > 2, "above 2 pixels")
-  _within(c, "threshold", c.threshold >= 0, "at least 0")
-  _within(c, "gamma", c.gamma is None or c.gamma > 0, "above 0, or None")
-  _within(c, "max_refinements", c.max_refinements >= 0, "at least 0")
-  _within(
-    c, "memory_gb", c.memory_gb is None or c.memory_gb > 0, "above 0, or None"
-  )
-  _within(
-    c,
-    "ridges",
-    len(c.ridges) > 0 and _numbers(c.ridges) and min(c.ridges) >= 0,
-    "one or more penalties of at least 0, as --config.ridges='(0.0, 1.0)'",
-  )
-  _within(
-    c,
-    "levels",
-    _numbers(c.levels) and all(0 <= level <= 1 for level in c.levels),
-    "rates in [0, 1], as --config.levels='(0.0, 0.5)'",
-  )
+_COUNT = (lambda v: v >= 1, "at least 1")
+_SEED = (lambda v: 0 <= v < 2**32, "in [0, 2**32)")
+_OPTIONAL = (lambda v: v is None or v > 0, "above 0, or None")
 
-
-def _check_expressivity(c: ConfigDict) -> None:
-  from rethinking import models
-
-  _choose("arch", c.arch, models.ARCHITECTURES)
-  for name in ("epochs", "batch_size", "eval_batch_size"):
-    _within(c, name, c[name] >= 1, "at least 1")
-  _within(c, "learning_rate", c.learning_rate > 0, "above 0")
-
-
-def _check_rademacher(c: ConfigDict) -> None:
-  from rethinking import models
-
-  _choose("arch", c.arch, models.ARCHITECTURES)
-  for name in ("batch_size", "steps"):
-    _within(c, name, c[name] >= 1, "at least 1")
-  _within(c, "learning_rate", c.learning_rate > 0, "above 0")
-  _within(
-    c,
-    "dropout",
-    c.dropout is None or 0 <= c.dropout < 1,
+# What a field's value must be, and the words for it.
+_RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
+  "p": (lambda v: 0 <= v <= 1, "a rate in [0, 1]"),
+  "subset": (lambda v: v is None or v >= 2, "at least 2, or None"),
+  "seed": _SEED,
+  "corruption_seed": _SEED,
+  "epochs": _COUNT,
+  "batch_size": _COUNT,
+  "eval_batch_size": _COUNT,
+  "learning_rate": (lambda v: v > 0, "above 0"),
+  "dropout": (
+    lambda v: v is None or 0 <= v < 1,
     "a rate in [0, 1), or None for the model's own",
-  )
-  _within(c, "draws", c.draws >= 2, "at least 2: one has no interval")
-  _within(c, "confidence", 0 < c.confidence < 1, "in (0, 1)")
-  _within(
-    c,
-    "sizes",
-    len(c.sizes) > 0 and _numbers(c.sizes) and min(c.sizes) >= 2,
+  ),
+  "gamma": _OPTIONAL,
+  "scales": _COUNT,
+  "orientations": _COUNT,
+  "wavelength": (lambda v: v > 2, "above 2 pixels"),
+  "pool": _COUNT,
+  "filters": _COUNT,
+  "patch": _COUNT,
+  "stride": _COUNT,
+  "grid": _COUNT,
+  "threshold": (lambda v: v >= 0, "at least 0"),
+  "ridges": (
+    lambda v: len(v) > 0 and _numbers(v) and min(v) >= 0,
+    "one or more penalties of at least 0, as --config.ridges='(0.0, 1.0)'",
+  ),
+  "tile": (
+    lambda v: 1 <= v <= 46_340,
+    "at least 1 and below 46,341: LAPACK is 32-bit",
+  ),
+  "max_refinements": (lambda v: v >= 0, "at least 0"),
+  "memory_gb": _OPTIONAL,
+  "sizes": (
+    lambda v: len(v) > 0 and _numbers(v) and min(v) >= 2,
     "one or more numbers of examples, each at least 2, as"
     " --config.sizes='(100, 300)'",
-  )
-  _within(
-    c,
-    "eval_steps",
-    len(c.eval_steps) > 0
-    and _numbers(c.eval_steps)
-    and all(0 <= s <= c.steps for s in c.eval_steps),
-    f"one or more steps in [0, steps = {c.steps}]",
-  )
+  ),
+  "draws": (lambda v: v >= 2, "at least 2: one has no interval"),
+  "steps": _COUNT,
+  "confidence": (lambda v: 0 < v < 1, "in (0, 1)"),
+}
 
 
 def check_sizes(config: ConfigDict, total: int) -> None:

@@ -21,9 +21,10 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as training_config
-from rethinking import files, problem, train, writers
+from rethinking import files, problem, tables, train, writers
+from rethinking import step as step_lib
 from rethinking.theory import config as config_lib
-from rethinking.theory import folder, pictures, tables, theorem
+from rethinking.theory import folder, pictures, theorem
 from rethinking.theory import task as task_lib
 
 _COLUMNS = {
@@ -124,7 +125,7 @@ def _run(
     title = f"{config.dataset}, n = {len(rows):,}: theorem 1"
     pictures.theorem(*curve, workdir, title)
   if not quiet:
-    print(tables.markdown(compared, _COLUMNS), end="")
+    print(tables.formatted(compared, _COLUMNS), end="")
   return {
     **built,
     "flip_rate": float(task.report["flip_rate"]),
@@ -153,7 +154,7 @@ def _construct(config, task, rows):
   """The network, its numbers, and its function along the projection."""
   flat = task.train.images.reshape(len(task.train.images), -1)
   labels = np.asarray(task.train.labels)[rows]
-  key = jax.random.key(config.seed, impl="threefry2x32")
+  key = jax.random.key(config.seed, impl=step_lib.KEYS)
   with jax.enable_x64(True):
     # The largest array in float64, so it is made once.
     x = jnp.asarray(flat[rows] / 255.0)

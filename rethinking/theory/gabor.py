@@ -57,16 +57,13 @@ def _operators(
   One dense product per scale: for images this small it is more than ten times
   as fast on a CPU as the convolution.
   """
-  radius = len(bank) // 2
-  out = np.zeros((height, width, height, width, bank.shape[-1]), np.complex64)
-  for y in range(height):
-    for x in range(width):
-      top, left = max(y - radius, 0), max(x - radius, 0)
-      cut = bank[
-        top - y + radius : height - y + radius,
-        left - x + radius : width - x + radius,
-      ]
-      out[top : top + len(cut), left : left + cut.shape[1], y, x] = cut
+  padded = np.pad(bank, ((height, height), (width, width), (0, 0)))
+  # By input and output pixel: where in the padded filter their distance lies.
+  rows, columns = (
+    np.subtract.outer(range(length), range(length)) + length + len(bank) // 2
+    for length in (height, width)
+  )
+  out = padded[rows[:, None, :, None], columns[:, None, :]]
   flat = out.reshape(height * width, -1)
   return flat.real.copy(), flat.imag.copy()
 

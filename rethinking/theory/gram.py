@@ -37,32 +37,21 @@ class Gram(Protocol):
 
 @functools.partial(jax.jit, static_argnames=("name", "diagonal"))
 def _apply(
-  inner: jax.Array,
-  sq_x: jax.Array,
-  sq_z: jax.Array,
-  gamma: jax.Array,
-  name: str,
-  diagonal: bool,
+  products: kernels.Products, gamma: jax.Array, name: str, diagonal: bool
 ) -> jax.Array:
   if diagonal:
     # Rounding must not move an example away from itself: exactly distance 0.
-    on = jnp.eye(inner.shape[0], dtype=bool)
-    inner = jnp.where(on, sq_x, inner)
-  return kernels.get(name)(inner, sq_x, sq_z, gamma)
+    on = jnp.eye(products.inner.shape[0], dtype=bool)
+    inner = jnp.where(on, products.sq_x, products.inner)
+    products = products._replace(inner=inner)
+  return kernels.get(name)(products, gamma)
 
 
 @functools.partial(jax.jit, static_argnames=("name", "diagonal"))
-def _block(
-  x: jax.Array,
-  z: jax.Array,
-  sq_x: jax.Array,
-  sq_z: jax.Array,
-  gamma: jax.Array,
-  name: str,
-  diagonal: bool,
-) -> jax.Array:
+def _block(x, z, sq_x, sq_z, gamma, name, diagonal):
   inner = jnp.matmul(x, z.T, precision=jax.lax.Precision.HIGHEST)
-  return _apply(inner, sq_x, sq_z, gamma, name, diagonal)
+  products = kernels.Products(inner, sq_x[:, None], sq_z[None])
+  return _apply(products, gamma, name, diagonal)
 
 
 def _precision(dtype: np.dtype) -> contextlib.AbstractContextManager:
@@ -103,36 +92,22 @@ class Held:
       gamma = kernels.default_gamma(kernel, float(spread))
     self.gamma = float(gamma)
 
-  def _values(self, x, sq_x, z, sq_z, diagonal=False) -> np.ndarray:
+  def _values(self, x, z, sq_x, sq_z, diagonal=False) -> np.ndarray:
     with _precision(x.dtype):
       gamma = jnp.asarray(self.gamma, x.dtype)
-      return np.asarray(
-        _block(x, z, sq_x[:, None], sq_z[None], gamma, self._kernel, diagonal)
-      )
+      return np.asarray(_block(x, z, sq_x, sq_z, gamma, self._kernel, diagonal))
 
   def tile(self, i: int, j: int) -> np.ndarray:
     """Tile `[rows of i, columns of j]`: Fortran-ordered, writable."""
-    rows, columns = self._spans[i], self._spans[j]
+    x, z = (self._train[self._spans[k]] for k in (j, i))
+    squares = (self._sq_train[self._spans[k]] for k in (j, i))
     # The transpose in C order is the tile in Fortran order.
-    return np.array(
-      self._values(
-        self._train[columns],
-        self._sq_train[columns],
-        self._train[rows],
-        self._sq_train[rows],
-        i == j,
-      )
-    ).T
+    return np.array(self._values(x, z, *squares, diagonal=i == j)).T
 
   def cross(self, j: int) -> np.ndarray:
     """Test rows against the train columns of slice j: `[m, columns]`."""
-    columns = self._spans[j]
-    return self._values(
-      self._test,
-      self._sq_test,
-      self._train[columns],
-      self._sq_train[columns],
-    )
+    z, squares = self._train[self._spans[j]], self._sq_train[self._spans[j]]
+    return self._values(self._test, z, self._sq_test, squares)
 
 
 class Summed:
@@ -183,21 +158,12 @@ class Summed:
       sq_test += _squares(z)
       mean = x.mean(0, dtype=np.float64)
       spread += 2 * (_squares(x).mean(dtype=np.float64) - mean @ mean)
+      add = functools.partial(gemm, 1, beta=1, trans_a=1, overwrite_c=1)
       for i, row in enumerate(tiles):
         xi = x[self._spans[i]].T
         for j in range(i + 1):
-          row[j] = gemm(
-            1,
-            xi,
-            x[self._spans[j]].T,
-            beta=1,
-            c=row[j],
-            trans_a=1,
-            overwrite_c=1,
-          )
-        cross[i] = gemm(
-          1, z.T, xi, beta=1, c=cross[i], trans_a=1, overwrite_c=1
-        )
+          row[j] = add(xi, x[self._spans[j]].T, c=row[j])
+        cross[i] = add(z.T, xi, c=cross[i])
     if gamma is None:
       gamma = kernels.default_gamma(kernel, spread)
     self.gamma = float(gamma)
@@ -208,16 +174,9 @@ class Summed:
 
     def transform(inner, sq_x, sq_z, diagonal):
       with _precision(dtype):
-        return np.asarray(
-          _apply(
-            inner,
-            sq_x[:, None],
-            sq_z[None],
-            jnp.asarray(self.gamma, dtype),
-            kernel,
-            diagonal,
-          )
-        )
+        gamma = jnp.asarray(self.gamma, dtype)
+        products = kernels.Products(inner, sq_x[:, None], sq_z[None])
+        return np.asarray(_apply(products, gamma, kernel, diagonal))
 
     for i, rows in enumerate(self._spans):
       for j in range(i + 1):

@@ -24,17 +24,10 @@ import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
-from rethinking import files, problem, writers
+from rethinking import files, problem, tables, writers
 from rethinking.theory import config as config_lib
 from rethinking.theory import features as features_lib
-from rethinking.theory import (
-  folder,
-  memory,
-  pictures,
-  plan,
-  solvers,
-  tables,
-)
+from rethinking.theory import folder, memory, pictures, plan, solvers
 from rethinking.theory import task as task_lib
 
 

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from rethinking import step as step_lib
 from rethinking.theory import features as features_lib
 from rethinking.theory import (
   gabor,
@@ -42,7 +43,7 @@ def features(config: ConfigDict, images: np.ndarray) -> features_lib.Features:
     )
   if config.features == "random_conv":
     return random_conv.random_conv(
-      jax.random.key(config.seed, impl="threefry2x32"),
+      jax.random.key(config.seed, impl=step_lib.KEYS),
       images,
       filters=config.filters,
       side=config.patch,

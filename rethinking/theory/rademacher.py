@@ -29,11 +29,11 @@ import scipy.stats
 from etils import epath
 from ml_collections import ConfigDict
 
-from rethinking import files, models, problem
+from rethinking import files, models, problem, tables
 from rethinking import step as step_lib
 from rethinking.order import Order
 from rethinking.theory import config as config_lib
-from rethinking.theory import folder, pictures, tables
+from rethinking.theory import folder, pictures
 from rethinking.theory import task as task_lib
 
 _COLUMNS = {

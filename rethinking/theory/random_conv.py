@@ -56,20 +56,17 @@ def random_filters(
     section 2; Saxe et al. (2011), "On random weights and unsupervised feature
     learning", section 2.
   """
-  n, height, width, _ = images.shape
+  windows = np.lib.stride_tricks.sliding_window_view(
+    images, (side, side), axis=(1, 2)
+  )
 
   def draw(purpose: int, count: int) -> np.ndarray:
     k = jax.random.fold_in(key, purpose)
     bits = jax.random.bits(k, (3, max(count, _PATCHES)))
-    limits = np.array([n, height - side + 1, width - side + 1])
-    at = (np.asarray(bits) % limits[:, None].astype(np.uint32)).astype(int)
-    at = at[:, :count]
-    offsets = np.arange(side)
-    cut = images[
-      at[0][:, None, None],
-      (at[1][:, None] + offsets)[:, :, None],
-      (at[2][:, None] + offsets)[:, None, :],
-    ]
+    limits = np.array(windows.shape[:3])
+    at = np.asarray(bits) % limits[:, None].astype(np.uint32)
+    # [count, C, side, side], channels last in a patch.
+    cut = windows[tuple(at[:, :count])].transpose(0, 2, 3, 1)
     flat = cut.reshape(count, -1).astype(np.float32) / np.float32(255)
     return np.asarray(_normalise(jnp.asarray(flat)), np.float64)
 

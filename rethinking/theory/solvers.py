@@ -244,11 +244,7 @@ def by_device(
       )
 
     def solve(rhs: np.ndarray) -> np.ndarray:
-      x = jnp.asarray(rhs, dtype)
-      for transpose in (False, True):
-        x = jax.lax.linalg.triangular_solve(
-          factor, x, left_side=True, lower=True, transpose_a=transpose
-        )
+      x = jax.scipy.linalg.cho_solve((factor, True), jnp.asarray(rhs, dtype))
       return np.asarray(x, np.float64)
 
     def multiply(rhs: np.ndarray) -> np.ndarray:

@@ -41,14 +41,11 @@ def by_eigen(
   """
   spans = cholesky.spans(source.n, tile)
   matrix = np.empty((source.n, source.n))
-  cross = np.concatenate(
-    [source.cross(j) for j in range(len(spans))], 1
-  ).astype(np.float64)
-  dtype = None
+  cross = [source.cross(j) for j in range(len(spans))]
+  cross = np.concatenate(cross, 1).astype(np.float64)
   for i, rows in enumerate(spans):
     for j in range(i + 1):
       block = source.tile(i, j)
-      dtype = block.dtype
       matrix[rows, spans[j]] = block
       matrix[spans[j], rows] = block.T
   values, vectors = scipy.linalg.eigh(matrix)
@@ -58,21 +55,14 @@ def by_eigen(
     shifted = values + ridge
     if shifted[0] <= floor:
       raise cholesky.NotPositiveDefiniteError(
-        f"The kernel matrix is singular in {dtype} (smallest eigenvalue"
+        f"The kernel matrix is singular in {block.dtype} (smallest eigenvalue"
         f" {values[0]:.1e}, largest {values[-1]:.1e}); set a ridge > 0 or,"
         " for the gaussian and laplace kernels, a larger gamma."
       )
     alpha = vectors @ (rotated / shifted[:, None])
-    yield finish(
-      alpha,
-      matrix @ alpha,
-      cross @ alpha,
-      targets,
-      ridge,
-      float(shifted[-1] / shifted[0]),
-      0,
-      "eigen",
-    )
+    train, test = matrix @ alpha, cross @ alpha
+    condition = float(shifted[-1] / shifted[0])
+    yield finish(alpha, train, test, targets, ridge, condition, 0, "eigen")
 
 
 def by_primal(
