@@ -15,7 +15,7 @@ from rethinking import config as config_lib
 from rethinking import parallel, programs
 from rethinking import step as step_lib
 from rethinking.benchmark import jax_steps, timing
-from rethinking.models import layers
+from rethinking.models import layers, linear
 from rethinking.order import Order
 
 # Architecture, image, runs. What a CPU is given ends in seconds: a convolution
@@ -151,4 +151,5 @@ def _patches(next_function, arguments, keywords, context):
   y = patches @ flat.astype(module.dtype)
   if not module.use_bias:
     return y
-  return y + module.get_variable("params", "bias").astype(module.dtype)
+  bias = module.get_variable("params", "bias")
+  return linear.add_bias(y, bias.astype(module.dtype))

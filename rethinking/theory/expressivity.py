@@ -10,6 +10,7 @@ Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), section 4.
 
 from __future__ import annotations
 
+import functools
 import pathlib
 import time
 from typing import Any
@@ -21,9 +22,8 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as training_config
-from rethinking import files, problem, tables, train, writers
+from rethinking import problem, tables, train, writers
 from rethinking import step as step_lib
-from rethinking.theory import config as config_lib
 from rethinking.theory import folder, pictures, theorem
 from rethinking.theory import task as task_lib
 
@@ -77,55 +77,48 @@ def run(
     UserError: for a config that cannot be run, and for repeated images with
       different labels, which no function fits.
   """
-  began = time.monotonic()
-  config = config_lib.resolve(config)
-  workdir = files.workdir(workdir)
+  experiment = functools.partial(_run, quiet=quiet)
+  return folder.run_once(config, workdir, _prepare, experiment, quiet=quiet)
+
+
+def _prepare(config: ConfigDict) -> tuple[problem.Problem, np.ndarray]:
+  """The problem, and the rows of the first copy of each image."""
   task = task_lib.load(config)
   given = np.asarray(task.train.labels)
-  rows = task_lib.distinct(task.train.images, [given], task.train.ids)
-  return folder.run_once(
-    config,
-    workdir,
-    lambda: _run(config, workdir, task, rows, began, quiet),
-    quiet=quiet,
-  )
+  return task, task_lib.distinct(task.train.images, [given], task.train.ids)
 
 
 def _run(
   config: ConfigDict,
   workdir: epath.Path,
-  task: problem.Problem,
-  rows: np.ndarray,
-  began: float,
+  prepared: tuple[problem.Problem, np.ndarray],
+  say: folder.Say,
   quiet: bool,
 ) -> dict[str, Any]:
   """Builds, trains and compares; returns the summary."""
+  task, rows = prepared
   writers.write_json(workdir / "corruption.json", task.report)
 
   built, curve = _construct(config, task, rows)
   mlp = train.run(_mlp_config(config), workdir / "mlp", quiet=quiet)
   compared = [
     {
-      "network": "theorem 1",
-      "weights": built["weights"],
-      "train_accuracy_percent": 100 * built["train_accuracy"],
-      "test_accuracy_percent": 100 * built["test_accuracy"],
-      "seconds": built["construction_seconds"],
-    },
-    {
-      "network": f"{config.arch}, trained",
-      "weights": mlp["num_parameters"],
-      "train_accuracy_percent": 100 * mlp["train_accuracy"],
-      "test_accuracy_percent": 100 * mlp["test_accuracy"],
-      "seconds": mlp["wall_seconds"],
-    },
+      "network": network,
+      "weights": found[weights],
+      "train_accuracy_percent": 100 * found["train_accuracy"],
+      "test_accuracy_percent": 100 * found["test_accuracy"],
+      "seconds": found[seconds],
+    }
+    for network, found, weights, seconds in (
+      ("theorem 1", built, "weights", "construction_seconds"),
+      (f"{config.arch}, trained", mlp, "num_parameters", "wall_seconds"),
+    )
   ]
   tables.write(workdir, compared, _COLUMNS)
   if config.plots:
     title = f"{config.dataset}, n = {len(rows):,}: theorem 1"
     pictures.theorem(*curve, workdir, title)
-  if not quiet:
-    print(tables.formatted(compared, _COLUMNS), end="")
+  say(tables.formatted(compared, _COLUMNS).rstrip())
   return {
     **built,
     "flip_rate": float(task.report["flip_rate"]),
@@ -133,7 +126,6 @@ def _run(
     "mlp_train_accuracy": mlp["train_accuracy"],
     "mlp_test_accuracy": mlp["test_accuracy"],
     "mlp_weights": mlp["num_parameters"],
-    "wall_seconds": time.monotonic() - began,
     "data_source": task.source,
   }
 

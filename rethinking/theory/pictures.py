@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,15 +11,22 @@ from etils import epath
 
 from rethinking import plots
 
+_Row = Mapping[str, Any]
+
 
 def _save(figure: Any, folder: epath.Path, name: str) -> None:
   for ending in ("png", "svg"):
     plots.save(figure, folder / f"{name}.{ending}")
 
 
-def kernel(
-  rows: Sequence[Mapping[str, Any]], folder: epath.Path, title: str
-) -> None:
+def _lines(rows: Sequence[_Row], along: str, by: str) -> list[Any]:
+  """Each value of a field with its rows, in the order of another field."""
+  rows = sorted(rows, key=lambda row: (row[by], row[along]))
+  groups = itertools.groupby(rows, key=lambda row: row[by])
+  return [(value, [*mine]) for value, mine in groups]
+
+
+def kernel(rows: Sequence[_Row], folder: epath.Path, title: str) -> None:
   """Test error and norm, against ridge and against label noise.
 
   Draws ridge.png where several ridges were fitted and noise.png where several
@@ -36,10 +44,7 @@ def kernel(
     if len({row[along] for row in rows}) < 2:
       continue
     figure, ((left, right),) = plots.figure(1, 2, (9, 3.6))
-    for k, value in enumerate(sorted({row[by] for row in rows})):
-      mine = sorted(
-        (row for row in rows if row[by] == value), key=lambda row: row[along]
-      )
+    for k, (value, mine) in enumerate(_lines(rows, along, by)):
       x = [row[along] for row in mine]
       style = {
         "color": plots.COLOURS[k % len(plots.COLOURS)],
@@ -89,8 +94,7 @@ def theorem(
     folder: exists; theorem.png and .svg go there.
     title: of the figure.
   """
-  figure, (top, bottom) = plots.figure(2, 1, (9, 5.4))
-  top, bottom = top[0], bottom[0]
+  figure, ((top,), (bottom,)) = plots.figure(2, 1, (9, 5.4))
   middle = len(samples) // 2
   close = slice(max(middle - 12, 0), middle + 13)
   top.plot(projection, outputs, color=plots.COLOURS[0], linewidth=0.4)
@@ -124,9 +128,7 @@ def theorem(
   _save(figure, folder, "theorem")
 
 
-def rademacher(
-  rows: Sequence[Mapping[str, Any]], folder: epath.Path, title: str
-) -> None:
+def rademacher(rows: Sequence[_Row], folder: epath.Path, title: str) -> None:
   """Correlation with random signs against n and against steps, with bands.
 
   Args:
@@ -137,10 +139,7 @@ def rademacher(
   figure, ((left, right),) = plots.figure(1, 2, (10, 3.6))
   panels = ((left, "n", "step"), (right, "step", "n"))
   for axis, along, by in panels:
-    for k, value in enumerate(sorted({row[by] for row in rows})):
-      mine = sorted(
-        (row for row in rows if row[by] == value), key=lambda row: row[along]
-      )
+    for k, (value, mine) in enumerate(_lines(rows, along, by)):
       x = [row[along] for row in mine]
       colour = plots.COLOURS[k % len(plots.COLOURS)]
       axis.plot(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import tempfile
 from collections.abc import Iterator
 
@@ -111,24 +112,20 @@ def check_memory(
     memory.check(
       n, limit, lambda k: solvers.device_need(k, itemsize), "solver=tiles"
     )
-  if config.memory_gb is None:
-    available = memory.available_bytes()
-  else:
+  available = memory.available_bytes()
+  if config.memory_gb is not None:
     available = config.memory_gb * 1e9
-
-  def estimate(k: int) -> float:
-    return memory.estimate_bytes(
-      k,
-      m=m,
-      width=max(maps.widths),
-      tile=config.tile,
-      itemsize=itemsize,
-      summed=len(maps.widths) > 1,
-      solver="accelerator" if accelerated else chosen,
-      columns=columns,
-      pixels=pixels,
-    )
-
+  estimate = functools.partial(
+    memory.estimate_bytes,
+    m=m,
+    width=max(maps.widths),
+    tile=config.tile,
+    itemsize=itemsize,
+    summed=len(maps.widths) > 1,
+    solver="accelerator" if accelerated else chosen,
+    columns=columns,
+    pixels=pixels,
+  )
   return memory.check(n, available, estimate, "more memory_gb")
 
 
@@ -184,7 +181,5 @@ def fits(
       return
     solve = solvers.by_device if chosen == "device" else solvers.by_tiles
     for ridge in ridges:
-      yield (
-        source.gamma,
-        solve(source, targets, ridge, tile, config.max_refinements),
-      )
+      fit = solve(source, targets, ridge, tile, config.max_refinements)
+      yield source.gamma, fit

@@ -8,6 +8,7 @@ kernel it passes through every target.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Mapping
 
@@ -261,11 +262,9 @@ def by_device(
   return finish(alpha, train, test, targets, ridge, condition, taken, "device")
 
 
-def _write(matrix, block, row, column):
+@functools.partial(jax.jit, donate_argnums=0)
+def _put(matrix, block, row, column):
   return jax.lax.dynamic_update_slice(matrix, block, (row, column))
-
-
-_put = jax.jit(_write, donate_argnums=0)
 
 
 def device_need(n: int, itemsize: int) -> float:
@@ -279,7 +278,7 @@ def device_need(n: int, itemsize: int) -> float:
 
 
 def device_limit() -> float:
-  """Bytes of the default accelerator; 0 on the CPU or where it is not told."""
+  """Bytes of the default accelerator; 0 on the CPU or where it is unknown."""
   if jax.default_backend() == "cpu":
     return 0
   stats = jax.local_devices()[0].memory_stats() or {}
