@@ -71,20 +71,15 @@ def curves(
   fig, ((left, right),) = figure(1, 2, (9, 3.6))
   epochs = [row["epoch"] for row in rows]
   lines = {
-    "train": ("train (given labels)", 0),
-    "test": ("test (true labels)", 1),
-    "changed": ("train, label changed", 2),
-    "unchanged": ("train, label unchanged", 3),
-    "validation": ("validation", 4),
+    "train_{}": ("train (given labels)", 0),
+    "test_{}": ("test (true labels)", 1),
+    "train_{}_changed": ("train, label changed", 2),
+    "train_{}_unchanged": ("train, label unchanged", 3),
+    "validation_{}": ("validation", 4),
   }
   for axis, quantity, scale in ((left, "loss", 1), (right, "accuracy", 100)):
     for name, (label, style) in lines.items():
-      key = (
-        f"{name}_{quantity}"
-        if name in ("train", "test", "validation")
-        else f"train_{quantity}_{name}"
-      )
-      values = [row.get(key) for row in rows]
+      values = [row.get(name.format(quantity)) for row in rows]
       if None in values:
         continue
       axis.plot(

@@ -210,11 +210,14 @@ def _regularisers_do_not_prevent(
 ) -> Iterator[Finding]:
   for group in _of(groups, "random_labels"):
     if group.regularisers and not _alexnet_decayed(group):
-      yield Finding(
-        _where(group, " + ".join(group.regularisers)),
-        _verdict(_train(group).mean >= facts["fitted"]),
-        f"train accuracy on random labels {text(_train(group))}",
-      )
+      yield _regularised(group, _train(group).mean >= facts["fitted"])
+
+
+def _regularised(group: Group, ok: bool) -> Finding:
+  """The finding of one group on random labels."""
+  numbers = f"train accuracy on random labels {text(_train(group))}"
+  where = _where(group, " + ".join(group.regularisers))
+  return Finding(where, _verdict(ok), numbers)
 
 
 def _alexnet_decayed(group: Group) -> bool:
@@ -231,11 +234,7 @@ def _alexnet_decayed(group: Group) -> bool:
 def _alexnet_weight_decay(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
   for group in _of(groups, "random_labels"):
     if _alexnet_decayed(group):
-      yield Finding(
-        _where(group, " + ".join(group.regularisers)),
-        _verdict(_train(group).mean < facts["fitted"]),
-        f"train accuracy on random labels {text(_train(group))}",
-      )
+      yield _regularised(group, _train(group).mean < facts["fitted"])
 
 
 @_check(

@@ -36,13 +36,12 @@ def spans(n: int, tile: int) -> list[slice]:
 
 
 def build(
-  n: int, tile: int, entry: Callable[[int, int], np.ndarray], ridge: float
+  count: int, entry: Callable[[int, int], np.ndarray], ridge: float
 ) -> Tiles:
   """Fills the lower triangle of `A + ridge I`.
 
   Args:
-    n: rows of the matrix.
-    tile: rows per tile.
+    count: tiles along a side of the matrix.
     entry: `entry(i, j)` gives tile `[rows of i, rows of j]`, Fortran-ordered
       and writable; asked for j <= i only.
     ridge: added to the diagonal, >= 0.
@@ -51,7 +50,7 @@ def build(
     The tiles.
   """
   tiles: Tiles = []
-  for i in range(len(spans(n, tile))):
+  for i in range(count):
     tiles.append([entry(i, j) for j in range(i + 1)])
     if ridge:
       diagonal = tiles[i][i]

@@ -20,10 +20,12 @@ class Gram(Protocol):
 
   Attributes:
     n: train examples.
+    spans: the rows of each tile.
     gamma: the kernel's parameter.
   """
 
   n: int
+  spans: list[slice]
   gamma: float
 
   def tile(self, i: int, j: int) -> np.ndarray:
@@ -84,7 +86,7 @@ class Held:
     self.n = len(train)
     self._kernel = kernel
     self._train, self._test = train, test
-    self._spans = cholesky.spans(self.n, tile)
+    self.spans = cholesky.spans(self.n, tile)
     self._sq_train, self._sq_test = _squares(train), _squares(test)
     if gamma is None:
       mean = train.mean(0, dtype=np.float64)
@@ -99,14 +101,14 @@ class Held:
 
   def tile(self, i: int, j: int) -> np.ndarray:
     """Tile `[rows of i, columns of j]`: Fortran-ordered, writable."""
-    x, z = (self._train[self._spans[k]] for k in (j, i))
-    squares = (self._sq_train[self._spans[k]] for k in (j, i))
+    x, z = (self._train[self.spans[k]] for k in (j, i))
+    squares = (self._sq_train[self.spans[k]] for k in (j, i))
     # The transpose in C order is the tile in Fortran order.
     return np.array(self._values(x, z, *squares, diagonal=i == j)).T
 
   def cross(self, j: int) -> np.ndarray:
     """Test rows against the train columns of slice j: `[m, columns]`."""
-    z, squares = self._train[self._spans[j]], self._sq_train[self._spans[j]]
+    z, squares = self._train[self.spans[j]], self._sq_train[self.spans[j]]
     return self._values(self._test, z, self._sq_test, squares)
 
 
@@ -140,9 +142,9 @@ class Summed:
   ):
     self.n = len(train)
     dtype = np.dtype(dtype)
-    self._spans = cholesky.spans(self.n, tile)
+    self.spans = cholesky.spans(self.n, tile)
     gemm = blas.get_blas_funcs("gemm", dtype=dtype)
-    sizes = [s.stop - s.start for s in self._spans]
+    sizes = [s.stop - s.start for s in self.spans]
     tiles = [
       [np.zeros((a, b), dtype, order="F") for b in sizes[: i + 1]]
       for i, a in enumerate(sizes)
@@ -160,9 +162,9 @@ class Summed:
       spread += 2 * (_squares(x).mean(dtype=np.float64) - mean @ mean)
       add = functools.partial(gemm, 1, beta=1, trans_a=1, overwrite_c=1)
       for i, row in enumerate(tiles):
-        xi = x[self._spans[i]].T
+        xi = x[self.spans[i]].T
         for j in range(i + 1):
-          row[j] = add(xi, x[self._spans[j]].T, c=row[j])
+          row[j] = add(xi, x[self.spans[j]].T, c=row[j])
         cross[i] = add(z.T, xi, c=cross[i])
     if gamma is None:
       gamma = kernels.default_gamma(kernel, spread)
@@ -178,18 +180,18 @@ class Summed:
         products = kernels.Products(inner, sq_x[:, None], sq_z[None])
         return np.asarray(_apply(products, gamma, kernel, diagonal))
 
-    for i, rows in enumerate(self._spans):
+    for i, rows in enumerate(self.spans):
       for j in range(i + 1):
         self._offsets[i, j] = self._file.tell()
         # Written transposed in C order, so that reading gives Fortran order.
         values = transform(
-          tiles[i][j].T, sq_train[self._spans[j]], sq_train[rows], i == j
+          tiles[i][j].T, sq_train[self.spans[j]], sq_train[rows], i == j
         )
         self._file.write(np.ascontiguousarray(values).data)
         tiles[i][j] = np.empty((0, 0), dtype)
     self._cross = [
       transform(c, sq_test, sq_train[s], False)
-      for c, s in zip(cross, self._spans, strict=True)
+      for c, s in zip(cross, self.spans, strict=True)
     ]
 
   def tile(self, i: int, j: int) -> np.ndarray:

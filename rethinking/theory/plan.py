@@ -176,10 +176,10 @@ def fits(
         dtype,
       )
     if chosen == "eigen":
-      for fit in spectral.by_eigen(source, targets, ridges, tile):
+      for fit in spectral.by_eigen(source, targets, ridges):
         yield source.gamma, fit
       return
     solve = solvers.by_device if chosen == "device" else solvers.by_tiles
     for ridge in ridges:
-      fit = solve(source, targets, ridge, tile, config.max_refinements)
+      fit = solve(source, targets, ridge, config.max_refinements)
       yield source.gamma, fit

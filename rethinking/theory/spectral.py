@@ -16,7 +16,7 @@ EIGEN_LIMIT = 3_000
 
 
 def by_eigen(
-  source: gram.Gram, targets: np.ndarray, ridges: Sequence[float], tile: int
+  source: gram.Gram, targets: np.ndarray, ridges: Sequence[float]
 ) -> Iterator[Fit]:
   """A whole path of ridges from one eigendecomposition in float64.
 
@@ -27,7 +27,6 @@ def by_eigen(
     source: the kernel matrix.
     targets: float64 `[n, c]`.
     ridges: each >= 0.
-    tile: rows per tile of the source.
 
   Yields:
     One fit for each ridge, in order.
@@ -39,7 +38,7 @@ def by_eigen(
   Reference:
     Golub, Van Loan (2013), "Matrix computations", section 6.1.4.
   """
-  spans = cholesky.spans(source.n, tile)
+  spans = source.spans
   matrix = np.empty((source.n, source.n))
   cross = [source.cross(j) for j in range(len(spans))]
   cross = np.concatenate(cross, 1).astype(np.float64)
