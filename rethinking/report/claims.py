@@ -57,17 +57,29 @@ def check(groups: Sequence[Group]) -> list[Claim]:
   """
   found = []
   for name, facts in published.load()["claims"].items():
-    judge, rule = _CHECKS[name]
-    findings = tuple(judge(groups, facts)) or (
+    findings = tuple(_JUDGES[name](groups, facts)) or (
       Finding("", MISSING, f"run `{facts['command']}`"),
     )
-    found.append(Claim(name, facts, rule.format(**facts), findings))
+    rule = facts["supported_where"].format(
+      **facts, tolerance=POINTS, deviations=DEVIATIONS
+    )
+    found.append(Claim(name, facts, rule, findings))
   return found
 
 
 def _same(a: Group, b: Group, but: Sequence[str]) -> bool:
   """Whether two groups differ in the named fields at most."""
   return a.figure == b.figure and rest(a, but) == rest(b, but)
+
+
+def _matched(
+  groups: Sequence[Group], changed: str, but: Sequence[str]
+) -> Iterator[tuple[Group, Group]]:
+  """Runs on unchanged data with those under a condition, else the same."""
+  for group in _of(groups, changed):
+    for true in _of(groups, "true_labels"):
+      if _same(group, true, but):
+        yield true, group
 
 
 def _of(groups: Sequence[Group], condition: str) -> list[Group]:
@@ -97,18 +109,13 @@ def text(stat: Stat) -> str:
 _Groups = Sequence[Group]
 _Facts = Mapping[str, Any]
 _Judge = Callable[[_Groups, _Facts], Iterator[Finding]]
-# By claim: what judges it, and what makes a finding "supported".
-_CHECKS: dict[str, tuple[_Judge, str]] = {}
+# By claim: what yields its findings.
+_JUDGES: dict[str, _Judge] = {}
 
 
-def _check(name: str, rule: str) -> Callable[[_Judge], _Judge]:
-  """Registers what judges a claim."""
-
-  def register(judge: _Judge) -> _Judge:
-    _CHECKS[name] = judge, rule
-    return judge
-
-  return register
+def _judge(function: _Judge) -> _Judge:
+  _JUDGES[function.__name__.removeprefix("_")] = function
+  return function
 
 
 def _error(a: Stat, b: Stat) -> float | None:
@@ -122,22 +129,17 @@ def _verdict(ok: bool) -> str:
   return SUPPORTED if ok else NOT
 
 
-@_check(
-  "fits_random_labels",
-  "with one and the same recipe and no explicit regulariser, mean final "
-  "train accuracy is at least {fitted:g} % on true and on random labels",
-)
+@_judge
 def _fits_random_labels(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
-  for random in _of(groups, "random_labels"):
-    for true in _of(groups, "true_labels"):
-      if random.regularisers or not _same(random, true, LABEL_FIELDS):
-        continue
-      a, b = _train(true), _train(random)
-      yield Finding(
-        _where(random),
-        _verdict(min(a.mean, b.mean) >= facts["fitted"]),
-        f"train accuracy: true labels {text(a)}, random labels {text(b)}",
-      )
+  for true, random in _matched(groups, "random_labels", LABEL_FIELDS):
+    if random.regularisers:
+      continue
+    a, b = _train(true), _train(random)
+    yield Finding(
+      _where(random),
+      _verdict(min(a.mean, b.mean) >= facts["fitted"]),
+      f"train accuracy: true labels {text(a)}, random labels {text(b)}",
+    )
 
 
 def _pairs(groups: Sequence[Group]) -> Iterator[tuple[Group, Group]]:
@@ -158,11 +160,7 @@ def _added(base: Group, more: Group) -> str:
   return " + ".join(r for r in more.regularisers if r not in base.regularisers)
 
 
-@_check(
-  "regularisers_help",
-  f"the gain in mean final test accuracy exceeds {DEVIATIONS:g} standard "
-  f"errors (one seed: {POINTS:g} points)",
-)
+@_judge
 def _regularisers_help(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
   for base, more in _pairs(groups):
     a, b = _test(base), _test(more)
@@ -176,11 +174,7 @@ def _regularisers_help(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
     )
 
 
-@_check(
-  "regularisers_not_needed",
-  "without any, at least {kept:g} % of the mean final test accuracy above "
-  "chance is kept",
-)
+@_judge
 def _regularisers_not_needed(
   groups: _Groups, facts: _Facts
 ) -> Iterator[Finding]:
@@ -200,11 +194,7 @@ def _regularisers_not_needed(
     )
 
 
-@_check(
-  "regularisers_do_not_prevent",
-  "mean final train accuracy on random labels is at least {fitted:g} % with "
-  "them (AlexNet with weight decay has a claim of its own)",
-)
+@_judge
 def _regularisers_do_not_prevent(
   groups: _Groups, facts: _Facts
 ) -> Iterator[Finding]:
@@ -226,23 +216,14 @@ def _alexnet_decayed(group: Group) -> bool:
   )
 
 
-@_check(
-  "alexnet_weight_decay",
-  "mean final train accuracy on random labels is below {fitted:g} %, for "
-  "each coefficient",
-)
+@_judge
 def _alexnet_weight_decay(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
   for group in _of(groups, "random_labels"):
     if _alexnet_decayed(group):
       yield _regularised(group, _train(group).mean < facts["fitted"])
 
 
-@_check(
-  "batch_norm",
-  "the difference of mean final test accuracies on true labels is "
-  "{low:g} to {high:g} points, "
-  f"give or take {POINTS:g}",
-)
+@_judge
 def _batch_norm(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
   clean = _of(groups, "true_labels")
   for plain in clean:
@@ -261,26 +242,19 @@ def _batch_norm(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
       )
 
 
-@_check(
-  "mlp_shuffled_pixels",
-  "mean final test accuracies differ by at most {points:g} point",
-)
+@_judge
 def _mlp_shuffled_pixels(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
-  for shuffled in _of(groups, "shuffled_pixels"):
-    for true in _of(groups, "true_labels"):
-      fields = ("pixel_noise", "pixel_options")
-      if not shuffled.arch.startswith("mlp") or not _same(
-        shuffled, true, fields
-      ):
-        continue
-      a, b = _test(true), _test(shuffled)
-      numbers = (
-        f"test accuracy: true images {text(a)}, shuffled {text(b)}; "
-        f"difference {b.mean - a.mean:+.2f}"
-      )
-      if min(a.n, b.n) < facts["seeds"]:
-        verdict = MISSING
-        numbers += f"; {facts['seeds']} seeds are needed"
-      else:
-        verdict = _verdict(abs(b.mean - a.mean) <= facts["points"])
-      yield Finding(_where(shuffled, *shuffled.regularisers), verdict, numbers)
+  fields = ("pixel_noise", "pixel_options")
+  for true, shuffled in _matched(groups, "shuffled_pixels", fields):
+    if not shuffled.arch.startswith("mlp"):
+      continue
+    a, b = _test(true), _test(shuffled)
+    numbers = (
+      f"test accuracy: true images {text(a)}, shuffled {text(b)}; "
+      f"difference {b.mean - a.mean:+.2f}"
+    )
+    verdict = _verdict(abs(b.mean - a.mean) <= facts["points"])
+    if min(a.n, b.n) < facts["seeds"]:
+      verdict = MISSING
+      numbers += f"; {facts['seeds']} seeds are needed"
+    yield Finding(_where(shuffled, *shuffled.regularisers), verdict, numbers)

@@ -24,7 +24,7 @@ from ml_collections import ConfigDict
 from rethinking import config as training_config
 from rethinking import problem, tables, train, writers
 from rethinking import step as step_lib
-from rethinking.theory import folder, pictures, theorem
+from rethinking.theory import cholesky, folder, pictures, theorem
 from rethinking.theory import task as task_lib
 
 _COLUMNS = {
@@ -156,13 +156,9 @@ def _construct(config, task, rows):
     evaluate = jax.jit(theorem.apply)
 
     def outputs(inputs) -> np.ndarray:
-      size = config.eval_batch_size
-      return np.concatenate(
-        [
-          np.asarray(evaluate(variables, jnp.asarray(inputs[k : k + size])))
-          for k in range(0, len(inputs), size)
-        ]
-      )
+      spans = cholesky.spans(len(inputs), config.eval_batch_size)
+      parts = [evaluate(variables, jnp.asarray(inputs[rows])) for rows in spans]
+      return np.concatenate([np.asarray(part) for part in parts])
 
     train_outputs = outputs(x)
     test = task.test.images.reshape(len(task.test.images), -1)
@@ -197,15 +193,10 @@ def _curve(variables, samples) -> tuple[np.ndarray, np.ndarray]:
   middle = len(samples) // 2
   low = samples[max(middle - 12, 0)]
   high = samples[min(middle + 12, len(samples) - 1)]
-  z = np.unique(
-    np.concatenate(
-      [
-        np.linspace(samples[0], samples[-1], 1500),
-        np.linspace(low, high, 500),
-        samples[max(middle - 12, 0) : middle + 13],
-      ]
-    )
-  )
+  whole = np.linspace(samples[0], samples[-1], 1500)
+  close = np.linspace(low, high, 500)
+  near = samples[max(middle - 12, 0) : middle + 13]
+  z = np.unique(np.concatenate([whole, close, near]))
   along = {"params": {**variables["params"], "a": jnp.ones(1)}}
   parts = [
     np.asarray(theorem.apply(along, jnp.asarray(part)[:, None]))

@@ -5,8 +5,7 @@ code serves raw images and feature maps whose inner products are summed block
 by block without ever holding the features.
 """
 
-import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -176,16 +175,10 @@ def ntk(products: Products, gamma: jax.Array) -> jax.Array:
   return jnp.sqrt(products.sq_x * products.sq_z) * (order_1 + u * order_0)
 
 
-KERNELS: Mapping[str, Kernel] = types.MappingProxyType(
-  {
-    "gaussian": gaussian,
-    "quartic": quartic,
-    "laplace": laplace,
-    "linear": linear,
-    "arc_cosine": arc_cosine,
-    "ntk": ntk,
-  }
-)
+KERNELS: dict[str, Kernel] = {
+  kernel.__name__: kernel
+  for kernel in (gaussian, quartic, laplace, linear, arc_cosine, ntk)
+}
 
 
 def get(name: str) -> Kernel:

@@ -95,37 +95,6 @@ def _cells(height: int, width: int, grid: int) -> np.ndarray:
   return np.kron(rows, columns).astype(np.float32)
 
 
-@functools.partial(
-  jax.jit, static_argnames=("side", "stride", "grid", "one_by_one")
-)
-def _random_batch(
-  images: jax.Array,
-  projection: jax.Array,
-  offset: jax.Array,
-  threshold: jax.Array,
-  side: int,
-  stride: int,
-  grid: int,
-  one_by_one: bool,
-) -> jax.Array:
-  product = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
-
-  def one(image: jax.Array) -> jax.Array:
-    x = image[None].astype(jnp.float32) / 255
-    p = _normalise(_patches(x, side, stride))[0]
-    height, width, size = p.shape
-    response = product(p.reshape(-1, size), projection) - offset[None]
-    means = jnp.asarray(_cells(height, width, grid))
-    signs = [
-      product(means, jnp.maximum(s - threshold, 0))
-      for s in (response, -response)
-    ]
-    return jnp.stack(signs, 1).reshape(-1)
-
-  # The responses of one image stay in a CPU's cache: a fifth of the time.
-  return jax.lax.map(one, images) if one_by_one else jax.vmap(one)(images)
-
-
 def random_conv(
   key: jax.Array,
   images: np.ndarray,
@@ -175,16 +144,31 @@ def random_conv(
     for start in range(0, filters, block_filters)
   )
 
+  product = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+  on_cpu = jax.default_backend() == "cpu"
+
+  @jax.jit
+  def batch(images: jax.Array, weights: jax.Array, shift: jax.Array):
+    def one(image: jax.Array) -> jax.Array:
+      x = image[None].astype(jnp.float32) / 255
+      p = _normalise(_patches(x, side, stride))[0]
+      height, width, size = p.shape
+      response = product(p.reshape(-1, size), weights) - shift[None]
+      means = jnp.asarray(_cells(height, width, grid))
+      signs = [
+        product(means, jnp.maximum(s - jnp.float32(threshold), 0))
+        for s in (response, -response)
+      ]
+      return jnp.stack(signs, 1).reshape(-1)
+
+    # The responses of one image stay in a CPU's cache: a fifth of the time.
+    return jax.lax.map(one, images) if on_cpu else jax.vmap(one)(images)
+
   def block(k: int, images: np.ndarray) -> np.ndarray:
     cut = slice(k * block_filters, k * block_filters + counts[k])
-    weights = jnp.asarray(projection[:, cut])
-    shift = jnp.asarray(offset[cut])
-    level = jnp.float32(threshold)
-    on_cpu = jax.default_backend() == "cpu"
+    weights, shift = jnp.asarray(projection[:, cut]), jnp.asarray(offset[cut])
     return in_batches(
-      lambda part: _random_batch(
-        part, weights, shift, level, side, stride, grid, on_cpu
-      ),
+      lambda part: batch(part, weights, shift),
       images,
       2 * grid * grid * counts[k],
       64,
