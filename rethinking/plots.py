@@ -51,10 +51,14 @@ def save(fig, path: epath.Path, dpi: int = 120) -> None:
     path: ends in .png or .svg.
     dpi: dots an inch, for PNG.
   """
+  import matplotlib
+
   buffer = io.BytesIO()
-  # No date inside: the same numbers give the same file.
+  # No date inside, and ids of the name's own: the same numbers give the same
+  # file.
   metadata = {"Date": None} if path.suffix == ".svg" else None
-  fig.savefig(buffer, format=path.suffix[1:], dpi=dpi, metadata=metadata)
+  with matplotlib.rc_context({"svg.hashsalt": path.stem}):
+    fig.savefig(buffer, format=path.suffix[1:], dpi=dpi, metadata=metadata)
   files.replace(path, buffer.getvalue())
 
 

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 from rethinking.report import published
 from rethinking.report.published import DEVIATIONS, POINTS
-from rethinking.report.rows import Group, Stat
+from rethinking.report.rows import Group, Stat, spread
 from rethinking.report.series import rest
 from rethinking.report.settings import LABEL_FIELDS
-from rethinking.report.texts import spread
 
 SUPPORTED, NOT, MISSING = "supported", "not supported", "not measured here"
 

@@ -201,8 +201,8 @@ def test_error(lines: Sequence[Series], name: str) -> Iterator[Picture]:
           "Open: not fitted by every run; those count with their last test "
           "error."
         ]
-  pictures.level_axis(axis, [g.p for g in groups])
-  pictures.percent_axis(axis, "test error at the first fit")
+  levels = [group.p for group in groups]
+  pictures.percent_axes(axis, levels, "test error at the first fit")
   pictures.legend(fig, axis, pictures.title("Test error", groups), 3)
   yield Picture(name, fig, notes)
 
@@ -249,8 +249,7 @@ def changed(
         label=words,
         **pictures.style(k),
       )
-    pictures.level_axis(axis, p)
-    pictures.percent_axis(axis, "of the examples")
+    pictures.percent_axes(axis, p, "of the examples")
     axis.set_title(f"{line.label}: {moment}", fontsize=9)
   groups = [group for line in lines for group in line.points]
   words = pictures.title("Train examples", groups)

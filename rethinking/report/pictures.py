@@ -171,8 +171,9 @@ def legend(fig: Any, axis: Any, words: str, columns: int) -> None:
   )
 
 
-def percent_axis(axis: Any, words: str) -> None:
-  """Labels an axis of accuracies or errors, from 0 to 100."""
+def percent_axes(axis: Any, levels: Sequence[float], words: str) -> None:
+  """Labels axes of percentages, 0 to 100, against label-noise levels."""
+  level_axis(axis, levels)
   axis.set_ylabel(f"{words} (%)")
   axis.set_ylim(-3, 103)
   axis.set_yticks(range(0, 101, 20))
@@ -201,8 +202,6 @@ def save(
   Returns:
     The names of the files.
   """
-  import matplotlib
-
   name, fig, before, after = picture
   notes = [*before, *notes, *after]
   width = int(17.5 * fig.get_figwidth())
@@ -210,10 +209,8 @@ def save(
   if lines:
     # The labels along the bottom belong to the layout, so nothing overlaps.
     fig.supxlabel("\n".join(lines), fontsize=6.5, x=0.01, ha="left")
-  # With a salt of its own an SVG's ids are the same each time.
-  with matplotlib.rc_context({"svg.hashsalt": name}):
-    plots.save(fig, folder / f"{name}.png", dpi=200)
-    # The layout is found: finding it again would take as long as drawing.
-    fig.set_layout_engine("none")
-    plots.save(fig, folder / f"{name}.svg")
+  plots.save(fig, folder / f"{name}.png", dpi=200)
+  # The layout is found: finding it again would take as long as drawing.
+  fig.set_layout_engine("none")
+  plots.save(fig, folder / f"{name}.svg")
   return [f"{name}.png", f"{name}.svg"]

@@ -94,8 +94,8 @@ def noise_levels(groups: Sequence[Group], name: str) -> Iterator[Picture]:
           **look,
         )
     axis.axhline(100 * mine[0].points[0].chance, **pictures.CHANCE)
-    pictures.level_axis(axis, [g.p for line in mine for g in line.points])
-    pictures.percent_axis(axis, "test accuracy")
+    levels = [group.p for line in mine for group in line.points]
+    pictures.percent_axes(axis, levels, "test accuracy")
     axis.set_title(arch, fontsize=10)
   words = f"{pictures.title('Test accuracy', groups)}; grey dashes: chance"
   widest = max(axes, key=lambda axis: len(axis.lines))

@@ -10,10 +10,9 @@ from rethinking import tables
 from rethinking.report import published, verdicts
 from rethinking.report.claims import Claim
 from rethinking.report.published import Comparison
-from rethinking.report.rows import Group, Row, Rows
+from rethinking.report.rows import Group, Row, Rows, spread, time
 from rethinking.report.series import varying
 from rethinking.report.settings import LABEL_FIELDS, value_text
-from rethinking.report.texts import spread, time
 
 # Columns of table.csv: fractions, nats, steps, epochs and seconds.
 _QUANTITIES = (

@@ -9,7 +9,7 @@ from rethinking import tables
 from rethinking.report import published
 from rethinking.report.claims import Claim
 from rethinking.report.published import Comparison
-from rethinking.report.texts import spread
+from rethinking.report.rows import spread
 
 
 def beside(comparisons: Sequence[Comparison]) -> str:

@@ -66,13 +66,6 @@ def _apply_tiles(source: gram.Gram, alpha: np.ndarray) -> np.ndarray:
   return out
 
 
-def _apply_cross(source: gram.Gram, alpha: np.ndarray) -> np.ndarray:
-  return sum(
-    source.cross(j).astype(np.float64, copy=False) @ alpha[columns]
-    for j, columns in enumerate(source.spans)
-  )
-
-
 def finish(
   alpha: np.ndarray,
   train: np.ndarray,
@@ -139,7 +132,10 @@ def _refined(
     alpha = alpha + np.asarray(solve(residual), np.float64)
     train = _apply_tiles(source, alpha)
     taken += 1
-  test = _apply_cross(source, alpha)
+  test = sum(
+    source.cross(j).astype(np.float64, copy=False) @ alpha[columns]
+    for j, columns in enumerate(source.spans)
+  )
   return finish(alpha, train, test, targets, ridge, condition, taken, solver)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -98,19 +99,10 @@ def by_primal(
   for ridge in ridges:
     shifted = values[kept] + ridge
     weights = vectors[:, kept] @ (rotated / shifted[:, None])
-    outputs = x @ weights
-    residual = targets - outputs
-    yield Fit(
-      ridge=ridge,
-      train=outputs,
-      test=z @ weights,
-      inner=weights.T @ weights,
-      residual=float(np.abs(residual).max()),
-      relative_residual=float(
-        np.linalg.norm(residual) / np.linalg.norm(targets)
-      ),
-      condition=float(shifted.max() / shifted.min()),
-      refinements=0,
-      rank=int(kept.sum()),
-      solver="primal",
-    )
+    train, test = x @ weights, z @ weights
+    condition = float(shifted.max() / shifted.min())
+    # There are no coefficients: the residual is that of the fit itself.
+    none = np.zeros_like(targets)
+    fit = finish(none, train, test, targets, ridge, condition, 0, "primal")
+    inner, rank = weights.T @ weights, int(kept.sum())
+    yield dataclasses.replace(fit, inner=inner, rank=rank)
