@@ -14,7 +14,7 @@ from etils import epath
 
 from rethinking import files
 
-# One name, so that a resumed run goes on in the same file: TensorBoard reads
+# One name, so that a resumed run continues the same file: TensorBoard reads
 # every file of a folder, and two with the same steps draw the curve twice.
 _NAME = "events.out.tfevents.0.rethinking"
 

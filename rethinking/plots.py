@@ -10,7 +10,7 @@ from etils import epath
 
 from rethinking import files
 
-# Okabe and Ito's palette: told apart with any colour vision, and in grey by
+# Okabe and Ito's palette: distinct with any colour vision, and in grey by
 # the line styles that go with it.
 COLOURS = (
   "#0072B2",
@@ -32,7 +32,7 @@ def figure(rows: int, columns: int, size: tuple[float, float]):
     columns: of axes.
     size: width and height, inches.
   """
-  # Imported here: half a second that a run without plots need not spend.
+  # Imported here: a run without plots need not wait for it.
   from matplotlib.figure import Figure
 
   fig = Figure(figsize=size, layout="constrained")
@@ -49,7 +49,7 @@ def save(fig, path: epath.Path, dpi: int = 120) -> None:
   Args:
     fig: from `figure`.
     path: ends in .png or .svg.
-    dpi: dots an inch, for PNG.
+    dpi: dots per inch, for PNG.
   """
   import matplotlib
 

@@ -149,7 +149,7 @@ def _git_commit() -> str | None:
   return commit if prefix == f"{folder.name}/" else None
 
 
-def tell(
+def show(
   console: Console,
   summary: dict[str, Any],
   task: problem.Problem,

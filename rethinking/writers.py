@@ -1,4 +1,4 @@
-"""What a run leaves behind: JSON, JSON lines, TensorBoard events, its lock."""
+"""JSON lines: one object a line, appended for good or dropped whole."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -7,21 +7,7 @@ from typing import Any
 from etils import epath
 
 from rethinking import files
-from rethinking.console import Console
 from rethinking.errors import UserError
-from rethinking.events import Events
-from rethinking.files import write_json
-from rethinking.lock import Lock
-from rethinking.sweep_console import SweepConsole
-
-__all__ = [
-  "Console",
-  "Events",
-  "JsonLines",
-  "Lock",
-  "SweepConsole",
-  "write_json",
-]
 
 
 def parse(path: epath.Path, lines: Sequence[bytes]) -> list[dict[str, Any]]:
@@ -84,7 +70,7 @@ class JsonLines:
     return parse(self.path, self._lines())
 
   def sha256(self, count: int) -> str:
-    """SHA-256 of the first `count` lines, to tell later if a bit has changed.
+    """SHA-256 of the first `count` lines, to see later if a bit has changed.
 
     Args:
       count: lines, at most as many as there are.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import platform
 from typing import Any
 
@@ -40,22 +41,16 @@ def limits(
   side = 2048 if jax.default_backend() == "cpu" else 8192
   square = jnp.ones((side, side), dtype)
   values = jnp.ones((2**26,))
-  product = jax.jit(jnp.matmul)
-  copy = jax.jit(lambda x: x + 1)
+  product = functools.partial(jax.jit(jnp.matmul), square, square)
+  copy = functools.partial(jax.jit(lambda x: x + 1), values)
+  # By name: how much a call does, and the call.
+  calls = {
+    "matmul_flops_per_second": (2 * side**3, product),
+    "copy_bytes_per_second": (2 * values.nbytes, copy),
+  }
   contenders = {
-    "matmul": lambda: product(square, square).block_until_ready(),
-    "copy": lambda: copy(values).block_until_ready(),
+    name: timing.repeated(lambda call=call: jax.block_until_ready(call()))
+    for name, (_, call) in calls.items()
   }
-  taken = timing.interleaved(
-    {name: timing.repeated(work) for name, work in contenders.items()},
-    rounds,
-    seconds,
-  )
-  return {
-    "matmul_flops_per_second": timing.summary(
-      [2 * side**3 / t for t in taken["matmul"]["all"]]
-    ),
-    "copy_bytes_per_second": timing.summary(
-      [2 * values.nbytes / t for t in taken["copy"]["all"]]
-    ),
-  }
+  taken = timing.interleaved(contenders, rounds, seconds)
+  return {n: timing.rates(taken[n], amount) for n, (amount, _) in calls.items()}

@@ -39,7 +39,7 @@ def start(rounds: int) -> dict[str, Any]:
       with tempfile.TemporaryDirectory() as workdir:
         began = time.time()
         printed = subprocess.check_output([*command, workdir], env=environment)
-      return float(printed.split()[-1]) - began
+      return float(printed.split()[0]) - began
 
     cold = once()
     warm = [once() for _ in range(rounds)]

@@ -61,8 +61,7 @@ def measure(
     }
   for kind, images in sizes.items():
     result[kind] = {
-      name: timing.summary([images / t for t in found["all"]])
-      for name, found in taken[kind].items()
+      name: timing.rates(found, images) for name, found in taken[kind].items()
     }
     others = [v["median"] for k, v in result[kind].items() if k != "jax"]
     result[f"{kind}_ratio"] = (

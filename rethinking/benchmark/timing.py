@@ -23,6 +23,16 @@ def summary(values: Sequence[float]) -> dict[str, Any]:
   }
 
 
+def rates(found: Mapping[str, Any], amount: float) -> dict[str, Any]:
+  """Returns a summary of rates from one of seconds.
+
+  Args:
+    found: summary of seconds.
+    amount: what is done in each.
+  """
+  return summary([amount / seconds for seconds in found["all"]])
+
+
 def interleaved(
   contenders: Mapping[str, Callable[[int], None]],
   rounds: int,

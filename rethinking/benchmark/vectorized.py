@@ -46,7 +46,7 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
     medians = {}
     for who, found in taken.items():
       steps = _STEPS * (1 if who == "one after another" else runs)
-      rates = timing.summary([steps / t for t in found["all"]])
+      rates = timing.rates(found, steps)
       result[f"{name}, {who} (run-steps/s)"] = rates
       medians[who] = rates["median"]
     alone = medians.pop("one after another")
@@ -72,12 +72,6 @@ def _contenders(
   return pairs
 
 
-def _config(arch: str):
-  config = config_lib.default()
-  config.update(arch=arch, batch_size=_BATCH, crop=0)
-  return config_lib.resolve(config)
-
-
 def _single(arch: str, shape: tuple[int, int, int]) -> Callable[[int], None]:
   """Takes `_STEPS` steps of one run, `count` times."""
   # As a run takes them on a CPU.
@@ -94,9 +88,10 @@ def _vectorized(
   """Takes `_STEPS` steps of every run, `count` times."""
   devices = jax.local_devices()
   put = functools.partial(parallel.split_runs, devices=devices, spread=True)
-  init, step, _ = programs.steps(
-    programs.key(_config(arch)), jax_steps.EXAMPLES, 10, None
-  )
+  config = config_lib.default()
+  config.update(arch=arch, batch_size=_BATCH, crop=0)
+  key = programs.key(config_lib.resolve(config))
+  init, step, _ = programs.steps(key, jax_steps.EXAMPLES, 10, None)
   program = parallel.train_runs(step, _BATCH, devices, spread=True)
   data = jax_steps.random_data(shape)
   state = init(key=step_lib.root(0, "init"), shape=shape)

@@ -16,17 +16,18 @@ from ml_collections import ConfigDict
 
 from rethinking import (
   checkpoint,
+  files,
   optim,
   plots,
   problem,
   results,
   signals,
-  writers,
 )
 from rethinking.errors import Stopped
 from rethinking.lockstep.arrays import Arrays
 from rethinking.lockstep.grouping import group_key
 from rethinking.lockstep.member import Member
+from rethinking.sweep_console import SweepConsole
 
 Finish = Callable[[str, Mapping[str, Any]], None]
 
@@ -36,7 +37,7 @@ def run(
   workdir: epath.Path,
   at_once: int,
   finish: Finish,
-  console: writers.SweepConsole,
+  console: SweepConsole,
 ) -> None:
   """Trains runs together until each has ended.
 
@@ -217,7 +218,7 @@ class _Group:
       )
       if one.config.plots:
         plots.curves(one.rows, one.folder / "curves.png", one.name)
-      writers.write_json(one.folder / "summary.json", summary)
+      files.write_json(one.folder / "summary.json", summary)
       self.end(one, {"status": "finished", **summary})
 
   def end(self, one: Member, row: Mapping[str, Any]) -> None:

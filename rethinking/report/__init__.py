@@ -16,7 +16,6 @@ from rethinking.report import (
   rows,
   studies,
   tables,
-  verdicts,
 )
 
 __all__ = ["draw"]
@@ -53,8 +52,8 @@ def draw(workdir: epath.PathLike) -> list[str]:
   texts = {
     "table.md": tables.report(found, comparisons, judged),
     "table.csv": tables.table_csv(found.groups),
-    "published.csv": verdicts.published_csv(comparisons),
-    "claims.md": "# The paper's claims\n\n" + verdicts.claims_table(judged),
+    "published.csv": published.published_csv(comparisons),
+    "claims.md": "# The paper's claims\n\n" + claims.table(judged),
   }
   try:
     for name, text in texts.items():
@@ -90,7 +89,7 @@ def _notes(mine: list[rows.Group], lost: list[rows.Row]) -> list[str]:
   ]
   notes = [f"Data: {'; '.join(named)}."] if named else []
   if lost:
-    named = "; ".join(tables.lost(row) for row in lost[:3])
+    named = "; ".join(tables.lost_run(row) for row in lost[:3])
     more = f"; {len(lost) - 3} more in table.md" if len(lost) > 3 else ""
     notes.append(f"Left out: {named}{more}.")
   return notes

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from rethinking import tables
 from rethinking.report import published
 from rethinking.report.published import DEVIATIONS, POINTS
 from rethinking.report.rows import Group, Stat, spread
@@ -64,6 +65,25 @@ def check(groups: Sequence[Group]) -> list[Claim]:
     )
     found.append(Claim(name, facts, rule, findings))
   return found
+
+
+def table(claims: Sequence[Claim]) -> str:
+  """The table of claims, and the rules that they were judged by."""
+  lines = [
+    {
+      "claim": f"{claim.facts['claim']} [{n}]",
+      "setting": finding.setting or "-",
+      "verdict": finding.verdict,
+      "numbers": finding.numbers,
+    }
+    for n, claim in enumerate(claims, 1)
+    for finding in claim.findings
+  ]
+  rules = "".join(
+    f"[{n}] Supported where {claim.rule}. Source: {claim.facts['source']}.\n\n"
+    for n, claim in enumerate(claims, 1)
+  )
+  return tables.markdown(lines) + "\n" + rules
 
 
 def _same(a: Group, b: Group, but: Sequence[str]) -> bool:

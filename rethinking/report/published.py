@@ -8,7 +8,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rethinking.report.rows import Group, Stat
+from rethinking import tables
+from rethinking.report.rows import Group, Stat, spread
 from rethinking.report.series import relative_times, series
 from rethinking.report.settings import augmentation
 
@@ -153,13 +154,13 @@ def judge(published: Any, measured: Stat) -> tuple[float | None, bool]:
   """
   if isinstance(published, str):
     return None, measured.mean < FITTED
-  spread = DEVIATIONS * (measured.sd or 0)
+  allowed = DEVIATIONS * (measured.sd or 0)
   if isinstance(published, list):
     low, high = published
     difference = measured.mean - min(max(measured.mean, low), high)
-    return difference, abs(difference) <= spread
+    return difference, abs(difference) <= allowed
   difference = measured.mean - published
-  return difference, abs(difference) <= max(POINTS, spread)
+  return difference, abs(difference) <= max(POINTS, allowed)
 
 
 def _measure(
@@ -190,3 +191,73 @@ def percent(stat: Stat) -> Stat:
 
 def _short(value: Any) -> str:
   return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def table(comparisons: Sequence[Comparison]) -> str:
+  """The table of published and measured numbers."""
+  notes = list(dict.fromkeys(c.entry["source"] for c in comparisons))
+  lines = [
+    {
+      "where": f"{c.entry['figure']} [{notes.index(c.entry['source']) + 1}]",
+      "setting": _setting(c.entry["match"]),
+      "quantity": c.quantity.replace("_", " "),
+      "published": _published(c.published),
+      "measured": "-"
+      if c.group is None
+      else f"{spread(c.measured)} (n = {c.measured.n})",
+      "difference": "-" if c.difference is None else f"{c.difference:+.2f}",
+      "verdict": c.verdict,
+      "remarks": "; ".join(c.remarks),
+    }
+    for c in comparisons
+  ]
+  return (
+    f"Accuracies in percent. {RULE}\n\n"
+    + tables.markdown(lines)
+    + "\n"
+    + "".join(f"[{n}] {source}\n\n" for n, source in enumerate(notes, 1))
+  )
+
+
+def _setting(wanted: Mapping[str, Any]) -> str:
+  """An entry's settings in words."""
+  words = [wanted["dataset"], wanted["arch"]]
+  if "condition" in wanted:
+    words.append(wanted["condition"].replace("_", " "))
+  if "p" in wanted:
+    words.append(f"p = {wanted['p']:g}")
+  if wanted.get("augmentation", "none") != "none":
+    words.append(f"augmentation {wanted['augmentation']}")
+  if wanted.get("weight_decay"):
+    words.append("weight decay")
+  return ", ".join(words)
+
+
+def _published(value: Any) -> str:
+  if isinstance(value, str):
+    return value
+  if isinstance(value, list):
+    return " to ".join(f"{v:g}" for v in value)
+  return f"{value:.2f}"
+
+
+def published_csv(comparisons: Sequence[Comparison]) -> str:
+  """Returns published.csv: what `table` shows, in full precision."""
+  return tables.csv_text(
+    [
+      {
+        "figure": c.entry["figure"],
+        "setting": _setting(c.entry["match"]),
+        "quantity": c.quantity,
+        "published": _published(c.published),
+        "measured_mean": c.measured.mean,
+        "measured_sd": c.measured.sd,
+        "n": c.measured.n,
+        "difference": c.difference,
+        "verdict": c.verdict,
+        "remarks": "; ".join(c.remarks),
+        "source": c.entry["source"],
+      }
+      for c in comparisons
+    ]
+  )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rethinking import tables
-from rethinking.report import published, verdicts
+from rethinking.report import claims, published
 from rethinking.report.claims import Claim
 from rethinking.report.published import Comparison
 from rethinking.report.rows import Group, Row, Rows, spread, time
@@ -47,14 +47,14 @@ _ACCURACIES = {
 
 
 def report(
-  rows: Rows, comparisons: Sequence[Comparison], claims: Sequence[Claim]
+  rows: Rows, comparisons: Sequence[Comparison], judged: Sequence[Claim]
 ) -> str:
   """Returns table.md: all figures' measurements, then what they say.
 
   Args:
     rows: from `rows.load`.
     comparisons: from `published.compare`.
-    claims: from `claims.check`.
+    judged: from `claims.check`.
   """
   figures = [g.figure for g in rows.groups]
   figures += [row["figure"] for row in rows.left_out]
@@ -67,12 +67,16 @@ def report(
       parts += [f"## {figure}\n", facts(mine), measured(mine)]
     lost = [row for row in rows.left_out if row["figure"] == figure]
     if lost:
-      parts.append(left_out(lost))
+      named = "".join(f"- {lost_run(row)}\n" for row in lost)
+      parts.append(f"Left out:\n\n{named}")
   parts += [f"{warning}\n" for warning in rows.warnings]
   if comparisons:
-    parts += ["## Beside the published numbers\n", verdicts.beside(comparisons)]
-  if claims:
-    parts += ["## The paper's claims\n", verdicts.claims_table(claims)]
+    parts += [
+      "## Beside the published numbers\n",
+      published.table(comparisons),
+    ]
+  if judged:
+    parts += ["## The paper's claims\n", claims.table(judged)]
   return "\n".join(parts)
 
 
@@ -136,7 +140,7 @@ def measured(groups: Sequence[Group]) -> str:
     name
     for name in varying(groups, (*LABEL_FIELDS, "arch", "pixel_noise"))
     # A row's condition says it already.
-    if name != "pixel_options" or _given(groups, name)
+    if name != "pixel_options" or any(g.settings.get(name) for g in groups)
   ]
   accuracies = {
     name: title
@@ -170,10 +174,6 @@ def measured(groups: Sequence[Group]) -> str:
   )
 
 
-def _given(groups: Sequence[Group], name: str) -> bool:
-  return any(group.settings.get(name) for group in groups)
-
-
 def _interval(group: Group) -> str:
   times = group.time_to_fit()
   text = time(times)
@@ -183,12 +183,7 @@ def _interval(group: Group) -> str:
   return f"{text} ({before:.1f})"
 
 
-def left_out(rows: Sequence[Row]) -> str:
-  """Names the runs that the means leave out."""
-  return "Left out:\n\n" + "".join(f"- {lost(row)}\n" for row in rows)
-
-
-def lost(row: Row) -> str:
+def lost_run(row: Row) -> str:
   """One run that did not finish, and where it ended."""
   where = "" if row.get("step") is None else f" at step {row['step']}"
   return f"{row['cell']}: {row['status']}{where}"

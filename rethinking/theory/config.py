@@ -258,20 +258,3 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
   "steps": _COUNT,
   "confidence": (lambda v: 0 < v < 1, "in (0, 1)"),
 }
-
-
-def check_sizes(config: ConfigDict, total: int) -> None:
-  """Refuses sample sizes that the train set does not have.
-
-  Args:
-    config: of `rademacher`.
-    total: examples of the (sub)set.
-
-  Raises:
-    UserError: the largest of sizes exceeds total.
-  """
-  if max(config.sizes) > total:
-    raise UserError(
-      f"sizes asks for {max(config.sizes)} examples, but there are {total};"
-      " give at most that."
-    )

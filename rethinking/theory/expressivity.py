@@ -22,7 +22,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as training_config
-from rethinking import problem, tables, train, writers
+from rethinking import files, problem, tables, train
 from rethinking import step as step_lib
 from rethinking.theory import cholesky, folder, pictures, theorem
 from rethinking.theory import task as task_lib
@@ -97,7 +97,7 @@ def _run(
 ) -> dict[str, Any]:
   """Builds, trains and compares; returns the summary."""
   task, rows = prepared
-  writers.write_json(workdir / "corruption.json", task.report)
+  files.write_json(workdir / "corruption.json", task.report)
 
   built, curve = _construct(config, task, rows)
   mlp = train.run(_mlp_config(config), workdir / "mlp", quiet=quiet)

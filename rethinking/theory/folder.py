@@ -11,8 +11,9 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking import files, signals, writers
+from rethinking import files, signals
 from rethinking import workdir as workdir_lib
+from rethinking.lock import Lock
 from rethinking.theory import config as theory_config
 
 Say = Callable[[str], None]
@@ -52,14 +53,14 @@ def run_once(
   config = theory_config.resolve(config)
   workdir = files.workdir(workdir)
   prepared = prepare(config)
-  with writers.Lock(workdir):
+  with Lock(workdir):
     finished = workdir_lib.check(workdir, config)
     if finished is not None:
       say(f"Finished already: {workdir / 'summary.json'} has the results.")
       return finished
     signals.end_if_asked()
-    writers.write_json(workdir / "config.json", config_lib.plain(config))
+    files.write_json(workdir / "config.json", config_lib.plain(config))
     summary = experiment(config, workdir, prepared, say)
     summary["wall_seconds"] = time.monotonic() - began
-    writers.write_json(workdir / "summary.json", summary)
+    files.write_json(workdir / "summary.json", summary)
     return workdir_lib.read_json(workdir / "summary.json")

@@ -54,8 +54,8 @@ def _operators(
 ) -> tuple[np.ndarray, np.ndarray]:
   """Zero-padded filtering as matrices: `[H W, H W F]`, real and imaginary.
 
-  One dense product per scale: for images this small it is more than ten times
-  as fast on a CPU as the convolution.
+  One dense product per scale, which suits small images on a CPU better than
+  the convolution.
   """
   padded = np.pad(bank, ((height, height), (width, width), (0, 0)))
   # By input and output pixel: where in the padded filter their distance lies.

@@ -24,7 +24,7 @@ import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
-from rethinking import problem, tables, writers
+from rethinking import files, problem, tables
 from rethinking.theory import features as features_lib
 from rethinking.theory import folder, memory, pictures, plan, solvers
 from rethinking.theory import task as task_lib
@@ -115,7 +115,7 @@ def _run(
 ) -> dict[str, Any]:
   """Fits, measures and draws; returns the summary."""
   task, images, maps = data.task, data.images, data.maps
-  writers.write_json(workdir / "corruption.json", task.report)
+  files.write_json(workdir / "corruption.json", task.report)
   say(
     f"{len(images)} examples, {maps.width} features, {config.kernel} kernel:"
     f" about {data.estimate / 1e9:.1f} GB."

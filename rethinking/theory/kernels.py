@@ -214,8 +214,7 @@ def default_gamma(name: str, mean_squared_distance: float) -> float:
   Returns:
     gamma.
   """
-  if mean_squared_distance > 0 and name == "gaussian":
-    return 2 / mean_squared_distance
-  if mean_squared_distance > 0 and name == "laplace":
-    return mean_squared_distance**-0.5
-  return 1.0
+  spread = mean_squared_distance
+  if spread <= 0:
+    return 1.0
+  return {"gaussian": 2 / spread, "laplace": spread**-0.5}.get(name, 1.0)

@@ -132,7 +132,7 @@ def available_bytes() -> float:
   """Memory that can still be taken: the machine's, within its cgroup's limit.
 
   Returns:
-    Bytes; infinity on a system that tells neither.
+    Bytes; infinity on a system that reports neither.
   """
   free = _kernel_says("/proc/meminfo", "MemAvailable")
   group = _limit("memory.max", math.inf) - _limit("memory.current", 0)

@@ -31,8 +31,8 @@ from ml_collections import ConfigDict
 
 from rethinking import models, problem, tables
 from rethinking import step as step_lib
+from rethinking.errors import UserError
 from rethinking.order import Order
-from rethinking.theory import config as config_lib
 from rethinking.theory import folder, pictures
 from rethinking.theory import task as task_lib
 
@@ -73,7 +73,12 @@ def run(
 
 def _prepare(config: ConfigDict) -> problem.Problem:
   task = task_lib.load(config)
-  config_lib.check_sizes(config, len(task.train.ids))
+  most, total = max(config.sizes), len(task.train.ids)
+  if most > total:
+    raise UserError(
+      f"sizes asks for {most} examples, but there are {total}; give at most"
+      " that."
+    )
   return task
 
 

@@ -161,7 +161,7 @@ def random_conv(
       ]
       return jnp.stack(signs, 1).reshape(-1)
 
-    # The responses of one image stay in a CPU's cache: a fifth of the time.
+    # The responses of one image stay in a CPU's cache.
     return jax.lax.map(one, images) if on_cpu else jax.vmap(one)(images)
 
   def block(k: int, images: np.ndarray) -> np.ndarray:
