@@ -75,19 +75,19 @@ def main(argv: list[str] | None = None) -> int:
     default="float32",
     help="the networks' compute type",
   )
-  arguments = parser.parse_args(argv)
-  wanted = list(dict.fromkeys(arguments.what))
+  args = parser.parse_args(argv)
+  wanted = list(dict.fromkeys(args.what))
   if wanted in ([], ["all"]):
     wanted = known
   unknown = [name for name in wanted if name not in known]
   count, refusal = jax.device_count(), None
   if unknown:
     refusal = f"Unknown part {unknown[0]!r}; choose among {known}."
-  elif arguments.rounds < 1:
-    refusal = f"--rounds is {arguments.rounds}; give 1 or more."
-  elif arguments.batch_size < 1 or arguments.batch_size % count:
+  elif args.rounds < 1:
+    refusal = f"--rounds is {args.rounds}; give 1 or more."
+  elif args.batch_size < 1 or args.batch_size % count:
     refusal = (
-      f"--batch_size is {arguments.batch_size}; give a multiple of {count}, "
+      f"--batch_size is {args.batch_size}; give a multiple of {count}, "
       "the number of devices."
     )
   if refusal:
@@ -95,29 +95,24 @@ def main(argv: list[str] | None = None) -> int:
     return 2
   # Into a file or a pipe the tables go whole.
   console = Console(width=None if sys.stdout.isatty() else 140)
-  folder = epath.Path(arguments.out)
+  folder = epath.Path(args.out)
   folder.mkdir(parents=True, exist_ok=True)
   result: dict[str, Any] = {
     "machine": machine.describe(),
-    "batch_size": arguments.batch_size,
-    "dtype": arguments.dtype,
-    "limits": machine.limits(arguments.dtype, arguments.rounds, 0.5),
+    "batch_size": args.batch_size,
+    "dtype": args.dtype,
+    "limits": machine.limits(args.dtype, args.rounds, 0.5),
   }
   report.show_machine(result, console)
   for name in wanted:
     console.print(f"measuring {name} ...")
     # Each is shown at once: all of them take many minutes.
     if name in measures:
-      result[name] = measures[name](arguments.rounds, arguments.seconds)
+      result[name] = measures[name](args.rounds, args.seconds)
       report.show_part(name, result[name], console)
     else:
-      result.setdefault("models", {})[name] = steps.measure(
-        name,
-        arguments.batch_size,
-        arguments.dtype,
-        arguments.rounds,
-        arguments.seconds,
-      )
+      given = (args.batch_size, args.dtype, args.rounds, args.seconds)
+      result.setdefault("models", {})[name] = steps.measure(name, *given)
       report.show_model(result, name, console)
     report.write(result, folder)
   if result.get("models"):

@@ -66,8 +66,8 @@ def measure(rounds: int) -> dict[str, Any]:
       needs_images = one.target == "images" or name == "instance"
 
       data = whole if needs_images else labels
-      work = timing.repeated(functools.partial(_apply, one, data))
-      result[f"{name} (s)"] = timing.interleaved({name: work}, rounds, 0)[name]
+      work = functools.partial(_apply, one, data)
+      result[f"{name} (s)"] = timing.calls({name: work}, rounds)[name]
   rise = subprocesses.call(_peak_rise)
   result["random_pixels, memory above the images (MB)"] = round(rise / 1e6)
   return result

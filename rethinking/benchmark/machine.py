@@ -43,14 +43,14 @@ def limits(
   values = jnp.ones((2**26,))
   product = functools.partial(jax.jit(jnp.matmul), square, square)
   copy = functools.partial(jax.jit(lambda x: x + 1), values)
-  # By name: how much a call does, and the call.
   calls = {
-    "matmul_flops_per_second": (2 * side**3, product),
-    "copy_bytes_per_second": (2 * values.nbytes, copy),
+    "matmul_flops_per_second": lambda: product().block_until_ready(),
+    "copy_bytes_per_second": lambda: copy().block_until_ready(),
   }
-  contenders = {
-    name: timing.repeated(lambda call=call: jax.block_until_ready(call()))
-    for name, (_, call) in calls.items()
+  taken = timing.calls(calls, rounds, seconds).items()
+  # What a call does.
+  amounts = (2 * side**3, 2 * values.nbytes)
+  return {
+    name: timing.rates(found, amount)
+    for (name, found), amount in zip(taken, amounts, strict=True)
   }
-  taken = timing.interleaved(contenders, rounds, seconds)
-  return {n: timing.rates(taken[n], amount) for n, (amount, _) in calls.items()}

@@ -44,8 +44,8 @@ def start(rounds: int) -> dict[str, Any]:
     cold = once()
     warm = [once() for _ in range(rounds)]
   import_it = [sys.executable, "-c", "import rethinking.corruptions"]
-  work = timing.repeated(functools.partial(subprocess.check_call, import_it))
-  taken = timing.interleaved({"import": work}, rounds, 0)
+  work = functools.partial(subprocess.check_call, import_it)
+  taken = timing.calls({"import": work}, rounds)
   return {
     "cold_seconds": timing.summary([cold]),
     "warm_seconds": timing.summary(warm),
@@ -67,16 +67,11 @@ def load(rounds: int) -> dict[str, Any]:
     rounds: measurements of each.
   """
   name = dataset()
-  taken = timing.interleaved(
-    {
-      "decoded_seconds": timing.repeated(
-        lambda: data.load(name, "train", cache=False)
-      ),
-      "cached_seconds": timing.repeated(lambda: data.load(name, "train")),
-    },
-    rounds,
-    0,
-  )
+  functions = {
+    "decoded_seconds": lambda: data.load(name, "train", cache=False),
+    "cached_seconds": lambda: data.load(name, "train"),
+  }
+  taken = timing.calls(functions, rounds)
   return {"dataset": name, **taken}
 
 
@@ -94,16 +89,11 @@ def checkpoints(rounds: int) -> dict[str, Any]:
   with tempfile.TemporaryDirectory() as folder:
     keeper = checkpoint.Checkpointer(folder, keep=2)
     steps = iter(range(1, 10_000))
-    taken = timing.interleaved(
-      {
-        "save_seconds": timing.repeated(
-          lambda: keeper.save(next(steps), state, {})
-        ),
-        "restore_seconds": timing.repeated(lambda: keeper.restore(state)),
-      },
-      rounds,
-      0,
-    )
+    functions = {
+      "save_seconds": lambda: keeper.save(next(steps), state, {}),
+      "restore_seconds": lambda: keeper.restore(state),
+    }
+    taken = timing.calls(functions, rounds)
   size = sum(x.nbytes for x in jax.tree.leaves(state))
   return {"bytes": size, **taken}
 

@@ -143,38 +143,29 @@ def show_models(result: Mapping[str, Any], console: Console) -> None:
   table = Table(
     title=f"images per second, batch {result['batch_size']}, {result['dtype']}"
   )
-  others = _contenders(result)[1:]
-  columns = (
-    "model",
-    "training",
-    "lowest-highest",
-    *(who.replace("_", " ", 1) for who in others),
-    "ratio",
-    "share of FLOP/s",
-    "evaluation",
-    "ratio",
-  )
-  for column in columns:
-    table.add_column(column, justify="left" if column == "model" else "right")
   for name, model in result["models"].items():
     training, evaluation = model["training"], model["evaluation"]
 
-    def other(who, training=training):
+    def rate(who, training=training):
       return f"{training[who]['median']:,.0f}" if who in training else "-"
 
     def ratio(kind, model=model):
       found = model[f"{kind}_ratio"]
       return "-" if found is None else f"{found:.2f}"
 
-    jax_training = training["jax"]
-    table.add_row(
-      name,
-      f"{jax_training['median']:,.0f}",
-      f"{jax_training['low']:,.0f}-{jax_training['high']:,.0f}",
-      *map(other, others),
-      ratio("training"),
-      f"{share_of_limit(result, name):.0%}",
-      f"{evaluation['jax']['median']:,.0f}",
-      ratio("evaluation"),
-    )
+    ours = training["jax"]
+    others = _contenders(result)[1:]
+    cells = [
+      ("model", name),
+      ("training", rate("jax")),
+      ("lowest-highest", f"{ours['low']:,.0f}-{ours['high']:,.0f}"),
+      *((who.replace("_", " ", 1), rate(who)) for who in others),
+      ("ratio", ratio("training")),
+      ("share of FLOP/s", f"{share_of_limit(result, name):.0%}"),
+      ("evaluation", f"{evaluation['jax']['median']:,.0f}"),
+      ("ratio", ratio("evaluation")),
+    ]
+    for title, _ in () if table.columns else cells:
+      table.add_column(title, justify="left" if title == "model" else "right")
+    table.add_row(*(text for _, text in cells))
   console.print(table)

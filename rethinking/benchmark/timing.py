@@ -75,6 +75,20 @@ def repeated(function: Callable[[], Any]) -> Callable[[int], None]:
   return work
 
 
+def calls(
+  functions: Mapping[str, Callable[[], Any]], rounds: int, seconds: float = 0
+) -> dict[str, dict[str, Any]]:
+  """As `interleaved`, of functions that do the work once.
+
+  Args:
+    functions: by name.
+    rounds: measurements of each.
+    seconds: roughly how long one measurement takes.
+  """
+  contenders = {name: repeated(f) for name, f in functions.items()}
+  return interleaved(contenders, rounds, seconds)
+
+
 def once(work: Callable[[int], None], count: int) -> float:
   """Returns the seconds that `work(count)` takes.
 

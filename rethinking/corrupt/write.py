@@ -76,18 +76,6 @@ def _write_all(contents: Contents, folder: pathlib.Path) -> None:
     (folder / name).unlink(missing_ok=True)
   columns = contents.columns
 
-  def draw_examples(file):
-    corruptions.draw_examples(
-      file,
-      before=contents.original_images(),
-      after=np.asarray(contents.task.train.images),
-      true_labels=columns["true_label"],
-      labels=columns["given_label"],
-      ids=columns["id"],
-      class_names=contents.task.class_names,
-      title=contents.title(),
-    )
-
   save = {
     contents_lib.LABELS: lambda file: _save_npz(file, columns),
     contents_lib.TABLE: lambda file: file.write(contents.csv()),
@@ -97,7 +85,16 @@ def _write_all(contents: Contents, folder: pathlib.Path) -> None:
       contents.task.class_names,
       contents.title(),
     ),
-    contents_lib.EXAMPLES: draw_examples,
+    contents_lib.EXAMPLES: lambda file: corruptions.draw_examples(
+      file,
+      before=contents.original_images(),
+      after=np.asarray(contents.task.train.images),
+      true_labels=columns["true_label"],
+      labels=columns["given_label"],
+      ids=columns["id"],
+      class_names=contents.task.class_names,
+      title=contents.title(),
+    ),
     contents_lib.REPORT: lambda file: file.write(
       (files.dumps(contents.facts, indent=2) + "\n").encode()
     ),
