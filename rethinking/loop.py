@@ -25,7 +25,6 @@ from rethinking import step as step_lib
 from rethinking.console import Console
 from rethinking.dispatches import Dispatches
 from rethinking.errors import Diverged, Stopped, UserError
-from rethinking.events import Events
 from rethinking.order import Order
 
 
@@ -111,7 +110,7 @@ class Loop:
       self.saved_epoch = self.rows[-1]["epoch"]
     self.state = parallel.replicate(self.state, self.devices)
     if self.config.tensorboard and processes.is_first():
-      self.board = Events(self.workdir / "tensorboard", seen)
+      self.board = writers.Events(self.workdir / "tensorboard", seen)
 
   def check_rows(self, found: checkpoint.Restored) -> None:
     """Refuses evaluations other than those the checkpoint was saved with."""

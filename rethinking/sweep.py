@@ -32,8 +32,6 @@ from rethinking import (
 from rethinking import config as config_lib
 from rethinking import workdir as workdir_lib
 from rethinking.errors import Diverged, Stopped
-from rethinking.lock import Lock
-from rethinking.sweep_console import SweepConsole
 
 
 def run(
@@ -70,19 +68,19 @@ def run(
     return finished
   with processes.together():
     _check(todo.values())
-  with Lock(workdir):
+  with writers.Lock(workdir):
     # Asks again, now that nobody else can be writing.
     finished = _finished(workdir, config, quiet)
     if finished is not None:
       return finished
-    files.write_json(workdir / "config.json", config_lib.plain(config))
+    writers.write_json(workdir / "config.json", config_lib.plain(config))
     results = writers.JsonLines(workdir / "results.jsonl")
     kept = processes.first(
       lambda: sweep_rows.kept(results, todo, config.variant, workdir)
     )
     rows = {row["cell"]: row for row in kept}
     with (
-      SweepConsole(len(todo), config.variant, quiet=quiet) as console,
+      writers.SweepConsole(len(todo), config.variant, quiet=quiet) as console,
       _stop() as stop,
     ):
       for warning in results.warnings:
@@ -130,7 +128,7 @@ def run(
       **sweep_rows.summary(rows.values()),
       "wall_seconds": time.monotonic() - began,
     }
-    files.write_json(workdir / "summary.json", summary)
+    writers.write_json(workdir / "summary.json", summary)
     console.say(
       f"{summary['cells']} cells in {summary['wall_seconds']:.0f} s: "
       f"{summary['finished']} finished, {summary['censored']} of them never "
@@ -212,7 +210,7 @@ def _run_cell(
   todo: Mapping[str, ConfigDict],
   stop: threading.Event,
   workdir: epath.Path,
-  console: SweepConsole,
+  console: writers.SweepConsole,
   beside: int,
 ) -> dict[str, Any]:
   """One run in a program of its own; what `sweep_rows.make` makes a row of.

@@ -18,10 +18,10 @@ from rethinking import (
   results,
   runtime,
   signals,
+  writers,
 )
 from rethinking import workdir as workdir_lib
 from rethinking.console import Console
-from rethinking.lock import Lock
 from rethinking.loop import Loop
 
 
@@ -69,7 +69,7 @@ def run(
     return finished
   with processes.together():
     task = problem.load(config)
-  with Lock(workdir):
+  with writers.Lock(workdir):
     # Checks again, now that nobody else can be writing.
     workdir_lib.claim(workdir, config, task.facts())
     loop = Loop(config, workdir, task, devices, began)
@@ -82,6 +82,6 @@ def run(
     if config.plots and processes.is_first():
       plots.curves(loop.rows, workdir / "curves.png", title)
     # Last: its presence says that the run is finished.
-    files.write_json(workdir / "summary.json", summary)
+    writers.write_json(workdir / "summary.json", summary)
     results.show(console, summary, task, workdir)
   return summary

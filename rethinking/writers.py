@@ -1,4 +1,4 @@
-"""JSON lines: one object a line, appended for good or dropped whole."""
+"""What a run leaves behind: JSON, JSON lines, TensorBoard events, its lock."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -7,7 +7,21 @@ from typing import Any
 from etils import epath
 
 from rethinking import files
+from rethinking.console import Console
 from rethinking.errors import UserError
+from rethinking.events import Events
+from rethinking.files import write_json
+from rethinking.lock import Lock
+from rethinking.sweep_console import SweepConsole
+
+__all__ = [
+  "Console",
+  "Events",
+  "JsonLines",
+  "Lock",
+  "SweepConsole",
+  "write_json",
+]
 
 
 def parse(path: epath.Path, lines: Sequence[bytes]) -> list[dict[str, Any]]:

@@ -17,8 +17,6 @@ from orbax.checkpoint._src.path import gcs_utils
 from rethinking import config as config_lib
 from rethinking import files, metrics, report, signals, sweep, train, writers
 from rethinking.errors import Stopped, UserError
-from rethinking.events import Events
-from rethinking.lock import Lock
 
 RUN = "gs://bucket/run"
 
@@ -143,7 +141,7 @@ def test_files_are_put_whole(objects):
 
 
 def test_json():
-  files.write_json(f"{RUN}/a.json", {"a": 1})
+  writers.write_json(f"{RUN}/a.json", {"a": 1})
   assert epath.Path(f"{RUN}/a.json").read_text() == '{\n  "a": 1\n}\n'
 
 
@@ -166,10 +164,10 @@ def test_json_lines():
 def test_tensorboard_events(objects, tmp_path):
   local = tmp_path / "local"
   for folder in (RUN, local):
-    events = Events(folder)
+    events = writers.Events(folder)
     for step in range(3):
       events.append(step, {"loss": 0.5})
-    events = Events(folder, last_step=1)
+    events = writers.Events(folder, last_step=1)
     events.append(2, {"loss": 0.5})
   (name,) = [path.name for path in local.iterdir()]
   assert objects.names() == [f"bucket/run/{name}"]
@@ -179,7 +177,7 @@ def test_tensorboard_events(objects, tmp_path):
 
 
 def test_there_is_no_lock(objects):
-  with Lock(RUN), Lock(RUN):
+  with writers.Lock(RUN), writers.Lock(RUN):
     assert not objects.names()
 
 

@@ -16,18 +16,17 @@ from ml_collections import ConfigDict
 
 from rethinking import (
   checkpoint,
-  files,
   optim,
   plots,
   problem,
   results,
   signals,
+  writers,
 )
 from rethinking.errors import Stopped
 from rethinking.lockstep.arrays import Arrays
 from rethinking.lockstep.grouping import group_key
 from rethinking.lockstep.member import Member
-from rethinking.sweep_console import SweepConsole
 
 Finish = Callable[[str, Mapping[str, Any]], None]
 
@@ -37,7 +36,7 @@ def run(
   workdir: epath.Path,
   at_once: int,
   finish: Finish,
-  console: SweepConsole,
+  console: writers.SweepConsole,
 ) -> None:
   """Trains runs together until each has ended.
 
@@ -218,7 +217,7 @@ class _Group:
       )
       if one.config.plots:
         plots.curves(one.rows, one.folder / "curves.png", one.name)
-      files.write_json(one.folder / "summary.json", summary)
+      writers.write_json(one.folder / "summary.json", summary)
       self.end(one, {"status": "finished", **summary})
 
   def end(self, one: Member, row: Mapping[str, Any]) -> None:
