@@ -1,4 +1,10 @@
-"""Scalars for TensorBoard, in its own event files, without TensorFlow."""
+"""Scalars for TensorBoard, in its own event files, without TensorFlow.
+
+The records are tensorboardX's; its writer is not: that reaches gs:// with a
+client of its own alone, holds events back for up to two minutes in a queue, and
+begins a file at each resume, which leaves the steps that a resumed run takes
+again (and a torn end, behind which nothing is read) to the reader to skip.
+"""
 
 import struct
 import time
@@ -8,7 +14,7 @@ from etils import epath
 
 from rethinking import files
 
-# One name, so that a resumed run goes on in the same file: TensorBoard reads
+# One name, so that a resumed run continues the same file: TensorBoard reads
 # every file of a folder, and two with the same steps draw the curve twice.
 _NAME = "events.out.tfevents.0.rethinking"
 
@@ -48,14 +54,8 @@ class Events:
   def _record(self, data: bytes) -> bytes:
     """`data` framed as a TFRecord: length, its sum, the data, its sum."""
     size = struct.pack("<Q", len(data))
-    return b"".join(
-      [
-        size,
-        struct.pack("<I", self._sum(size)),
-        data,
-        struct.pack("<I", self._sum(data)),
-      ]
-    )
+    size_sum, data_sum = (struct.pack("<I", self._sum(x)) for x in (size, data))
+    return size + size_sum + data + data_sum
 
   def _bodies(self) -> Iterator[bytes]:
     """The intact records at the start of the file, without their frames."""
@@ -79,11 +79,10 @@ class Events:
     Raises:
       OSError: it could not be written; the file is as it was.
     """
-    summary = self._summary(
-      value=[
-        self._summary.Value(tag=tag, simple_value=float(value))
-        for tag, value in scalars.items()
-      ]
-    )
+    values = [
+      self._summary.Value(tag=tag, simple_value=float(value))
+      for tag, value in scalars.items()
+    ]
+    summary = self._summary(value=values)
     event = self._event(wall_time=time.time(), step=step, summary=summary)
     files.append(self._path, self._record(event.SerializeToString()))

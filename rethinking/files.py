@@ -11,8 +11,8 @@ here does nothing.
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, BinaryIO
 
 from etils import epath
 
@@ -76,17 +76,30 @@ def replace(path: epath.PathLike, data: bytes) -> None:
   if not is_local(path):
     path.write_bytes(data)
     return
+  save(path, lambda file: file.write(data))
+
+
+def save(path: epath.PathLike, write: Callable[[BinaryIO], Any]) -> None:
+  """Makes a local file hold what `write` writes, which may be large.
+
+  Args:
+    path: the file; its folder exists.
+    write: is given a file to write to.
+
+  Raises:
+    OSError: it could not be written (a full disk); the old file is intact.
+  """
+  path = epath.Path(path)
   # One writer a workdir (see `lock`), but processes of one run may share it.
   temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
   try:
     with open(temporary, "wb") as file:
-      file.write(data)
+      write(file)
       file.flush()
       os.fsync(file.fileno())
     os.replace(temporary, path)
-  except OSError:
+  finally:
     temporary.unlink(missing_ok=True)
-    raise
 
 
 def append(path: epath.PathLike, data: bytes) -> None:

@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+# What a clock measured: it differs between two runs that are otherwise alike.
+CLOCK = frozenset(
+  {
+    "cell_seconds",
+    "eval_seconds",
+    "images_per_second",
+    "seconds",
+    "seconds_saved",
+    "train_images_per_second",
+    "wall_seconds",
+  }
+)
+
+
+def without_clock(row: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns what two runs of the same config agree in.
+
+  Args:
+    row: of metrics.jsonl or results.jsonl, or a summary.
+  """
+  return {key: value for key, value in row.items() if key not in CLOCK}
 
 
 def train_metrics(

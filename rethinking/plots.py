@@ -10,7 +10,7 @@ from etils import epath
 
 from rethinking import files
 
-# Okabe and Ito's palette: told apart with any colour vision, and in grey by
+# Okabe and Ito's palette: distinct with any colour vision, and in grey by
 # the line styles that go with it.
 COLOURS = (
   "#0072B2",
@@ -32,7 +32,7 @@ def figure(rows: int, columns: int, size: tuple[float, float]):
     columns: of axes.
     size: width and height, inches.
   """
-  # Imported here: half a second that a run without plots need not spend.
+  # Imported here: a run without plots need not wait for it.
   from matplotlib.figure import Figure
 
   fig = Figure(figsize=size, layout="constrained")
@@ -49,12 +49,16 @@ def save(fig, path: epath.Path, dpi: int = 120) -> None:
   Args:
     fig: from `figure`.
     path: ends in .png or .svg.
-    dpi: dots an inch, for PNG.
+    dpi: dots per inch, for PNG.
   """
+  import matplotlib
+
   buffer = io.BytesIO()
-  # No date inside: the same numbers give the same file.
+  # No date inside, and ids of the name's own: the same numbers give the same
+  # file.
   metadata = {"Date": None} if path.suffix == ".svg" else None
-  fig.savefig(buffer, format=path.suffix[1:], dpi=dpi, metadata=metadata)
+  with matplotlib.rc_context({"svg.hashsalt": path.stem}):
+    fig.savefig(buffer, format=path.suffix[1:], dpi=dpi, metadata=metadata)
   files.replace(path, buffer.getvalue())
 
 
@@ -71,20 +75,15 @@ def curves(
   fig, ((left, right),) = figure(1, 2, (9, 3.6))
   epochs = [row["epoch"] for row in rows]
   lines = {
-    "train": ("train (given labels)", 0),
-    "test": ("test (true labels)", 1),
-    "changed": ("train, label changed", 2),
-    "unchanged": ("train, label unchanged", 3),
-    "validation": ("validation", 4),
+    "train_{}": ("train (given labels)", 0),
+    "test_{}": ("test (true labels)", 1),
+    "train_{}_changed": ("train, label changed", 2),
+    "train_{}_unchanged": ("train, label unchanged", 3),
+    "validation_{}": ("validation", 4),
   }
   for axis, quantity, scale in ((left, "loss", 1), (right, "accuracy", 100)):
     for name, (label, style) in lines.items():
-      key = (
-        f"{name}_{quantity}"
-        if name in ("train", "test", "validation")
-        else f"train_{quantity}_{name}"
-      )
-      values = [row.get(key) for row in rows]
+      values = [row.get(name.format(quantity)) for row in rows]
       if None in values:
         continue
       axis.plot(

@@ -35,21 +35,17 @@ def row(
     test: the same of the test set.
     validation: the same of the validation set, where there is one.
   """
-  return {
+  given = np.asarray(task.train.labels)
+  found = {
     "step": step,
     "epoch": epoch,
-    **metrics.train_metrics(
-      *train, np.asarray(task.train.labels), task.true_labels
-    ),
+    **metrics.train_metrics(*train, given, task.true_labels),
     **metrics.test_metrics(*test, np.asarray(task.test.labels)),
-    **(
-      {}
-      if validation is None
-      else metrics.validation_metrics(
-        *validation, np.asarray(task.validation.labels)
-      )
-    ),
   }
+  if validation is not None:
+    labels = np.asarray(task.validation.labels)
+    found |= metrics.validation_metrics(*validation, labels)
+  return found
 
 
 def write_examples(
@@ -109,7 +105,7 @@ def summarise(
   # With early stopping the weights that are kept are those of the best one.
   chosen = metrics.best(rows) if config.early_stopping else None
   chosen = chosen or rows[-1]
-  last = {k: v for k, v in chosen.items() if "second" not in k}
+  last = metrics.without_clock(chosen)
   steps = rows[-1]["step"]
   del last["step"]
   if config.early_stopping:
@@ -153,7 +149,7 @@ def _git_commit() -> str | None:
   return commit if prefix == f"{folder.name}/" else None
 
 
-def tell(
+def show(
   console: Console,
   summary: dict[str, Any],
   task: problem.Problem,
@@ -171,26 +167,18 @@ def tell(
   def percent(x):
     return "-" if x is None else f"{100 * x:.2f} %"
 
-  console.table(
-    [
-      ("examples", "accuracy", "loss"),
-      *(
-        (name, percent(summary[a]), f"{summary[b]:.4f}")
-        for name, a, b in (
-          ("train, given labels", "train_accuracy", "train_loss"),
-          (
-            "  label unchanged",
-            "train_accuracy_unchanged",
-            "train_loss_unchanged",
-          ),
-          ("  label changed", "train_accuracy_changed", "train_loss_changed"),
-          ("validation", "validation_accuracy", "validation_loss"),
-          ("test, true labels", "test_accuracy", "test_loss"),
-        )
-        if summary.get(a) is not None
-      ),
-    ]
-  )
+  lines = [("examples", "accuracy", "loss")]
+  for words, name in (
+    ("train, given labels", "train_{}"),
+    ("  label unchanged", "train_{}_unchanged"),
+    ("  label changed", "train_{}_changed"),
+    ("validation", "validation_{}"),
+    ("test, true labels", "test_{}"),
+  ):
+    accuracy, loss = (summary.get(name.format(x)) for x in ("accuracy", "loss"))
+    if accuracy is not None:
+      lines.append((words, percent(accuracy), f"{loss:.4f}"))
+  console.table(lines)
   wrong = task.report["flip_rate"]
   fitted = summary["epochs_to_fit"]
   sentence = (

@@ -10,7 +10,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking import data, files, problem, writers
+from rethinking import data, files, metrics, problem, writers
 from rethinking import workdir as workdir_lib
 from rethinking.config import fields
 from rethinking.errors import UserError
@@ -155,7 +155,7 @@ def make(
     "flip_rate": corruption["flip_rate"],
     "steps_saved": round(left * each),
     "curve": {
-      key: [r[key] for r in curve] for key in curve[0] if "second" not in key
+      key: [r[key] for r in curve] for key in metrics.without_clock(curve[0])
     },
   }
 

@@ -83,5 +83,5 @@ def run(
       plots.curves(loop.rows, workdir / "curves.png", title)
     # Last: its presence says that the run is finished.
     writers.write_json(workdir / "summary.json", summary)
-    results.tell(console, summary, task, workdir)
+    results.show(console, summary, task, workdir)
   return summary

@@ -1,7 +1,7 @@
 """What a run leaves behind: JSON, JSON lines, TensorBoard events, its lock."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from etils import epath
@@ -24,6 +24,28 @@ __all__ = [
 ]
 
 
+def parse(path: epath.Path, lines: Sequence[bytes]) -> list[dict[str, Any]]:
+  """Reads JSON objects, one a line.
+
+  Args:
+    path: where they come from, for the message.
+    lines: without their ends.
+
+  Raises:
+    UserError: a line isn't a JSON object; it is named by its number.
+  """
+  rows = []
+  for number, line in enumerate(lines, 1):
+    try:
+      rows.append(files.loads(line))
+    except ValueError as error:
+      raise UserError(
+        f"{path} is damaged in line {number}: a JSON object is expected;"
+        " restore the file or delete that line."
+      ) from error
+  return rows
+
+
 class JsonLines:
   """One JSON object a line, each on disk when `append` returns.
 
@@ -32,7 +54,7 @@ class JsonLines:
 
   Attributes:
     path: the file; it need not exist.
-    warnings: sentences about what was mended when it was opened.
+    warnings: sentences about what was repaired when it was opened.
   """
 
   def __init__(self, path: epath.PathLike):
@@ -53,25 +75,16 @@ class JsonLines:
       return []
     return self.path.read_bytes().split(b"\n")[:-1]
 
-  def _parse(self, number: int, line: bytes) -> dict[str, Any]:
-    try:
-      return files.loads(line)
-    except ValueError as error:
-      raise UserError(
-        f"{self.path} is damaged in line {number}: a JSON object is expected;"
-        " restore the file or delete that line."
-      ) from error
-
   def rows(self) -> list[dict[str, Any]]:
     """Every row, oldest first.
 
     Raises:
       UserError: a line isn't a JSON object; it is named by its number.
     """
-    return [self._parse(n, line) for n, line in enumerate(self._lines(), 1)]
+    return parse(self.path, self._lines())
 
   def sha256(self, count: int) -> str:
-    """SHA-256 of the first `count` lines, to tell later if a bit has changed.
+    """SHA-256 of the first `count` lines, to see later if a bit has changed.
 
     Args:
       count: lines, at most as many as there are.
@@ -95,8 +108,7 @@ class JsonLines:
       OSError: it could not be written; the file is as it was.
     """
     lines = self._lines()
-    kept = [
-      line for n, line in enumerate(lines, 1) if keep(self._parse(n, line))
-    ]
+    rows = parse(self.path, lines)
+    kept = [line for line, row in zip(lines, rows, strict=True) if keep(row)]
     if len(kept) < len(lines):
       files.replace(self.path, b"".join(line + b"\n" for line in kept))

@@ -9,7 +9,15 @@ import jax
 import pytest
 from ml_collections import ConfigDict
 
-from rethinking import abreast, loop, parallel, programs, signals, sweep
+from rethinking import (
+  abreast,
+  loop,
+  metrics,
+  parallel,
+  programs,
+  signals,
+  sweep,
+)
 from rethinking import config as config_lib
 from rethinking.errors import Stopped
 
@@ -39,10 +47,7 @@ def _rows(workdir):
   lines = (workdir / "results.jsonl").read_text().splitlines()
   rows = [json.loads(line) for line in lines]
   assert len(rows) == len({row["cell"] for row in rows})
-  return {
-    row["cell"]: {k: v for k, v in row.items() if "second" not in k}
-    for row in rows
-  }
+  return {row["cell"]: metrics.without_clock(row) for row in rows}
 
 
 @pytest.fixture

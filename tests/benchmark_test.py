@@ -9,7 +9,13 @@ import jax
 import pytest
 
 from rethinking.benchmark import __main__ as command
-from rethinking.benchmark import apart, operations, steps, timing, together
+from rethinking.benchmark import (
+  operations,
+  steps,
+  subprocesses,
+  timing,
+  vectorized,
+)
 
 
 @pytest.mark.parametrize(
@@ -59,9 +65,9 @@ def test_the_contender_of_patches_is_traced_with_them(monkeypatch):
     "conv_general_dilated_patches",
     lambda *a, **k: calls.append(a) or patches(*a, **k),
   )
-  monkeypatch.setattr(together, "_BATCH", 8)
-  monkeypatch.setattr(together, "_STEPS", 1)
-  contenders = together._contenders("digits_cnn", (8, 8, 1), 4)
+  monkeypatch.setattr(vectorized, "_BATCH", 8)
+  monkeypatch.setattr(vectorized, "_STEPS", 1)
+  contenders = vectorized._contenders("digits_cnn", (8, 8, 1), 4)
   traced = len(calls)
   assert traced
   for work in contenders.values():
@@ -103,9 +109,9 @@ def test_operations_by_hand():
   }
 
 
-def test_work_apart_is_done_in_another_process():
+def test_work_is_done_in_another_process():
   calls = [time.sleep, os._exit]
-  with apart.Apart("builtins", "tuple", (calls,)) as other:
+  with subprocesses.Subprocess("builtins", "tuple", (calls,)) as other:
     other.work(0)(0)
     with pytest.raises(ValueError, match="non-negative"):
       other.work(0)(-1)

@@ -156,7 +156,7 @@ def test_files_made_to_do_harm_differ_in_a_line(copy, content):
     (folder / name).write_bytes(content)
   found = verify(config(variant), folder)
   named = {line.partition(":")[0].split()[0] for line in found}
-  # Damaged sums are told by the pictures, or are themselves too large.
+  # Damaged sums show at the pictures, or are themselves too large.
   assert named - {"examples.png", "transitions.png"} >= set(names[:3])
   for line in found:
     assert "\n" not in line and len(line) < 500

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from rethinking import cells as cells_lib
 from rethinking import config as config_lib
-from rethinking import lockstep, parallel, problem, sweep
+from rethinking import lockstep, metrics, parallel, problem, sweep
 from rethinking.errors import Stopped
 from rethinking.lockstep import arrays
 from rethinking.lockstep.group import _Group
@@ -48,10 +48,7 @@ def _rows(workdir):
   lines = (workdir / "results.jsonl").read_text().splitlines()
   rows = [json.loads(line) for line in lines]
   assert len(rows) == len({row["cell"] for row in rows})
-  return {
-    row["cell"]: {k: v for k, v in row.items() if "second" not in k}
-    for row in rows
-  }
+  return {row["cell"]: metrics.without_clock(row) for row in rows}
 
 
 @pytest.fixture(scope="module")

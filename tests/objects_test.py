@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 from orbax.checkpoint._src.path import gcs_utils
 
 from rethinking import config as config_lib
-from rethinking import files, report, signals, sweep, train, writers
+from rethinking import files, metrics, report, signals, sweep, train, writers
 from rethinking.errors import Stopped, UserError
 
 RUN = "gs://bucket/run"
@@ -202,7 +202,7 @@ def config(**fields):
 def plain(path):
   """Rows of JSON without what depends on the clock."""
   return [
-    {k: v for k, v in json.loads(line).items() if "second" not in k}
+    metrics.without_clock(json.loads(line))
     for line in epath.Path(path).read_text().splitlines()
   ]
 

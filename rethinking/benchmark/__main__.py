@@ -13,22 +13,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from etils import epath
 from rich.console import Console
 
 from rethinking import runtime
-
-PARTS = (
-  "start",
-  "data",
-  "corruptions",
-  "epoch",
-  "sweep",
-  "checkpoint",
-  "memory",
-)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,9 +32,27 @@ def main(argv: list[str] | None = None) -> int:
   # After the flags: these start JAX.
   import jax
 
-  from rethinking.benchmark import machine, report, steps
+  from rethinking.benchmark import (
+    corruption,
+    epochs,
+    machine,
+    parts,
+    report,
+    steps,
+    vectorized,
+  )
 
-  known = (*PARTS, *steps.SHAPES)
+  # What is measured, by its name; each is given rounds and about how long.
+  measures: dict[str, Callable[[int, float], dict[str, Any]]] = {
+    "start": lambda rounds, _: parts.start(rounds),
+    "data": lambda rounds, _: parts.load(rounds),
+    "corruptions": lambda rounds, _: corruption.measure(rounds),
+    "epoch": lambda rounds, _: epochs.measure(rounds),
+    "sweep": vectorized.measure,
+    "checkpoint": lambda rounds, _: parts.checkpoints(rounds),
+    "memory": lambda *_: parts.memory(),
+  }
+  known = [*measures, *steps.SHAPES]
   parser = argparse.ArgumentParser(
     prog="python -m rethinking.benchmark",
     description=__doc__,
@@ -66,74 +75,50 @@ def main(argv: list[str] | None = None) -> int:
     default="float32",
     help="the networks' compute type",
   )
-  arguments = parser.parse_args(argv)
-  wanted = list(dict.fromkeys(arguments.what)) or list(known)
-  if wanted == ["all"]:
-    wanted = list(known)
+  args = parser.parse_args(argv)
+  wanted = list(dict.fromkeys(args.what))
+  if wanted in ([], ["all"]):
+    wanted = known
   unknown = [name for name in wanted if name not in known]
+  count, refusal = jax.device_count(), None
   if unknown:
-    print(
-      f"error: Unknown part {unknown[0]!r}; choose among {list(known)}.",
-      file=sys.stderr,
+    refusal = f"Unknown part {unknown[0]!r}; choose among {known}."
+  elif args.rounds < 1:
+    refusal = f"--rounds is {args.rounds}; give 1 or more."
+  elif args.batch_size < 1 or args.batch_size % count:
+    refusal = (
+      f"--batch_size is {args.batch_size}; give a multiple of {count}, "
+      "the number of devices."
     )
-    return 2
-  if arguments.rounds < 1:
-    print(
-      f"error: --rounds is {arguments.rounds}; give 1 or more.",
-      file=sys.stderr,
-    )
-    return 2
-  if arguments.batch_size < 1 or arguments.batch_size % jax.device_count():
-    print(
-      f"error: --batch_size is {arguments.batch_size}; give a multiple of "
-      f"{jax.device_count()}, the number of devices.",
-      file=sys.stderr,
-    )
+  if refusal:
+    print(f"error: {refusal}", file=sys.stderr)
     return 2
   # Into a file or a pipe the tables go whole.
   console = Console(width=None if sys.stdout.isatty() else 140)
-  folder = epath.Path(arguments.out)
+  folder = epath.Path(args.out)
   folder.mkdir(parents=True, exist_ok=True)
-  result: dict[str, Any] = {"machine": machine.describe()}
-  result["batch_size"] = arguments.batch_size
-  result["dtype"] = arguments.dtype
-  result["limits"] = machine.limits(arguments.dtype, arguments.rounds, 0.5)
+  result: dict[str, Any] = {
+    "machine": machine.describe(),
+    "batch_size": args.batch_size,
+    "dtype": args.dtype,
+    "limits": machine.limits(args.dtype, args.rounds, 0.5),
+  }
   report.show_machine(result, console)
   for name in wanted:
     console.print(f"measuring {name} ...")
     # Each is shown at once: all of them take many minutes.
-    if name in PARTS:
-      result[name] = _part(name, arguments.rounds, arguments.seconds)
+    if name in measures:
+      result[name] = measures[name](args.rounds, args.seconds)
       report.show_part(name, result[name], console)
     else:
-      result.setdefault("models", {})[name] = steps.measure(
-        name,
-        arguments.batch_size,
-        arguments.dtype,
-        arguments.rounds,
-        arguments.seconds,
-      )
+      given = (args.batch_size, args.dtype, args.rounds, args.seconds)
+      result.setdefault("models", {})[name] = steps.measure(name, *given)
       report.show_model(result, name, console)
     report.write(result, folder)
   if result.get("models"):
     report.show_models(result, console)
   console.print(f"Written: {folder / 'benchmark.json'}")
   return 0
-
-
-def _part(name: str, rounds: int, seconds: float) -> dict[str, Any]:
-  from rethinking.benchmark import corruption, epochs, parts, together
-
-  measure = {
-    "start": lambda: parts.start(rounds),
-    "data": lambda: parts.load(rounds),
-    "corruptions": lambda: corruption.measure(rounds),
-    "epoch": lambda: epochs.measure(rounds),
-    "checkpoint": lambda: parts.checkpoints(rounds),
-    "sweep": lambda: together.measure(rounds, seconds),
-    "memory": parts.memory,
-  }
-  return measure[name]()
 
 
 if __name__ == "__main__":

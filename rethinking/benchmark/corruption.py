@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import pathlib
-import subprocess
-import sys
 import tempfile
 from typing import Any
 
 import numpy as np
 
 from rethinking import corruptions
-from rethinking.benchmark import timing
+from rethinking.benchmark import subprocesses, timing
+from rethinking.theory.memory import peak_bytes
 
 EXAMPLES = 50_000
 _CLASSES = 10
-
-_PEAK = """
-import json
-from rethinking import corruptions
-from rethinking.benchmark import corruption
-from rethinking.theory import memory
-given = corruption.examples(images=True)
-before = memory.peak_bytes()
-c = corruptions.Corruption.create("random_pixels")
-corruptions.apply([c], seed=0, num_classes=10, **given)
-print(json.dumps({"rise": memory.peak_bytes() - before}))
-"""
 
 
 def examples(*, images: bool) -> dict[str, Any]:
@@ -78,16 +65,21 @@ def measure(rounds: int) -> dict[str, Any]:
       one = corruptions.Corruption.create(name, **given)
       needs_images = one.target == "images" or name == "instance"
 
-      def work(count, one=one, data=whole if needs_images else labels):
-        for _ in range(count):
-          corruptions.apply([one], seed=0, num_classes=_CLASSES, **data)
-
-      result[f"{name} (s)"] = timing.interleaved({name: work}, rounds, 0)[name]
-  printed = subprocess.run(
-    [sys.executable, "-c", _PEAK], capture_output=True, text=True, check=True
-  ).stdout
-  memory = json.loads(printed.splitlines()[-1])
-  result["random_pixels, memory above the images (MB)"] = round(
-    memory["rise"] / 1e6
-  )
+      data = whole if needs_images else labels
+      work = functools.partial(_apply, one, data)
+      result[f"{name} (s)"] = timing.calls({name: work}, rounds)[name]
+  rise = subprocesses.call(_peak_rise)
+  result["random_pixels, memory above the images (MB)"] = round(rise / 1e6)
   return result
+
+
+def _apply(one: corruptions.Corruption, given: dict[str, Any]) -> None:
+  corruptions.apply([one], seed=0, num_classes=_CLASSES, **given)
+
+
+def _peak_rise() -> int:
+  """Bytes by which corrupting images raises the peak of a fresh process."""
+  given = examples(images=True)
+  before = peak_bytes()
+  _apply(corruptions.Corruption.create("random_pixels"), given)
+  return peak_bytes() - before

@@ -8,7 +8,7 @@ import tempfile
 from typing import Any
 
 from rethinking import data, train
-from rethinking.benchmark import apart, jax_steps, parts, timing
+from rethinking.benchmark import jax_steps, parts, subprocesses, timing
 
 ARCH = "mlp_1x512"
 # Images between a short run's end and a long one's: enough to be timed.
@@ -18,7 +18,7 @@ _SECONDS = 2.0
 
 
 def measure(rounds: int) -> dict[str, Any]:
-  """Images a second through whole epochs of MLP 1x512.
+  """Images per second through whole epochs of MLP 1x512.
 
   The project's run loads, trains, evaluates both sets and writes its files;
   PyTorch's is a `DataLoader` that converts each image, as reproductions of
@@ -56,7 +56,7 @@ def measure(rounds: int) -> dict[str, Any]:
   contenders = {"jax": ours}
   with contextlib.ExitStack() as processes:
     if importlib.util.find_spec("torch") is not None:
-      other = apart.Apart(
+      other = subprocesses.Subprocess(
         "rethinking.benchmark.torch_epochs", "contenders", (sets,)
       )
       contenders["torch"] = processes.enter_context(other).work(0)

@@ -11,6 +11,7 @@ import numpy as np
 from rethinking import config as config_lib
 from rethinking import parallel, programs
 from rethinking import step as step_lib
+from rethinking.benchmark import timing
 from rethinking.dispatches import Dispatches
 from rethinking.order import Order
 
@@ -93,8 +94,5 @@ def contenders(
     jax.block_until_ready((state, seen))
     held.append(state)
 
-  def evaluations(count: int) -> None:
-    for _ in range(count):
-      compiled.evaluate(held[0], data, 1024)
-
-  return steps, evaluations
+  evaluate = timing.repeated(lambda: compiled.evaluate(held[0], data, 1024))
+  return steps, evaluate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import platform
 from typing import Any
 
@@ -40,29 +41,16 @@ def limits(
   side = 2048 if jax.default_backend() == "cpu" else 8192
   square = jnp.ones((side, side), dtype)
   values = jnp.ones((2**26,))
-  product = jax.jit(jnp.matmul)
-  copy = jax.jit(lambda x: x + 1)
-
-  def repeat(function, *arguments):
-    def work(count):
-      for _ in range(count):
-        jax.block_until_ready(function(*arguments))
-
-    return work
-
-  taken = timing.interleaved(
-    {
-      "matmul": repeat(product, square, square),
-      "copy": repeat(copy, values),
-    },
-    rounds,
-    seconds,
-  )
+  product = functools.partial(jax.jit(jnp.matmul), square, square)
+  copy = functools.partial(jax.jit(lambda x: x + 1), values)
+  calls = {
+    "matmul_flops_per_second": lambda: product().block_until_ready(),
+    "copy_bytes_per_second": lambda: copy().block_until_ready(),
+  }
+  taken = timing.calls(calls, rounds, seconds).items()
+  # What a call does.
+  amounts = (2 * side**3, 2 * values.nbytes)
   return {
-    "matmul_flops_per_second": timing.summary(
-      [2 * side**3 / t for t in taken["matmul"]["all"]]
-    ),
-    "copy_bytes_per_second": timing.summary(
-      [2 * values.nbytes / t for t in taken["copy"]["all"]]
-    ),
+    name: timing.rates(found, amount)
+    for (name, found), amount in zip(taken, amounts, strict=True)
   }

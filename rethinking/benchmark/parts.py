@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import os
 import pathlib
-import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from typing import Any
 
 import jax
 
-from rethinking import checkpoint, data, programs
+from rethinking import checkpoint, data, programs, train
 from rethinking import config as config_lib
 from rethinking import step as step_lib
-from rethinking.benchmark import jax_steps, timing
-
-_FIRST_STEP = """
-import pathlib, sys, time
-import jax
-from rethinking import config, parallel, train
-c = config.default()
-c.dataset, c.arch, c.crop, c.epochs = "digits", "digits_cnn", 0, 1
-c.plots = c.tensorboard = False
-seen = []
-chunk = parallel.train_chunk
-def watched(*arguments):
-  compiled = chunk(*arguments)
-  def run(*inputs):
-    result = jax.block_until_ready(compiled(*inputs))
-    seen.append(time.time())
-    return result
-  return run
-parallel.train_chunk = watched
-train.run(config.resolve(c), sys.argv[1], quiet=True)
-print("FIRST", seen[0])
-"""
+from rethinking.benchmark import jax_steps, subprocesses, timing
+from rethinking.theory.memory import peak_bytes
 
 
 def start(rounds: int) -> dict[str, Any]:
@@ -53,44 +31,26 @@ def start(rounds: int) -> dict[str, Any]:
   Returns:
     `cold_seconds` and `warm_seconds`, and `corruptions_import_seconds`.
   """
+  command = [sys.executable, "-m", "rethinking.benchmark.first_dispatch"]
   with tempfile.TemporaryDirectory() as cache:
     environment = {**os.environ, "XDG_CACHE_HOME": cache}
 
     def once() -> float:
       with tempfile.TemporaryDirectory() as workdir:
         began = time.time()
-        printed = subprocess.run(
-          [sys.executable, "-c", _FIRST_STEP, workdir],
-          env=environment,
-          capture_output=True,
-          text=True,
-          check=True,
-        ).stdout
-      found = re.search(r"FIRST ([\d.]+)", printed)
-      return float(found.group(1)) - began
+        printed = subprocess.check_output([*command, workdir], env=environment)
+      return float(printed.split()[0]) - began
 
     cold = once()
     warm = [once() for _ in range(rounds)]
-
-  def import_corruptions(count: int) -> None:
-    for _ in range(count):
-      command = [sys.executable, "-c", "import rethinking.corruptions"]
-      subprocess.run(command, check=True)
-
-  taken = timing.interleaved({"import": import_corruptions}, rounds, 0)
+  import_it = [sys.executable, "-c", "import rethinking.corruptions"]
+  work = functools.partial(subprocess.check_call, import_it)
+  taken = timing.calls({"import": work}, rounds)
   return {
     "cold_seconds": timing.summary([cold]),
     "warm_seconds": timing.summary(warm),
     "corruptions_import_seconds": taken["import"],
   }
-
-
-def _repeat(function: Callable[[], Any]) -> Callable[[int], None]:
-  def work(count):
-    for _ in range(count):
-      function()
-
-  return work
 
 
 def dataset() -> str:
@@ -107,14 +67,11 @@ def load(rounds: int) -> dict[str, Any]:
     rounds: measurements of each.
   """
   name = dataset()
-  taken = timing.interleaved(
-    {
-      "decoded_seconds": _repeat(lambda: data.load(name, "train", cache=False)),
-      "cached_seconds": _repeat(lambda: data.load(name, "train")),
-    },
-    rounds,
-    0,
-  )
+  functions = {
+    "decoded_seconds": lambda: data.load(name, "train", cache=False),
+    "cached_seconds": lambda: data.load(name, "train"),
+  }
+  taken = timing.calls(functions, rounds)
   return {"dataset": name, **taken}
 
 
@@ -132,14 +89,11 @@ def checkpoints(rounds: int) -> dict[str, Any]:
   with tempfile.TemporaryDirectory() as folder:
     keeper = checkpoint.Checkpointer(folder, keep=2)
     steps = iter(range(1, 10_000))
-    taken = timing.interleaved(
-      {
-        "save_seconds": _repeat(lambda: keeper.save(next(steps), state, {})),
-        "restore_seconds": _repeat(lambda: keeper.restore(state)),
-      },
-      rounds,
-      0,
-    )
+    functions = {
+      "save_seconds": lambda: keeper.save(next(steps), state, {}),
+      "restore_seconds": lambda: keeper.restore(state),
+    }
+    taken = timing.calls(functions, rounds)
   size = sum(x.nbytes for x in jax.tree.leaves(state))
   return {"bytes": size, **taken}
 
@@ -159,21 +113,15 @@ def run_config(arch: str, epochs: int):
   return config
 
 
-_MEMORY = """
-import json
-from rethinking import train
-from rethinking.benchmark import parts
-from rethinking.theory import memory
-with __import__("tempfile").TemporaryDirectory() as workdir:
-  found = train.run(parts.run_config("mlp_1x512", 2), workdir, quiet=True)
-print(json.dumps({"peak_resident_bytes": memory.peak_bytes(),
-                  "images_per_second": found["images_per_second"]}))
-"""
-
-
 def memory() -> dict[str, Any]:
   """Peak resident bytes of a process that trains MLP 1x512 for two epochs."""
-  printed = subprocess.run(
-    [sys.executable, "-c", _MEMORY], capture_output=True, text=True, check=True
-  ).stdout
-  return {"dataset": dataset(), **json.loads(printed.splitlines()[-1])}
+  return {"dataset": dataset(), **subprocesses.call(_train)}
+
+
+def _train() -> dict[str, Any]:
+  with tempfile.TemporaryDirectory() as workdir:
+    found = train.run(run_config("mlp_1x512", 2), workdir, quiet=True)
+  return {
+    "peak_resident_bytes": peak_bytes(),
+    "images_per_second": found["images_per_second"],
+  }

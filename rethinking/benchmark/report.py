@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from etils import epath
 from rich.console import Console
 from rich.table import Table
@@ -48,23 +49,20 @@ def _draw(result, path):
   ax = axes[0, 0]
   contenders = _contenders(result)
   for index, who in enumerate(contenders):
-    rows = [
-      (row, result["models"][name]["training"][who])
-      for row, name in enumerate(names)
-      if who in result["models"][name]["training"]
-    ]
-    if not rows:
-      continue
-    medians = [found["median"] for _, found in rows]
-    spread = [
-      [found["median"] - found["low"] for _, found in rows],
-      [found["high"] - found["median"] for _, found in rows],
-    ]
+    found = {
+      row: model["training"][who]
+      for row, model in enumerate(result["models"].values())
+      if who in model["training"]
+    }
+    low, medians, high = (
+      np.array([rates[x] for rates in found.values()])
+      for x in ("low", "median", "high")
+    )
     ax.barh(
-      [row + 0.8 * (index + 0.5) / len(contenders) - 0.4 for row, _ in rows],
+      np.array([*found]) + 0.8 * (index + 0.5) / len(contenders) - 0.4,
       medians,
       height=0.8 / len(contenders),
-      xerr=spread,
+      xerr=[medians - low, high - medians],
       color=plots.COLOURS[index],
       label=who,
     )
@@ -142,45 +140,32 @@ def show_models(result: Mapping[str, Any], console: Console) -> None:
     result: the benchmark's, with `models`.
     console: where to.
   """
-  console.print(_models(result))
-
-
-def _models(result):
   table = Table(
     title=f"images per second, batch {result['batch_size']}, {result['dtype']}"
   )
-  others = _contenders(result)[1:]
-  columns = (
-    "model",
-    "training",
-    "lowest-highest",
-    *(who.replace("_", " ", 1) for who in others),
-    "ratio",
-    "share of FLOP/s",
-    "evaluation",
-    "ratio",
-  )
-  for column in columns:
-    table.add_column(column, justify="left" if column == "model" else "right")
   for name, model in result["models"].items():
     training, evaluation = model["training"], model["evaluation"]
 
-    def other(who, training=training):
+    def rate(who, training=training):
       return f"{training[who]['median']:,.0f}" if who in training else "-"
 
     def ratio(kind, model=model):
       found = model[f"{kind}_ratio"]
       return "-" if found is None else f"{found:.2f}"
 
-    jax_training = training["jax"]
-    table.add_row(
-      name,
-      f"{jax_training['median']:,.0f}",
-      f"{jax_training['low']:,.0f}-{jax_training['high']:,.0f}",
-      *map(other, others),
-      ratio("training"),
-      f"{share_of_limit(result, name):.0%}",
-      f"{evaluation['jax']['median']:,.0f}",
-      ratio("evaluation"),
-    )
-  return table
+    ours = training["jax"]
+    others = _contenders(result)[1:]
+    cells = [
+      ("model", name),
+      ("training", rate("jax")),
+      ("lowest-highest", f"{ours['low']:,.0f}-{ours['high']:,.0f}"),
+      *((who.replace("_", " ", 1), rate(who)) for who in others),
+      ("ratio", ratio("training")),
+      ("share of FLOP/s", f"{share_of_limit(result, name):.0%}"),
+      ("evaluation", f"{evaluation['jax']['median']:,.0f}"),
+      ("ratio", ratio("evaluation")),
+    ]
+    for title, _ in () if table.columns else cells:
+      table.add_column(title, justify="left" if title == "model" else "right")
+    table.add_row(*(text for _, text in cells))
+  console.print(table)

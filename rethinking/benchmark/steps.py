@@ -6,7 +6,7 @@ import contextlib
 import importlib.util
 from typing import Any
 
-from rethinking.benchmark import apart, jax_steps, operations, timing
+from rethinking.benchmark import jax_steps, operations, subprocesses, timing
 
 # What each model is fed, [H, W, C].
 SHAPES = {
@@ -36,8 +36,8 @@ def measure(
 
   Returns:
     `operations` an image, `training` and `evaluation`: contender -> summary of
-    images a second; and `training_ratio`, the project's median over the better
-    PyTorch contender's, None without PyTorch.
+    images per second; and `training_ratio`, the project's median over that of
+    the better PyTorch contender, None without PyTorch.
   """
   shape = SHAPES[arch]
   pairs = {"jax": jax_steps.contenders(arch, shape, batch_size, dtype=dtype)}
@@ -46,7 +46,7 @@ def measure(
   with contextlib.ExitStack() as processes:
     for kind in _torch_kinds(arch):
       other = processes.enter_context(
-        apart.Apart(
+        subprocesses.Subprocess(
           "rethinking.benchmark.torch_steps",
           "contender",
           (arch, shape, batch_size, dtype, kind),
@@ -61,8 +61,7 @@ def measure(
     }
   for kind, images in sizes.items():
     result[kind] = {
-      name: timing.summary([images / t for t in found["all"]])
-      for name, found in taken[kind].items()
+      name: timing.rates(found, images) for name, found in taken[kind].items()
     }
     others = [v["median"] for k, v in result[kind].items() if k != "jax"]
     result[f"{kind}_ratio"] = (

@@ -23,12 +23,22 @@ def summary(values: Sequence[float]) -> dict[str, Any]:
   }
 
 
+def rates(found: Mapping[str, Any], amount: float) -> dict[str, Any]:
+  """Returns a summary of rates from one of seconds.
+
+  Args:
+    found: summary of seconds.
+    amount: what is done in each.
+  """
+  return summary([amount / seconds for seconds in found["all"]])
+
+
 def interleaved(
   contenders: Mapping[str, Callable[[int], None]],
   rounds: int,
   seconds: float,
 ) -> dict[str, dict[str, Any]]:
-  """Times contenders in turns, so that the machine's moods hit all alike.
+  """Times contenders in turns, so that the machine's drift hits all alike.
 
   Args:
     contenders: name -> function of a count that does the work that many times
@@ -43,17 +53,40 @@ def interleaved(
   for name, work in contenders.items():
     # Twice: the first compiles, fills caches and finds algorithms.
     work(1)
-    began = time.perf_counter()
-    work(1)
-    once = time.perf_counter() - began
-    counts[name] = max(1, round(seconds / once))
+    counts[name] = max(1, round(seconds / once(work, 1)))
   taken: dict[str, list[float]] = {name: [] for name in contenders}
   for _ in range(rounds):
     for name, work in contenders.items():
-      began = time.perf_counter()
-      work(counts[name])
-      taken[name].append((time.perf_counter() - began) / counts[name])
+      taken[name].append(once(work, counts[name]) / counts[name])
   return {name: summary(values) for name, values in taken.items()}
+
+
+def repeated(function: Callable[[], Any]) -> Callable[[int], None]:
+  """Returns what calls a function a number of times.
+
+  Args:
+    function: returns when its work is done.
+  """
+
+  def work(count: int) -> None:
+    for _ in range(count):
+      function()
+
+  return work
+
+
+def calls(
+  functions: Mapping[str, Callable[[], Any]], rounds: int, seconds: float = 0
+) -> dict[str, dict[str, Any]]:
+  """As `interleaved`, of functions that do the work once.
+
+  Args:
+    functions: by name.
+    rounds: measurements of each.
+    seconds: roughly how long one measurement takes.
+  """
+  contenders = {name: repeated(f) for name, f in functions.items()}
+  return interleaved(contenders, rounds, seconds)
 
 
 def once(work: Callable[[int], None], count: int) -> float:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import nn
 from torch.nn import functional
 
 
-class Flat(nn.Sequential):
-  """Layers on flattened images."""
-
-  def forward(self, x):
-    return super().forward(x.flatten(1))
-
-
 def mlp(shape, hidden):
   height, width, channels = shape
   sizes = [height * width * channels] + [512] * hidden
-  layers = []
-  for before, after in zip(sizes, sizes[1:], strict=False):
+  layers = [nn.Flatten()]
+  for before, after in itertools.pairwise(sizes):
     layers += [nn.Linear(before, after), nn.ReLU()]
-  return Flat(*layers, nn.Linear(512, 10))
+  return nn.Sequential(*layers, nn.Linear(512, 10))
 
 
 class SamePool(nn.Module):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking import corruptions, data, problem, step
+from rethinking import corruptions, data, problem, step, tables
 
 LABELS, TABLE, REPORT = "labels.npz", "labels.csv", "report.json"
 IMAGES, TEST_IMAGES = "images.npy", "test_images.npy"
@@ -53,13 +51,11 @@ class Contents:
 
   def csv(self) -> bytes:
     """The columns as text, one line an example."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(self.columns)
-    table.writerows(
-      zip(*(c.astype(int).tolist() for c in self.columns.values()), strict=True)
-    )
-    return text.getvalue().encode()
+    values = [c.astype(int).tolist() for c in self.columns.values()]
+    rows = zip(*values, strict=True)
+    return tables.csv_text(
+      [dict(zip(self.columns, row, strict=True)) for row in rows]
+    ).encode()
 
   def original_images(self) -> np.ndarray:
     """The train images as they were, uint8 [N, H, W, C], cropped alike."""

@@ -43,11 +43,21 @@ def verify(config: ConfigDict, folder: str | os.PathLike) -> list[str]:
       f"There is no folder {str(folder)!r}; write one with --out first."
     )
   contents = contents_lib.compute(config)
-  found = _compare_labels(folder / contents_lib.LABELS, contents.columns)
-  found += _compare_bytes(folder / contents_lib.TABLE, contents.csv())
-  for name, images in contents.images.items():
-    found += _compare_images(folder / name, images)
-  found += _compare_report(folder / contents_lib.REPORT, contents.facts)
+  comparisons = {
+    contents_lib.LABELS: (_compare_labels, contents.columns),
+    contents_lib.TABLE: (_compare_bytes, contents.csv()),
+    **{name: (_compare_images, x) for name, x in contents.images.items()},
+    contents_lib.REPORT: (_compare_report, contents.facts),
+  }
+  found = []
+  for name, (compare, computed) in comparisons.items():
+    if not (folder / name).is_file():
+      found.append(f"{name} is missing")
+      continue
+    try:
+      found += compare(folder / name, computed)
+    except ValueError as error:
+      found.append(f"{name} is damaged: {error}")
   named = {line.partition(" ")[0].rstrip(":") for line in found}
   return found + _compare_sums(folder, contents.names(), named)
 
@@ -80,22 +90,14 @@ def _compare_sums(
 def _compare_labels(
   path: pathlib.Path, columns: dict[str, np.ndarray]
 ) -> list[str]:
-  if not path.is_file():
-    return [f"{path.name} is missing"]
   # Twice what is compared leaves room for wider types and archive headers.
   most = 2 * sum(c.nbytes for c in columns.values()) + 2**20
-  try:
-    stored = array_files.read_npz(path, columns, most_bytes=most)
-  except ValueError as error:
-    return [f"{path.name} is damaged: {error}"]
+  stored = array_files.read_npz(path, columns, most_bytes=most)
   found = []
   for name, values in columns.items():
     if name not in stored:
       found.append(f"{path.name} has no {name}")
-    elif (stored[name].shape, stored[name].dtype) != (
-      values.shape,
-      values.dtype,
-    ):
+    elif _kind(stored[name]) != _kind(values):
       found.append(
         f"{path.name}: {name} is {_kind(stored[name])}, computed "
         f"{_kind(values)}"
@@ -111,8 +113,6 @@ def _compare_labels(
 
 
 def _compare_bytes(path: pathlib.Path, computed: bytes) -> list[str]:
-  if not path.is_file():
-    return [f"{path.name} is missing"]
   with path.open("rb") as file:
     stored = file.read(len(computed) + 1)
   if stored == computed:
@@ -129,13 +129,8 @@ def _compare_bytes(path: pathlib.Path, computed: bytes) -> list[str]:
 
 
 def _compare_images(path: pathlib.Path, computed: np.ndarray) -> list[str]:
-  if not path.is_file():
-    return [f"{path.name} is missing"]
-  try:
-    stored = array_files.map_npy(path)
-  except ValueError as error:
-    return [f"{path.name} is damaged: {error}"]
-  if (stored.shape, stored.dtype) != (computed.shape, computed.dtype):
+  stored = array_files.map_npy(path)
+  if _kind(stored) != _kind(computed):
     return [f"{path.name} is {_kind(stored)}, computed {_kind(computed)}"]
   wrong = sum(
     int((stored[i : i + 1000] != computed[i : i + 1000]).any((1, 2, 3)).sum())
@@ -146,12 +141,7 @@ def _compare_images(path: pathlib.Path, computed: np.ndarray) -> list[str]:
 
 def _compare_report(path: pathlib.Path, facts: dict[str, Any]) -> list[str]:
   """Differences in anything but where and how the data was read."""
-  if not path.is_file():
-    return [f"{path.name} is missing"]
-  try:
-    stored = files.read_json(path)
-  except ValueError as error:
-    return [f"{path.name} is damaged: {error}"]
+  stored = files.read_json(path)
   computed = json.loads(json.dumps(facts))
   return [
     f"{path.name}: {name if name in computed else _short(name)} is "

@@ -8,7 +8,7 @@ import os
 import pathlib
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -42,18 +42,18 @@ def write(config: ConfigDict, out: str | os.PathLike) -> dict[str, Any]:
   if not files.is_local(out):
     raise UserError(f"--out is {str(out)!r}; give a folder of this machine.")
   folder = pathlib.Path(out)
-  with _faults_told(folder):
+  with _refused(folder):
     folder.mkdir(parents=True, exist_ok=True)
     # Before the work: whether files can be made there.
     tempfile.TemporaryFile(dir=folder).close()
   contents = contents_lib.compute(config)
-  with _faults_told(folder):
+  with _refused(folder):
     _write_all(contents, folder)
   return contents.facts
 
 
 @contextlib.contextmanager
-def _faults_told(folder: pathlib.Path) -> Iterator[None]:
+def _refused(folder: pathlib.Path) -> Iterator[None]:
   try:
     yield
   except OSError as error:
@@ -70,26 +70,11 @@ def digest_file(path: pathlib.Path) -> str:
 
 
 def _write_all(contents: Contents, folder: pathlib.Path) -> None:
-  for name in (
-    contents_lib.SUMS,
-    contents_lib.IMAGES,
-    contents_lib.TEST_IMAGES,
-  ):
+  stale = (contents_lib.SUMS, contents_lib.IMAGES, contents_lib.TEST_IMAGES)
+  for name in stale:
     # Images of an earlier command would pass for these labels'.
     (folder / name).unlink(missing_ok=True)
   columns = contents.columns
-
-  def draw_examples(file):
-    corruptions.draw_examples(
-      file,
-      before=contents.original_images(),
-      after=np.asarray(contents.task.train.images),
-      true_labels=columns["true_label"],
-      labels=columns["given_label"],
-      ids=columns["id"],
-      class_names=contents.task.class_names,
-      title=contents.title(),
-    )
 
   save = {
     contents_lib.LABELS: lambda file: _save_npz(file, columns),
@@ -100,7 +85,16 @@ def _write_all(contents: Contents, folder: pathlib.Path) -> None:
       contents.task.class_names,
       contents.title(),
     ),
-    contents_lib.EXAMPLES: draw_examples,
+    contents_lib.EXAMPLES: lambda file: corruptions.draw_examples(
+      file,
+      before=contents.original_images(),
+      after=np.asarray(contents.task.train.images),
+      true_labels=columns["true_label"],
+      labels=columns["given_label"],
+      ids=columns["id"],
+      class_names=contents.task.class_names,
+      title=contents.title(),
+    ),
     contents_lib.REPORT: lambda file: file.write(
       (files.dumps(contents.facts, indent=2) + "\n").encode()
     ),
@@ -110,24 +104,11 @@ def _write_all(contents: Contents, folder: pathlib.Path) -> None:
     },
   }
   for name in contents.names():
-    _replace(folder / name, save[name])
+    files.save(folder / name, save[name])
   sums = "".join(
     f"{digest_file(folder / name)}  {name}\n" for name in contents.names()
   )
-  _replace(folder / contents_lib.SUMS, lambda file: file.write(sums.encode()))
-
-
-def _replace(path: pathlib.Path, save: Callable[[BinaryIO], Any]) -> None:
-  """Writes a file whole or not at all; a large one isn't held in memory."""
-  temporary = path.with_name(f".{path.name}.tmp")
-  try:
-    with open(temporary, "wb") as file:
-      save(file)
-      file.flush()
-      os.fsync(file.fileno())
-    os.replace(temporary, path)
-  finally:
-    temporary.unlink(missing_ok=True)
+  files.replace(folder / contents_lib.SUMS, sums.encode())
 
 
 def _save_npz(file: BinaryIO, columns: dict[str, np.ndarray]) -> None:

@@ -11,11 +11,11 @@ from rethinking.errors import UserError
 from rethinking.report import (
   claims,
   figure1,
+  pictures,
   published,
   rows,
   studies,
   tables,
-  verdicts,
 )
 
 __all__ = ["draw"]
@@ -52,8 +52,8 @@ def draw(workdir: epath.PathLike) -> list[str]:
   texts = {
     "table.md": tables.report(found, comparisons, judged),
     "table.csv": tables.table_csv(found.groups),
-    "published.csv": verdicts.published_csv(comparisons),
-    "claims.md": "# The paper's claims\n\n" + verdicts.claims_table(judged),
+    "published.csv": published.published_csv(comparisons),
+    "claims.md": "# The paper's claims\n\n" + claims.table(judged),
   }
   try:
     for name, text in texts.items():
@@ -69,13 +69,14 @@ def draw(workdir: epath.PathLike) -> list[str]:
 def _pictures(found: rows.Rows, workdir: epath.Path) -> list[str]:
   drawn = []
   for figure in dict.fromkeys(group.figure for group in found.groups):
-    picture = _PICTURES.get(figure, figure1.draw)
-    if picture is None:
+    draw_all = _PICTURES.get(figure, figure1.draw)
+    if draw_all is None:
       continue
     mine = [group for group in found.groups if group.figure == figure]
     lost = [row for row in found.left_out if row["figure"] == figure]
-    names = picture(mine, workdir, figure, _notes(mine, lost))
-    drawn += [f"{n}.{ending}" for n in names for ending in ("png", "svg")]
+    notes = _notes(mine, lost)
+    for picture in draw_all(mine, figure):
+      drawn += pictures.save(picture, workdir, notes)
   return drawn
 
 
@@ -88,7 +89,7 @@ def _notes(mine: list[rows.Group], lost: list[rows.Row]) -> list[str]:
   ]
   notes = [f"Data: {'; '.join(named)}."] if named else []
   if lost:
-    named = "; ".join(tables.lost(row) for row in lost[:3])
+    named = "; ".join(tables.lost_run(row) for row in lost[:3])
     more = f"; {len(lost) - 3} more in table.md" if len(lost) > 3 else ""
     notes.append(f"Left out: {named}{more}.")
   return notes

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rethinking.config.fields import LABELS, PIXELS, flagged
+from rethinking import tables
+from rethinking.config.fields import LABELS, PIXELS
 from rethinking.report import published
 from rethinking.report.published import DEVIATIONS, POINTS
-from rethinking.report.rows import Group, Stat
+from rethinking.report.rows import Group, Stat, spread
+from rethinking.report.series import rest
 
 SUPPORTED, NOT, MISSING = "supported", "not supported", "not measured here"
 
@@ -53,22 +54,48 @@ def check(groups: Sequence[Group]) -> list[Claim]:
   """
   found = []
   for name, facts in published.load()["claims"].items():
-    judge, rule = _CHECKS[name]
-    findings = tuple(judge(groups, facts)) or (
+    findings = tuple(_JUDGES[name](groups, facts)) or (
       Finding("", MISSING, f"run `{facts['command']}`"),
     )
-    found.append(Claim(name, facts, rule.format(**facts), findings))
+    rule = facts["supported_where"].format(
+      **facts, tolerance=POINTS, deviations=DEVIATIONS
+    )
+    found.append(Claim(name, facts, rule, findings))
   return found
+
+
+def table(claims: Sequence[Claim]) -> str:
+  """The table of claims, and the rules that they were judged by."""
+  lines = [
+    {
+      "claim": f"{claim.facts['claim']} [{n}]",
+      "setting": finding.setting or "-",
+      "verdict": finding.verdict,
+      "numbers": finding.numbers,
+    }
+    for n, claim in enumerate(claims, 1)
+    for finding in claim.findings
+  ]
+  rules = "".join(
+    f"[{n}] Supported where {claim.rule}. Source: {claim.facts['source']}.\n\n"
+    for n, claim in enumerate(claims, 1)
+  )
+  return tables.markdown(lines) + "\n" + rules
 
 
 def _same(a: Group, b: Group, but: Sequence[str]) -> bool:
   """Whether two groups differ in the named fields at most."""
+  return a.figure == b.figure and rest(a, but) == rest(b, but)
 
-  def rest(group):
-    kept = {k: v for k, v in group.settings.items() if k not in but}
-    return json.dumps(kept, sort_keys=True)
 
-  return a.figure == b.figure and rest(a) == rest(b)
+def _matched(
+  groups: Sequence[Group], changed: str, but: Sequence[str]
+) -> Iterator[tuple[Group, Group]]:
+  """Runs on unchanged data with those under a condition, else the same."""
+  for group in _of(groups, changed):
+    for true in _of(groups, "true_labels"):
+      if _same(group, true, but):
+        yield true, group
 
 
 def _of(groups: Sequence[Group], condition: str) -> list[Group]:
@@ -92,11 +119,19 @@ def _test(group: Group) -> Stat:
 
 def text(stat: Stat) -> str:
   """A mean with its deviation and count."""
-  if stat.mean is None:
-    return "-"
-  if stat.sd is None:
-    return f"{stat.mean:.2f} (n = {stat.n})"
-  return f"{stat.mean:.2f} ± {stat.sd:.2f} (n = {stat.n})"
+  return "-" if stat.mean is None else f"{spread(stat)} (n = {stat.n})"
+
+
+_Groups = Sequence[Group]
+_Facts = Mapping[str, Any]
+_Judge = Callable[[_Groups, _Facts], Iterator[Finding]]
+# By claim: what yields its findings.
+_JUDGES: dict[str, _Judge] = {}
+
+
+def _judge(function: _Judge) -> _Judge:
+  _JUDGES[function.__name__.removeprefix("_")] = function
+  return function
 
 
 def _error(a: Stat, b: Stat) -> float | None:
@@ -110,19 +145,17 @@ def _verdict(ok: bool) -> str:
   return SUPPORTED if ok else NOT
 
 
-def _fits_random_labels(
-  groups: Sequence[Group], facts: Mapping[str, Any]
-) -> Iterator[Finding]:
-  for random in _of(groups, "random_labels"):
-    for true in _of(groups, "true_labels"):
-      if random.regularisers or not _same(random, true, LABELS):
-        continue
-      a, b = _train(true), _train(random)
-      yield Finding(
-        _where(random),
-        _verdict(min(a.mean, b.mean) >= facts["fitted"]),
-        f"train accuracy: true labels {text(a)}, random labels {text(b)}",
-      )
+@_judge
+def _fits_random_labels(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
+  for true, random in _matched(groups, "random_labels", LABELS):
+    if random.regularisers:
+      continue
+    a, b = _train(true), _train(random)
+    yield Finding(
+      _where(random),
+      _verdict(min(a.mean, b.mean) >= facts["fitted"]),
+      f"train accuracy: true labels {text(a)}, random labels {text(b)}",
+    )
 
 
 def _pairs(groups: Sequence[Group]) -> Iterator[tuple[Group, Group]]:
@@ -143,9 +176,8 @@ def _added(base: Group, more: Group) -> str:
   return " + ".join(r for r in more.regularisers if r not in base.regularisers)
 
 
-def _regularisers_help(
-  groups: Sequence[Group], facts: Mapping[str, Any]
-) -> Iterator[Finding]:
+@_judge
+def _regularisers_help(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
   for base, more in _pairs(groups):
     a, b = _test(base), _test(more)
     error = _error(a, b)
@@ -158,8 +190,9 @@ def _regularisers_help(
     )
 
 
+@_judge
 def _regularisers_not_needed(
-  groups: Sequence[Group], facts: Mapping[str, Any]
+  groups: _Groups, facts: _Facts
 ) -> Iterator[Finding]:
   for base, more in _pairs(groups):
     if base.regularisers:
@@ -177,16 +210,20 @@ def _regularisers_not_needed(
     )
 
 
+@_judge
 def _regularisers_do_not_prevent(
-  groups: Sequence[Group], facts: Mapping[str, Any]
+  groups: _Groups, facts: _Facts
 ) -> Iterator[Finding]:
   for group in _of(groups, "random_labels"):
     if group.regularisers and not _alexnet_decayed(group):
-      yield Finding(
-        _where(group, " + ".join(group.regularisers)),
-        _verdict(_train(group).mean >= facts["fitted"]),
-        f"train accuracy on random labels {text(_train(group))}",
-      )
+      yield _regularised(group, _train(group).mean >= facts["fitted"])
+
+
+def _regularised(group: Group, ok: bool) -> Finding:
+  """The finding of one group on random labels."""
+  numbers = f"train accuracy on random labels {text(_train(group))}"
+  where = _where(group, " + ".join(group.regularisers))
+  return Finding(where, _verdict(ok), numbers)
 
 
 def _alexnet_decayed(group: Group) -> bool:
@@ -195,21 +232,15 @@ def _alexnet_decayed(group: Group) -> bool:
   )
 
 
-def _alexnet_weight_decay(
-  groups: Sequence[Group], facts: Mapping[str, Any]
-) -> Iterator[Finding]:
+@_judge
+def _alexnet_weight_decay(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
   for group in _of(groups, "random_labels"):
     if _alexnet_decayed(group):
-      yield Finding(
-        _where(group, " + ".join(group.regularisers)),
-        _verdict(_train(group).mean < facts["fitted"]),
-        f"train accuracy on random labels {text(_train(group))}",
-      )
+      yield _regularised(group, _train(group).mean < facts["fitted"])
 
 
-def _batch_norm(
-  groups: Sequence[Group], facts: Mapping[str, Any]
-) -> Iterator[Finding]:
+@_judge
+def _batch_norm(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
   clean = _of(groups, "true_labels")
   for plain in clean:
     for normed in clean:
@@ -227,64 +258,18 @@ def _batch_norm(
       )
 
 
-def _mlp_shuffled_pixels(
-  groups: Sequence[Group], facts: Mapping[str, Any]
-) -> Iterator[Finding]:
-  for shuffled in _of(groups, "shuffled_pixels"):
-    for true in _of(groups, "true_labels"):
-      if not shuffled.arch.startswith("mlp") or not _same(
-        shuffled, true, PIXELS
-      ):
-        continue
-      a, b = _test(true), _test(shuffled)
-      numbers = (
-        f"test accuracy: true images {text(a)}, shuffled {text(b)}; "
-        f"difference {b.mean - a.mean:+.2f}"
-      )
-      if min(a.n, b.n) < facts["seeds"]:
-        verdict = MISSING
-        numbers += f"; {facts['seeds']} seeds are needed"
-      else:
-        verdict = _verdict(abs(b.mean - a.mean) <= facts["points"])
-      yield Finding(_where(shuffled, *shuffled.regularisers), verdict, numbers)
-
-
-_Judge = Callable[[Sequence[Group], Mapping[str, Any]], Iterator[Finding]]
-
-_CHECKS: dict[str, tuple[_Judge, str]] = {
-  "fits_random_labels": (
-    _fits_random_labels,
-    "with one and the same recipe and no explicit regulariser, mean final "
-    "train accuracy is at least {fitted:g} % on true and on random labels",
-  ),
-  "regularisers_help": (
-    _regularisers_help,
-    f"the gain in mean final test accuracy exceeds {DEVIATIONS:g} standard "
-    f"errors (one seed: {POINTS:g} points)",
-  ),
-  "regularisers_not_needed": (
-    _regularisers_not_needed,
-    "without any, at least {kept:g} % of the mean final test accuracy above "
-    "chance is kept",
-  ),
-  "regularisers_do_not_prevent": (
-    _regularisers_do_not_prevent,
-    "mean final train accuracy on random labels is at least {fitted:g} % with "
-    "them (AlexNet with weight decay has a claim of its own)",
-  ),
-  "alexnet_weight_decay": (
-    _alexnet_weight_decay,
-    "mean final train accuracy on random labels is below {fitted:g} %, for "
-    "each coefficient",
-  ),
-  "batch_norm": (
-    _batch_norm,
-    "the difference of mean final test accuracies on true labels is "
-    "{low:g} to {high:g} points, "
-    f"give or take {POINTS:g}",
-  ),
-  "mlp_shuffled_pixels": (
-    _mlp_shuffled_pixels,
-    "mean final test accuracies differ by at most {points:g} point",
-  ),
-}
+@_judge
+def _mlp_shuffled_pixels(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
+  for true, shuffled in _matched(groups, "shuffled_pixels", PIXELS):
+    if not shuffled.arch.startswith("mlp"):
+      continue
+    a, b = _test(true), _test(shuffled)
+    numbers = (
+      f"test accuracy: true images {text(a)}, shuffled {text(b)}; "
+      f"difference {b.mean - a.mean:+.2f}"
+    )
+    verdict = _verdict(abs(b.mean - a.mean) <= facts["points"])
+    if min(a.n, b.n) < facts["seeds"]:
+      verdict = MISSING
+      numbers += f"; {facts['seeds']} seeds are needed"
+    yield Finding(_where(shuffled, *shuffled.regularisers), verdict, numbers)

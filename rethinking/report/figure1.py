@@ -5,19 +5,18 @@ Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), figure 1.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-
-from etils import epath
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rethinking import plots
 from rethinking.config.fields import LABELS, PIXELS
 from rethinking.report import pictures
+from rethinking.report.pictures import Picture
 from rethinking.report.rows import Group, Stat
 from rethinking.report.series import (
   Series,
   relative_times,
+  rest,
   series,
   varying,
 )
@@ -33,44 +32,31 @@ CONDITIONS = (
 )
 
 
-def draw(
-  groups: Sequence[Group], folder: epath.Path, name: str, notes: Sequence[str]
-) -> list[str]:
+def draw(groups: Sequence[Group], name: str) -> Iterator[Picture]:
   """Draws all of it that the groups allow.
 
   Args:
     groups: of one figure.
-    folder: exists.
     name: the figure's, such as "figure1".
-    notes: sentences for under each picture.
-
-  Returns:
-    The names of the files, without endings.
   """
   join = "" if name[-1].isdigit() else "_"
   lines = [one for one in series(groups) if len(one.points) > 1]
-  drawn = [
-    loss(groups, folder, f"{name}{join}a", notes),
-    time_to_fit(lines, folder, f"{name}{join}b", notes),
-    test_error(lines, folder, f"{name}{join}c", notes),
-    changed(lines, folder, f"{name}_changed", notes),
-  ]
-  return [one for one in drawn if one is not None]
+  yield from loss(groups, f"{name}{join}a")
+  yield from time_to_fit(lines, f"{name}{join}b")
+  yield from test_error(lines, f"{name}{join}c")
+  yield from changed(lines, f"{name}_changed")
 
 
-def loss(
-  groups: Sequence[Group], folder: epath.Path, name: str, notes: Sequence[str]
-) -> str | None:
+def loss(groups: Sequence[Group], name: str) -> Iterator[Picture]:
   """Mean train loss against steps, for each condition (Figure 1a)."""
   conditions = (*LABELS, *PIXELS)
   found: dict[str, list[Group]] = {}
   for one in groups:
     steps, _ = pictures.curve(one, "train_loss")
     if one.condition in CONDITIONS and len(steps) > 1:
-      rest = {k: v for k, v in one.settings.items() if k not in conditions}
-      found.setdefault(json.dumps(rest, sort_keys=True), []).append(one)
+      found.setdefault(rest(one, conditions), []).append(one)
   if not found:
-    return None
+    return
   # The paper draws one architecture; here those with the most conditions.
   most = max(map(len, found.values()))
   drawn = [mine for mine in found.values() if len(mine) == most]
@@ -84,7 +70,7 @@ def loss(
   widest = max(axes, key=lambda axis: len(axis.lines))
   words = pictures.title("Train loss", shown)
   pictures.legend(fig, widest, words, 3 * min(len(drawn), 2))
-  return pictures.save(fig, folder, name, notes)
+  yield Picture(name, fig)
 
 
 def _losses(axis, groups: Sequence[Group]) -> None:
@@ -122,26 +108,29 @@ def _losses(axis, groups: Sequence[Group]) -> None:
   axis.set_ylabel("train loss (nats)")
 
 
-def time_to_fit(
-  lines: Sequence[Series],
-  folder: epath.Path,
-  name: str,
-  notes: Sequence[str],
-) -> str | None:
+def time_to_fit(lines: Sequence[Series], name: str) -> Iterator[Picture]:
   """Time to fit relative to true labels against the level (Figure 1b)."""
   found = [relative_times(line) for line in lines]
   if not any(len(times) > 1 for times in found):
-    return None
-  notes = [*notes]
+    return
   fig, ((axis,),) = plots.figure(1, 1, (5.2, 3.9))
   axis.axhline(1, color="0.6", linewidth=0.8)
-  censored = False
+  note = (
+    "Thin bars: from the last evaluation that did not fit to the first that "
+    "did."
+  )
+  if any(time.censored for times in found for _, time in times):
+    note += (
+      " Open with an arrow: not fitted by every run, so at least this long."
+    )
+  left_out = [
+    f"{line.label} is left out: true labels were not fitted by every seed."
+    for line, times in zip(lines, found, strict=True)
+    if not times
+  ]
   groups = []
   for k, (line, times) in enumerate(zip(lines, found, strict=True)):
     if not times:
-      notes.append(
-        f"{line.label} is left out: true labels were not fitted by every seed."
-      )
       continue
     look = pictures.style(k)
     p = [group.p for group, _ in times]
@@ -150,7 +139,6 @@ def time_to_fit(
     for group, time in times:
       _interval(axis, group, time.mean / group.time_to_fit().mean, look)
       if time.censored:
-        censored = True
         pictures.hollow(axis, group.p, time.mean, look)
         axis.annotate(
           "",
@@ -163,19 +151,9 @@ def time_to_fit(
   axis.set_ylabel("time to fit, relative to true labels")
   # Room for an arrow over the highest point.
   axis.set_ylim(0, 1.12 * axis.get_ylim()[1])
-  notes.insert(
-    0,
-    "Thin bars: from the last evaluation that did not fit to the first that "
-    "did."
-    + (
-      " Open with an arrow: not fitted by every run, so at least this long."
-      if censored
-      else ""
-    ),
-  )
   words = pictures.title("Steps to fit the train set", groups)
   pictures.legend(fig, axis, words, 3)
-  return pictures.save(fig, folder, name, notes)
+  yield Picture(name, fig, [note], left_out)
 
 
 def _interval(axis, group: Group, scale: float, look) -> None:
@@ -192,19 +170,14 @@ def _interval(axis, group: Group, scale: float, look) -> None:
   )
 
 
-def test_error(
-  lines: Sequence[Series],
-  folder: epath.Path,
-  name: str,
-  notes: Sequence[str],
-) -> str | None:
+def test_error(lines: Sequence[Series], name: str) -> Iterator[Picture]:
   """Test error at the first fit against the level (Figure 1c)."""
   if not lines:
-    return None
+    return
   groups = [group for line in lines for group in line.points]
   fig, ((axis,),) = plots.figure(1, 1, (5.2, 3.9))
   chance = 100 * (1 - groups[0].chance)
-  axis.axhline(chance, color="0.4", linewidth=0.9, linestyle=(0, (6, 3)))
+  axis.axhline(chance, **pictures.CHANCE)
   axis.annotate(
     f"chance, {chance:g} %",
     (0.02, chance),
@@ -215,33 +188,24 @@ def test_error(
     fontsize=8,
     color="0.3",
   )
-  censored = False
+  notes = []
   for k, line in enumerate(lines):
     look = pictures.style(k)
     p = [group.p for group in line.points]
     found = [group.test_error_at_fit() for group in line.points]
-    pictures.band(
-      axis,
-      p,
-      [s for s, _ in found],
-      scale=100,
-      limits=(0, 100),
-      label=line.label,
-      **look,
-    )
+    errors = [error for error, _ in found]
+    pictures.band(axis, p, errors, percent=True, label=line.label, **look)
     for group, (error, whole) in zip(line.points, found, strict=True):
       if not whole and error.mean is not None:
-        censored = True
         pictures.hollow(axis, group.p, 100 * error.mean, look)
-  pictures.level_axis(axis, [g.p for g in groups])
-  pictures.percent_axis(axis, "test error at the first fit")
-  if censored:
-    notes = [
-      "Open: not fitted by every run; those count with their last test error.",
-      *notes,
-    ]
+        notes = [
+          "Open: not fitted by every run; those count with their last test "
+          "error."
+        ]
+  levels = [group.p for group in groups]
+  pictures.percent_axes(axis, levels, "test error at the first fit")
   pictures.legend(fig, axis, pictures.title("Test error", groups), 3)
-  return pictures.save(fig, folder, name, notes)
+  yield Picture(name, fig, notes)
 
 
 # What is asked of a group's train examples, by the moment it is asked at.
@@ -256,12 +220,8 @@ _MOMENTS: _Moments = {
 
 
 def changed(
-  lines: Sequence[Series],
-  folder: epath.Path,
-  name: str,
-  notes: Sequence[str],
-  moments: _Moments = _MOMENTS,
-) -> str | None:
+  lines: Sequence[Series], name: str, moments: _Moments = _MOMENTS
+) -> Iterator[Picture]:
   """Accuracy on changed and unchanged examples against the level."""
   lines = [
     line
@@ -271,7 +231,7 @@ def changed(
     )
   ]
   if not lines:
-    return None
+    return
   parts = {
     "train_accuracy_unchanged": "label unchanged, fitted",
     "train_accuracy_changed": "label changed, fitted",
@@ -286,19 +246,13 @@ def changed(
         axis,
         p,
         [moments[moment](group, quantity) for group in line.points],
-        scale=100,
-        limits=(0, 100),
+        percent=True,
         label=words,
         **pictures.style(k),
       )
-    pictures.level_axis(axis, p)
-    pictures.percent_axis(axis, "of the examples")
+    pictures.percent_axes(axis, p, "of the examples")
     axis.set_title(f"{line.label}: {moment}", fontsize=9)
   groups = [group for line in lines for group in line.points]
-  pictures.legend(
-    fig,
-    axes[0],
-    pictures.title("Train examples", groups),
-    1 if len(axes) == 1 else 3,
-  )
-  return pictures.save(fig, folder, name, notes)
+  words = pictures.title("Train examples", groups)
+  pictures.legend(fig, axes[0], words, 1 if len(axes) == 1 else 3)
+  yield Picture(name, fig)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from etils import epath
@@ -13,18 +13,35 @@ from rethinking import plots
 from rethinking.report.rows import Group, Stat, stat
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+# How the line of a guess looks.
+CHANCE = {"color": "0.4", "linewidth": 0.9, "linestyle": (0, (6, 3))}
 
 
-def style(index: int, *, marker: bool = True) -> dict[str, Any]:
+class Picture(NamedTuple):
+  """A figure that is to be saved.
+
+  Attributes:
+    name: of its files, without an ending.
+    figure: Matplotlib's.
+    before: its own notes, sentences that come before those of all figures.
+    after: those that come after.
+  """
+
+  name: str
+  figure: Any
+  before: Sequence[str] = ()
+  after: Sequence[str] = ()
+
+
+def style(index: int) -> dict[str, Any]:
   """Colour, line style and marker of the line with this number."""
-  found = {
+  return {
     "color": plots.COLOURS[index % len(plots.COLOURS)],
     "linestyle": plots.STYLES[index % len(plots.STYLES)],
     "linewidth": 1.6,
+    "marker": MARKERS[index % len(MARKERS)],
+    "markersize": 4.5,
   }
-  if marker:
-    found |= {"marker": MARKERS[index % len(MARKERS)], "markersize": 4.5}
-  return found
 
 
 def band(
@@ -32,8 +49,7 @@ def band(
   x: Sequence[float],
   stats: Sequence[Stat],
   *,
-  scale: float = 1,
-  limits: tuple[float, float] | None = None,
+  percent: bool = False,
   **look: Any,
 ) -> None:
   """Draws means as a line, and one standard deviation as a band.
@@ -44,23 +60,22 @@ def band(
     axis: Matplotlib's.
     x: ascending.
     stats: one for each x; those without a mean are left out.
-    scale: what the values are multiplied with.
-    limits: least and greatest possible value, after scaling.
+    percent: whether the values are fractions, to be shown in percent.
     **look: as `Axes.plot` takes it.
   """
   kept = [(a, s) for a, s in zip(x, stats, strict=True) if s.mean is not None]
   if not kept:
     return
   place = np.array([a for a, _ in kept])
+  scale, limits = (100, (0, 100)) if percent else (1, (-np.inf, np.inf))
   mean = scale * np.array([s.mean for _, s in kept])
-  sd = abs(scale) * np.array([s.sd for _, s in kept], float)
+  sd = scale * np.array([s.sd for _, s in kept], float)
   axis.plot(place, mean, **look)
   if np.nansum(sd):
-    low, high = limits or (-np.inf, np.inf)
     axis.fill_between(
       place,
-      np.clip(mean - sd, low, high),
-      np.clip(mean + sd, low, high),
+      np.clip(mean - sd, *limits),
+      np.clip(mean + sd, *limits),
       color=look["color"],
       alpha=0.18,
       linewidth=0,
@@ -115,12 +130,8 @@ def title(words: str, groups: Sequence[Group]) -> str:
   """A figure's title: what is drawn, of which data and how many seeds."""
   datasets = dict.fromkeys(str(g.settings.get("dataset")) for g in groups)
   counts = sorted({len(group.rows) for group in groups})
-  if counts == [1]:
-    seeds = "one seed"
-  elif len(counts) == 1:
-    seeds = f"mean ± sd of {counts[0]} seeds"
-  else:
-    seeds = f"mean ± sd of {counts[0]} to {counts[-1]} seeds"
+  several = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
+  seeds = "one seed" if counts == [1] else f"mean ± sd of {several} seeds"
   return f"{words}, {', '.join(datasets)}: {seeds}"
 
 
@@ -160,8 +171,9 @@ def legend(fig: Any, axis: Any, words: str, columns: int) -> None:
   )
 
 
-def percent_axis(axis: Any, words: str) -> None:
-  """Labels an axis of accuracies or errors, from 0 to 100."""
+def percent_axes(axis: Any, levels: Sequence[float], words: str) -> None:
+  """Labels axes of percentages, 0 to 100, against label-noise levels."""
+  level_axis(axis, levels)
   axis.set_ylabel(f"{words} (%)")
   axis.set_ylim(-3, 103)
   axis.set_yticks(range(0, 101, 20))
@@ -177,29 +189,28 @@ def level_axis(axis: Any, levels: Sequence[float]) -> None:
   axis.set_xlim(low - margin, high + margin)
 
 
-def save(fig: Any, folder: epath.Path, name: str, notes: Sequence[str]) -> str:
-  """Writes a figure as PNG and SVG, its notes under it.
+def save(
+  picture: Picture, folder: epath.Path, notes: Sequence[str]
+) -> list[str]:
+  """Writes a picture as PNG and SVG, its notes under it.
 
   Args:
-    fig: from `plots.figure`.
+    picture: from one of the figures' functions.
     folder: exists.
-    name: of the files, without an ending.
-    notes: sentences.
+    notes: sentences for under each picture.
 
   Returns:
-    The name.
+    The names of the files.
   """
-  import matplotlib
-
+  name, fig, before, after = picture
+  notes = [*before, *notes, *after]
   width = int(17.5 * fig.get_figwidth())
   lines = [line for note in notes for line in textwrap.wrap(note, width)]
   if lines:
     # The labels along the bottom belong to the layout, so nothing overlaps.
     fig.supxlabel("\n".join(lines), fontsize=6.5, x=0.01, ha="left")
-  # With a salt of its own an SVG's ids are the same each time.
-  with matplotlib.rc_context({"svg.hashsalt": name}):
-    plots.save(fig, folder / f"{name}.png", dpi=200)
-    # The layout is found: finding it again would take as long as drawing.
-    fig.set_layout_engine("none")
-    plots.save(fig, folder / f"{name}.svg")
-  return name
+  plots.save(fig, folder / f"{name}.png", dpi=200)
+  # The layout is found: finding it again would take as long as drawing.
+  fig.set_layout_engine("none")
+  plots.save(fig, folder / f"{name}.svg")
+  return [f"{name}.png", f"{name}.svg"]

@@ -8,7 +8,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rethinking.report.rows import Group, Stat
+from rethinking import tables
+from rethinking.report.rows import Group, Stat, spread
 from rethinking.report.series import relative_times, series
 from rethinking.report.settings import augmentation
 
@@ -36,21 +37,21 @@ class Comparison(NamedTuple):
     entry: of published.json.
     quantity: such as "test_accuracy".
     published: percent, a range, or words.
+    verdict: agrees, differs, not comparable or not run here.
+    remarks: where the settings deviate, and what else to know.
     group: the matching runs, or None.
     measured: in the unit of `published`.
     difference: measured less published (the nearer end of a range).
-    verdict: agrees, differs, not comparable or not run here.
-    remarks: where the settings deviate, and what else to know.
   """
 
   entry: Mapping[str, Any]
   quantity: str
   published: float | list[float] | str
-  group: Group | None
-  measured: Stat
-  difference: float | None
   verdict: str
   remarks: tuple[str, ...]
+  group: Group | None = None
+  measured: Stat = Stat(None, None, 0)
+  difference: float | None = None
 
 
 @functools.cache
@@ -119,16 +120,8 @@ def _beside(
   if "not_comparable" in entry:
     remarks.append(f"published: {entry['not_comparable']}")
   if group is None:
-    return Comparison(
-      entry,
-      quantity,
-      value,
-      None,
-      Stat(None, None, 0),
-      None,
-      "not run here",
-      (*remarks, f"run `{command(entry)}`"),
-    )
+    remarks.append(f"run `{command(entry)}`")
+    return Comparison(entry, quantity, value, "not run here", tuple(remarks))
   measured, whole = _measure(quantity, group, groups)
   if quantity == "validation_accuracy" and not _validated(group):
     remarks.append("measured: test accuracy")
@@ -141,22 +134,12 @@ def _beside(
   ]
   if group.regularisers:
     remarks.append(f"measured with {' + '.join(group.regularisers)}")
-  difference = None
-  if "not_comparable" in entry or measured.mean is None or not whole:
-    verdict = "not comparable"
-  else:
+  difference, verdict = None, "not comparable"
+  if "not_comparable" not in entry and measured.mean is not None and whole:
     difference, agrees = judge(value, measured)
     verdict = "agrees" if agrees else "differs"
-  return Comparison(
-    entry,
-    quantity,
-    value,
-    group,
-    measured,
-    difference,
-    verdict,
-    tuple(remarks),
-  )
+  found = (verdict, tuple(remarks), group, measured, difference)
+  return Comparison(entry, quantity, value, *found)
 
 
 def judge(published: Any, measured: Stat) -> tuple[float | None, bool]:
@@ -171,13 +154,13 @@ def judge(published: Any, measured: Stat) -> tuple[float | None, bool]:
   """
   if isinstance(published, str):
     return None, measured.mean < FITTED
-  spread = DEVIATIONS * (measured.sd or 0)
+  allowed = DEVIATIONS * (measured.sd or 0)
   if isinstance(published, list):
     low, high = published
     difference = measured.mean - min(max(measured.mean, low), high)
-    return difference, abs(difference) <= spread
+    return difference, abs(difference) <= allowed
   difference = measured.mean - published
-  return difference, abs(difference) <= max(POINTS, spread)
+  return difference, abs(difference) <= max(POINTS, allowed)
 
 
 def _measure(
@@ -202,11 +185,79 @@ def _validated(group: Group) -> bool:
 
 def percent(stat: Stat) -> Stat:
   """The same in percent."""
-  mean, sd, n = stat
-  return Stat(
-    None if mean is None else 100 * mean, None if sd is None else 100 * sd, n
-  )
+  *values, n = stat
+  return Stat(*(None if v is None else 100 * v for v in values), n)
 
 
 def _short(value: Any) -> str:
   return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def table(comparisons: Sequence[Comparison]) -> str:
+  """The table of published and measured numbers."""
+  notes = list(dict.fromkeys(c.entry["source"] for c in comparisons))
+  lines = [
+    {
+      "where": f"{c.entry['figure']} [{notes.index(c.entry['source']) + 1}]",
+      "setting": _setting(c.entry["match"]),
+      "quantity": c.quantity.replace("_", " "),
+      "published": _published(c.published),
+      "measured": "-"
+      if c.group is None
+      else f"{spread(c.measured)} (n = {c.measured.n})",
+      "difference": "-" if c.difference is None else f"{c.difference:+.2f}",
+      "verdict": c.verdict,
+      "remarks": "; ".join(c.remarks),
+    }
+    for c in comparisons
+  ]
+  return (
+    f"Accuracies in percent. {RULE}\n\n"
+    + tables.markdown(lines)
+    + "\n"
+    + "".join(f"[{n}] {source}\n\n" for n, source in enumerate(notes, 1))
+  )
+
+
+def _setting(wanted: Mapping[str, Any]) -> str:
+  """An entry's settings in words."""
+  words = [wanted["dataset"], wanted["arch"]]
+  if "condition" in wanted:
+    words.append(wanted["condition"].replace("_", " "))
+  if "p" in wanted:
+    words.append(f"p = {wanted['p']:g}")
+  if wanted.get("augmentation", "none") != "none":
+    words.append(f"augmentation {wanted['augmentation']}")
+  if wanted.get("weight_decay"):
+    words.append("weight decay")
+  return ", ".join(words)
+
+
+def _published(value: Any) -> str:
+  if isinstance(value, str):
+    return value
+  if isinstance(value, list):
+    return " to ".join(f"{v:g}" for v in value)
+  return f"{value:.2f}"
+
+
+def published_csv(comparisons: Sequence[Comparison]) -> str:
+  """Returns published.csv: what `table` shows, in full precision."""
+  return tables.csv_text(
+    [
+      {
+        "figure": c.entry["figure"],
+        "setting": _setting(c.entry["match"]),
+        "quantity": c.quantity,
+        "published": _published(c.published),
+        "measured_mean": c.measured.mean,
+        "measured_sd": c.measured.sd,
+        "n": c.measured.n,
+        "difference": c.difference,
+        "verdict": c.verdict,
+        "remarks": "; ".join(c.remarks),
+        "source": c.entry["source"],
+      }
+      for c in comparisons
+    ]
+  )

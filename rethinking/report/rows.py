@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from etils import epath
 
 from rethinking import config as config_lib
-from rethinking import files
+from rethinking import files, writers
 from rethinking.config.fields import SEEDS
 from rethinking.errors import UserError
 from rethinking.report.settings import condition, regularisers, settings
@@ -69,6 +69,31 @@ class Times(NamedTuple):
   @property
   def censored(self) -> bool:
     return self.fitted < self.total
+
+
+def spread(stat: Stat, form: str = ".2f") -> str:
+  """A mean with its standard deviation, where there are any.
+
+  >>> spread(Stat(10.0, 0.5, 3)), spread(Stat(10.0, None, 1))
+  ('10.00 ± 0.50', '10.00')
+  """
+  if stat.mean is None:
+    return "-"
+  text = format(stat.mean, form)
+  return text if stat.sd is None else f"{text} ± {format(stat.sd, form)}"
+
+
+def time(times: Times) -> str:
+  """A time to fit; a bound with the share of fitted runs if censored.
+
+  >>> time(Times(30.0, None, 1, 3))
+  '≥ 30.0 (1/3 fitted)'
+  """
+  if times.mean is None:
+    return f"- ({times.fitted}/{times.total} fitted)"
+  if times.censored:
+    return f"≥ {times.mean:.1f} ({times.fitted}/{times.total} fitted)"
+  return spread(Stat(times.mean, times.sd, times.total), ".1f")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,26 +164,21 @@ class Group:
       for time, row in zip(fitted, self.rows, strict=True)
     )
     count = sum(time is not None for time in fitted)
-    whole = count == len(self.rows)
-    return Times(
-      bounds.mean, bounds.sd if whole else None, count, len(self.rows)
-    )
+    sd = bounds.sd if count == len(fitted) else None
+    return Times(bounds.mean, sd, count, len(fitted))
 
   def test_error_at_fit(self) -> tuple[Stat, bool]:
     """Test error at the first fit, and whether every run fitted.
 
     A run that never fitted counts with its final test error.
     """
+    at_fit = [row.get("test_accuracy_at_fit") for row in self.rows]
     found = [
-      row.get("test_accuracy")
-      if row.get("test_accuracy_at_fit") is None
-      else row["test_accuracy_at_fit"]
-      for row in self.rows
+      row.get("test_accuracy") if a is None else a
+      for a, row in zip(at_fit, self.rows, strict=True)
     ]
-    whole = all(
-      row.get("test_accuracy_at_fit") is not None for row in self.rows
-    )
-    return stat(None if a is None else 1 - a for a in found), whole
+    errors = stat(None if a is None else 1 - a for a in found)
+    return errors, None not in at_fit
 
 
 class Rows(NamedTuple):
@@ -200,41 +220,33 @@ def load(path: epath.PathLike) -> Rows:
     raise UserError(
       f"Cannot read {path}: {reason}; give a folder that you may read."
     ) from error
-  rows = [_parse(path, n, line) for n, line in enumerate(lines, 1)]
-  warnings = (
-    (f"The torn last line of {path.name} is left out.",) if torn else ()
-  )
-  found = gather(rows)
-  return found._replace(warnings=warnings)
+  rows = writers.parse(path, lines)
+  for number, row in enumerate(rows, 1):
+    trouble = _trouble(row)
+    if trouble:
+      raise UserError(
+        f"{path}, line {number}, {trouble}; restore the file or delete that "
+        "line."
+      )
+  found = gather([config_lib.recorded_row(row) for row in rows])
+  if torn:
+    said = f"The torn last line of {path.name} is left out."
+    found = found._replace(warnings=(said,))
+  return found
 
 
-def _parse(path: epath.Path, number: int, line: bytes) -> Row:
-  try:
-    row = files.loads(line)
-  except ValueError as error:
-    raise UserError(
-      f"{path} is damaged in line {number}: a JSON object is expected; restore "
-      "the file or delete that line."
-    ) from error
+def _trouble(row: Row) -> str | None:
+  """Why something is not a row that can be read, if it is not."""
   for name, kind in _NEEDED.items():
     if not isinstance(row.get(name), kind):
-      raise UserError(
-        f"{path}, line {number}, is not a row of a sweep: it has no {name!r}; "
-        "restore the file or delete that line."
-      )
+      return f"is not a row of a sweep: it has no {name!r}"
   if row["status"] == "finished":
     for name in ("train_accuracy", "test_accuracy"):
       if not isinstance(row.get(name), int | float):
-        raise UserError(
-          f"{path}, line {number}, says that its run finished, but has no "
-          f"{name!r}; restore the file or delete that line."
-        )
+        return f"says that its run finished, but has no {name!r}"
   if not isinstance(row["config"].get("arch"), str):
-    raise UserError(
-      f"{path}, line {number}, is not a row of a sweep: its config has no "
-      "'arch'; restore the file or delete that line."
-    )
-  return config_lib.recorded_row(row)
+    return "is not a row of a sweep: its config has no 'arch'"
+  return None
 
 
 def gather(rows: Sequence[Row]) -> Rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from rethinking.config.fields import LABELS
@@ -31,6 +31,17 @@ def varying(
   )
 
 
+def rest(group: Group, but: Sequence[str]) -> str:
+  """The settings of a group as text, to tell which groups share them.
+
+  Args:
+    group: finished runs.
+    but: fields that are left out.
+  """
+  kept = {k: v for k, v in group.settings.items() if k not in but}
+  return json.dumps(kept, sort_keys=True)
+
+
 class Series(NamedTuple):
   """The same settings at several levels of label noise.
 
@@ -51,27 +62,22 @@ class Series(NamedTuple):
     return self.points[0] if self.points[0].p == 0 else None
 
 
-def series(
-  groups: Sequence[Group], keep: Callable[[Group], bool] = lambda group: True
-) -> list[Series]:
+def series(groups: Sequence[Group]) -> list[Series]:
   """Sorts groups on true images into lines along the level.
 
   Args:
     groups: of one figure.
-    keep: which of them to take.
 
   Returns:
     One line for each setting and kind of label noise; true labels belong to
     every kind.
   """
-  groups = [g for g in groups if not g.settings.get("pixel_noise") and keep(g)]
-  ignored = LABELS
-  different = varying(groups, (*ignored, "arch"))
+  groups = [g for g in groups if not g.settings.get("pixel_noise")]
+  different = varying(groups, (*LABELS, "arch"))
   kinds = list(dict.fromkeys(_kind(g) for g in groups if g.p > 0))
   lines: dict[str, list[Group]] = {}
   for group in groups:
-    rest = {k: v for k, v in group.settings.items() if k not in ignored}
-    lines.setdefault(json.dumps(rest, sort_keys=True), []).append(group)
+    lines.setdefault(rest(group, LABELS), []).append(group)
   found = []
   for mine in lines.values():
     parts = [mine[0].arch]
@@ -108,14 +114,7 @@ def relative_times(line: Series) -> list[tuple[Group, Times]]:
     return []
   found = []
   for group in line.points:
-    time = group.time_to_fit()
-    found.append(
-      (
-        group,
-        time._replace(
-          mean=None if time.mean is None else time.mean / unit.mean,
-          sd=None if time.sd is None else time.sd / unit.mean,
-        ),
-      )
-    )
+    *values, fitted, total = group.time_to_fit()
+    values = (None if v is None else v / unit.mean for v in values)
+    found.append((group, Times(*values, fitted, total)))
   return found

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from etils import epath
+from collections.abc import Iterator, Sequence
 
 from rethinking import plots
 from rethinking.report import pictures
 from rethinking.report.figure1 import changed
+from rethinking.report.pictures import Picture
 from rethinking.report.rows import Group
 from rethinking.report.series import series, varying
 from rethinking.report.settings import augmentation, value_text
 
 
-def batch_norm(
-  groups: Sequence[Group], folder: epath.Path, name: str, notes: Sequence[str]
-) -> list[str]:
+def batch_norm(groups: Sequence[Group], name: str) -> Iterator[Picture]:
   """Draws test accuracy by epoch, with and without BatchNorm.
 
   Args:
     groups: of one figure.
-    folder: exists.
-    name: of the files.
-    notes: sentences for under the picture.
-
-  Returns:
-    The names of the files, without endings.
+    name: of the picture.
 
   Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), figure 2b.
   """
   found = [(g, *pictures.curve(g, "test_accuracy")) for g in groups]
   found = [one for one in found if len(one[1]) > 1]
   if not found:
-    return []
+    return
   different = [n for n in varying(groups) if n != "arch"]
   fig, ((axis,),) = plots.figure(1, 1, (5.6, 3.9))
   for k, (group, steps, stats) in enumerate(found):
@@ -43,8 +35,7 @@ def batch_norm(
       axis,
       pictures.epochs(group, steps),
       stats,
-      scale=100,
-      limits=(0, 100),
+      percent=True,
       label=", ".join(words),
       markevery=max(1, len(steps) // 8),
       **pictures.style(k),
@@ -52,7 +43,7 @@ def batch_norm(
   axis.set_xlabel("epoch")
   axis.set_ylabel("test accuracy (%)")
   pictures.legend(fig, axis, pictures.title("Test accuracy", groups), 2)
-  return [pictures.save(fig, folder, name, notes)]
+  yield Picture(name, fig)
 
 
 def _words(arch: str, archs: Sequence[str]) -> str:
@@ -62,19 +53,12 @@ def _words(arch: str, archs: Sequence[str]) -> str:
   return f"{arch} with BatchNorm" if f"{arch}_no_bn" in archs else arch
 
 
-def noise_levels(
-  groups: Sequence[Group], folder: epath.Path, name: str, notes: Sequence[str]
-) -> list[str]:
+def noise_levels(groups: Sequence[Group], name: str) -> Iterator[Picture]:
   """Draws test accuracy against label noise, augmented and not.
 
   Args:
     groups: of one figure.
-    folder: exists.
-    name: of the files.
-    notes: sentences for under the picture.
-
-  Returns:
-    The names of the files, without endings.
+    name: of the picture.
   """
   # By architecture: what only tells these apart is the panel's title.
   archs = list(dict.fromkeys(group.arch for group in groups))
@@ -84,7 +68,7 @@ def noise_levels(
     for line in series([g for g in groups if g.arch == arch])
   ]
   if not any(len(line.points) > 1 for line in lines):
-    return []
+    return
   fig, axes = pictures.panels(len(archs), 4.2, 3.9)
   for axis, arch in zip(axes, archs, strict=True):
     mine = [line for line in lines if line.arch == arch]
@@ -105,29 +89,19 @@ def noise_levels(
           axis,
           p,
           [group.stat(quantity) for group in line.points],
-          scale=100,
-          limits=(0, 100),
+          percent=True,
           label=", ".join(filter(None, [label, words])),
           **look,
         )
-    axis.axhline(
-      100 * mine[0].points[0].chance,
-      color="0.4",
-      linewidth=0.9,
-      linestyle=(0, (6, 3)),
-    )
-    pictures.level_axis(axis, [g.p for line in mine for g in line.points])
-    pictures.percent_axis(axis, "test accuracy")
+    axis.axhline(100 * mine[0].points[0].chance, **pictures.CHANCE)
+    levels = [group.p for line in mine for group in line.points]
+    pictures.percent_axes(axis, levels, "test accuracy")
     axis.set_title(arch, fontsize=10)
   words = f"{pictures.title('Test accuracy', groups)}; grey dashes: chance"
   widest = max(axes, key=lambda axis: len(axis.lines))
   pictures.legend(fig, widest, words, 2)
-  drawn = [pictures.save(fig, folder, name, notes)]
+  yield Picture(name, fig)
   several = [line for line in lines if len(line.points) > 1]
   # Of the weights that early stopping keeps; few of these runs ever fit.
   kept = {"weights kept": Group.stat}
-  return drawn + [
-    one
-    for one in [changed(several, folder, f"{name}_changed", notes, kept)]
-    if one is not None
-  ]
+  yield from changed(several, f"{name}_changed", kept)

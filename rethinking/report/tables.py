@@ -6,14 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rethinking import tables
 from rethinking.config.fields import LABELS
-from rethinking.report import published, verdicts
+from rethinking.report import claims, published
 from rethinking.report.claims import Claim
 from rethinking.report.published import Comparison
-from rethinking.report.rows import Group, Row, Rows
+from rethinking.report.rows import Group, Row, Rows, spread, time
 from rethinking.report.series import varying
 from rethinking.report.settings import value_text
-from rethinking.report.texts import csv_text, markdown, spread, time
 
 # Columns of table.csv: fractions, nats, steps, epochs and seconds.
 _QUANTITIES = (
@@ -48,35 +48,36 @@ _ACCURACIES = {
 
 
 def report(
-  rows: Rows, comparisons: Sequence[Comparison], claims: Sequence[Claim]
+  rows: Rows, comparisons: Sequence[Comparison], judged: Sequence[Claim]
 ) -> str:
   """Returns table.md: all figures' measurements, then what they say.
 
   Args:
     rows: from `rows.load`.
     comparisons: from `published.compare`.
-    claims: from `claims.check`.
+    judged: from `claims.check`.
   """
-  figures = list(
-    dict.fromkeys(
-      [g.figure for g in rows.groups] + [r["figure"] for r in rows.left_out]
-    )
-  )
+  figures = [g.figure for g in rows.groups]
+  figures += [row["figure"] for row in rows.left_out]
   parts = ["# Results\n"]
   if not rows.groups:
     parts.append("No run has finished yet.\n")
-  for figure in figures:
+  for figure in dict.fromkeys(figures):
     mine = [group for group in rows.groups if group.figure == figure]
     if mine:
       parts += [f"## {figure}\n", facts(mine), measured(mine)]
     lost = [row for row in rows.left_out if row["figure"] == figure]
     if lost:
-      parts.append(left_out(lost))
+      named = "".join(f"- {lost_run(row)}\n" for row in lost)
+      parts.append(f"Left out:\n\n{named}")
   parts += [f"{warning}\n" for warning in rows.warnings]
   if comparisons:
-    parts += ["## Beside the published numbers\n", verdicts.beside(comparisons)]
-  if claims:
-    parts += ["## The paper's claims\n", verdicts.claims_table(claims)]
+    parts += [
+      "## Beside the published numbers\n",
+      published.table(comparisons),
+    ]
+  if judged:
+    parts += ["## The paper's claims\n", claims.table(judged)]
   return "\n".join(parts)
 
 
@@ -141,34 +142,27 @@ def measured(groups: Sequence[Group]) -> str:
     for name in varying(groups, (*LABELS, "arch"))
     # A row's condition says it already.
     if name != "pixel_noise"
-    and (name != "pixel_options" or _given(groups, name))
+    and (name != "pixel_options" or any(g.settings.get(name) for g in groups))
   ]
   accuracies = {
     name: title
     for name, title in _ACCURACIES.items()
     if any(group.stat(name).mean is not None for group in groups)
   }
-  header = [
-    "arch",
-    "condition",
-    "p",
-    *different,
-    "n",
-    *(f"{title} %" for title in accuracies.values()),
-    "epochs to fit",
-    "steps to fit",
-  ]
   lines = [
-    [
-      group.arch,
-      group.condition.replace("_", " "),
-      f"{group.p:g}",
-      *(value_text(group.settings, name) for name in different),
-      str(len(group.rows)),
-      *(spread(published.percent(group.stat(name))) for name in accuracies),
-      time(group.time_to_fit("epochs")),
-      _interval(group),
-    ]
+    {
+      "arch": group.arch,
+      "condition": group.condition.replace("_", " "),
+      "p": f"{group.p:g}",
+      **{name: value_text(group.settings, name) for name in different},
+      "n": str(len(group.rows)),
+      **{
+        f"{title} %": spread(published.percent(group.stat(name)))
+        for name, title in accuracies.items()
+      },
+      "epochs to fit": time(group.time_to_fit("epochs")),
+      "steps to fit": _interval(group),
+    }
     for group in groups
   ]
   return (
@@ -178,12 +172,8 @@ def measured(groups: Sequence[Group]) -> str:
     "accuracy on examples whose given label is not, or is, the true one. "
     "'steps to fit' lie after the last evaluation that did not fit, in "
     "brackets, and at most at the first that did; '≥' where some runs never "
-    "fitted, which count with their last step.\n\n" + markdown(header, lines)
+    "fitted, which count with their last step.\n\n" + tables.markdown(lines)
   )
-
-
-def _given(groups: Sequence[Group], name: str) -> bool:
-  return any(group.settings.get(name) for group in groups)
 
 
 def _interval(group: Group) -> str:
@@ -195,12 +185,7 @@ def _interval(group: Group) -> str:
   return f"{text} ({before:.1f})"
 
 
-def left_out(rows: Sequence[Row]) -> str:
-  """Names the runs that the means leave out."""
-  return "Left out:\n\n" + "".join(f"- {lost(row)}\n" for row in rows)
-
-
-def lost(row: Row) -> str:
+def lost_run(row: Row) -> str:
   """One run that did not finish, and where it ended."""
   where = "" if row.get("step") is None else f" at step {row['step']}"
   return f"{row['cell']}: {row['status']}{where}"
@@ -236,7 +221,7 @@ def table_csv(groups: Sequence[Group]) -> str:
       line[f"{name}_mean"] = found.mean
       line[f"{name}_sd"] = found.sd
     lines.append(line)
-  return csv_text(lines)
+  return tables.csv_text(lines)
 
 
 def _cell(value: Any) -> Any:

@@ -172,7 +172,7 @@ def resolve(config: ConfigDict) -> ConfigDict:
     UserError: for a value outside its range, naming the field, what was given
       and what is allowed.
   """
-  from rethinking import data
+  from rethinking import data, models
 
   c = ConfigDict(config.to_dict())
   records.rename(c)

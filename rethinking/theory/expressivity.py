@@ -10,6 +10,7 @@ Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), section 4.
 
 from __future__ import annotations
 
+import functools
 import pathlib
 import time
 from typing import Any
@@ -21,9 +22,9 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as training_config
-from rethinking import files, problem, train, writers
-from rethinking.theory import config as config_lib
-from rethinking.theory import folder, pictures, tables, theorem
+from rethinking import files, problem, tables, train
+from rethinking import step as step_lib
+from rethinking.theory import cholesky, folder, pictures, theorem
 from rethinking.theory import task as task_lib
 
 _COLUMNS = {
@@ -56,55 +57,48 @@ def run(
     UserError: for a config that cannot be run, and for repeated images with
       different labels, which no function fits.
   """
-  began = time.monotonic()
-  config = config_lib.resolve(config)
-  workdir = files.workdir(workdir)
+  experiment = functools.partial(_run, quiet=quiet)
+  return folder.run_once(config, workdir, _prepare, experiment, quiet=quiet)
+
+
+def _prepare(config: ConfigDict) -> tuple[problem.Problem, np.ndarray]:
+  """The problem, and the rows of the first copy of each image."""
   task = task_lib.load(config)
   given = np.asarray(task.train.labels)
-  rows = task_lib.distinct(task.train.images, [given], task.train.ids)
-  return folder.run_once(
-    config,
-    workdir,
-    lambda: _run(config, workdir, task, rows, began, quiet),
-    quiet=quiet,
-  )
+  return task, task_lib.distinct(task.train.images, [given], task.train.ids)
 
 
 def _run(
   config: ConfigDict,
   workdir: epath.Path,
-  task: problem.Problem,
-  rows: np.ndarray,
-  began: float,
+  prepared: tuple[problem.Problem, np.ndarray],
+  say: folder.Say,
   quiet: bool,
 ) -> dict[str, Any]:
   """Builds, trains and compares; returns the summary."""
-  writers.write_json(workdir / "corruption.json", task.report)
+  task, rows = prepared
+  files.write_json(workdir / "corruption.json", task.report)
 
   built, curve = _construct(config, task, rows)
   mlp = train.run(_mlp_config(config), workdir / "mlp", quiet=quiet)
   compared = [
     {
-      "network": "theorem 1",
-      "weights": built["weights"],
-      "train_accuracy_percent": 100 * built["train_accuracy"],
-      "test_accuracy_percent": 100 * built["test_accuracy"],
-      "seconds": built["construction_seconds"],
-    },
-    {
-      "network": f"{config.arch}, trained",
-      "weights": mlp["num_parameters"],
-      "train_accuracy_percent": 100 * mlp["train_accuracy"],
-      "test_accuracy_percent": 100 * mlp["test_accuracy"],
-      "seconds": mlp["wall_seconds"],
-    },
+      "network": network,
+      "weights": found[weights],
+      "train_accuracy_percent": 100 * found["train_accuracy"],
+      "test_accuracy_percent": 100 * found["test_accuracy"],
+      "seconds": found[seconds],
+    }
+    for network, found, weights, seconds in (
+      ("theorem 1", built, "weights", "construction_seconds"),
+      (f"{config.arch}, trained", mlp, "num_parameters", "wall_seconds"),
+    )
   ]
   tables.write(workdir, compared, _COLUMNS)
   if config.plots:
     title = f"{config.dataset}, n = {len(rows):,}: theorem 1"
     pictures.theorem(*curve, workdir, title)
-  if not quiet:
-    print(tables.markdown(compared, _COLUMNS), end="")
+  say(tables.formatted(compared, _COLUMNS).rstrip())
   return {
     **built,
     "flip_rate": float(task.report["flip_rate"]),
@@ -112,7 +106,6 @@ def _run(
     "mlp_train_accuracy": mlp["train_accuracy"],
     "mlp_test_accuracy": mlp["test_accuracy"],
     "mlp_weights": mlp["num_parameters"],
-    "wall_seconds": time.monotonic() - began,
     "data_source": task.source,
   }
 
@@ -133,7 +126,7 @@ def _construct(config, task, rows):
   """The network, its numbers, and its function along the projection."""
   flat = task.train.images.reshape(len(task.train.images), -1)
   labels = np.asarray(task.train.labels)[rows]
-  key = jax.random.key(config.seed, impl="threefry2x32")
+  key = jax.random.key(config.seed, impl=step_lib.KEYS)
   with jax.enable_x64(True):
     # The largest array in float64, so it is made once.
     x = jnp.asarray(flat[rows] / 255.0)
@@ -143,13 +136,9 @@ def _construct(config, task, rows):
     evaluate = jax.jit(theorem.apply)
 
     def outputs(inputs) -> np.ndarray:
-      size = config.eval_batch_size
-      return np.concatenate(
-        [
-          np.asarray(evaluate(variables, jnp.asarray(inputs[k : k + size])))
-          for k in range(0, len(inputs), size)
-        ]
-      )
+      spans = cholesky.spans(len(inputs), config.eval_batch_size)
+      parts = [evaluate(variables, jnp.asarray(inputs[rows])) for rows in spans]
+      return np.concatenate([np.asarray(part) for part in parts])
 
     train_outputs = outputs(x)
     test = task.test.images.reshape(len(task.test.images), -1)
@@ -184,15 +173,10 @@ def _curve(variables, samples) -> tuple[np.ndarray, np.ndarray]:
   middle = len(samples) // 2
   low = samples[max(middle - 12, 0)]
   high = samples[min(middle + 12, len(samples) - 1)]
-  z = np.unique(
-    np.concatenate(
-      [
-        np.linspace(samples[0], samples[-1], 1500),
-        np.linspace(low, high, 500),
-        samples[max(middle - 12, 0) : middle + 13],
-      ]
-    )
-  )
+  whole = np.linspace(samples[0], samples[-1], 1500)
+  close = np.linspace(low, high, 500)
+  near = samples[max(middle - 12, 0) : middle + 13]
+  z = np.unique(np.concatenate([whole, close, near]))
   along = {"params": {**variables["params"], "a": jnp.ones(1)}}
   parts = [
     np.asarray(theorem.apply(along, jnp.asarray(part)[:, None]))

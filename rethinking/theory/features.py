@@ -71,7 +71,6 @@ def in_batches(
     part = images[start : start + size]
     count = len(part)
     # The last batch is filled up, so that nothing is compiled again.
-    if count < size:
-      part = np.concatenate([part, np.repeat(part[-1:], size - count, 0)])
+    part = np.pad(part, ((0, size - count), *[(0, 0)] * 3), "edge")
     out[start : start + count] = np.asarray(function(part))[:count]
   return out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pathlib
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,39 +11,56 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking import signals, writers
+from rethinking import files, signals
 from rethinking import workdir as workdir_lib
+from rethinking.lock import Lock
+from rethinking.theory import config as theory_config
+
+Say = Callable[[str], None]
 
 
 def run_once(
   config: ConfigDict,
-  workdir: epath.Path,
-  experiment: Callable[[], dict[str, Any]],
+  workdir: str | pathlib.Path,
+  prepare: Callable[[ConfigDict], Any],
+  experiment: Callable[[ConfigDict, epath.Path, Any, Say], dict[str, Any]],
   *,
   quiet: bool,
 ) -> dict[str, Any]:
   """Runs an experiment in its folder, unless its summary is there already.
 
   Args:
-    config: resolved; written to config.json first.
+    config: of the experiment, with overrides; resolved, it is written to
+      config.json first.
     workdir: made if it is not there, locked meanwhile.
-    experiment: returns the summary; summary.json is written last.
+    prepare: returns what a resolved config is run on, before anything is
+      written.
+    experiment: of the resolved config, the folder, what `prepare` returned and
+      a function that prints; returns the summary but for its `wall_seconds`.
+      summary.json is written last.
     quiet: print nothing.
 
   Returns:
     The summary as JSON holds it.
 
   Raises:
-    UserError: the folder is in use or holds a run of another config.
+    UserError: the config cannot be run, the folder is in use or holds a run of
+      another config.
     KeyboardInterrupt: a signal came before, and was swallowed.
   """
-  with writers.Lock(workdir):
+  began = time.monotonic()
+  say = (lambda text: None) if quiet else print
+  config = theory_config.resolve(config)
+  workdir = files.workdir(workdir)
+  prepared = prepare(config)
+  with Lock(workdir):
     finished = workdir_lib.check(workdir, config)
     if finished is not None:
-      if not quiet:
-        print(f"Finished already: {workdir / 'summary.json'} has the results.")
+      say(f"Finished already: {workdir / 'summary.json'} has the results.")
       return finished
     signals.end_if_asked()
-    writers.write_json(workdir / "config.json", config_lib.plain(config))
-    writers.write_json(workdir / "summary.json", experiment())
+    files.write_json(workdir / "config.json", config_lib.plain(config))
+    summary = experiment(config, workdir, prepared, say)
+    summary["wall_seconds"] = time.monotonic() - began
+    files.write_json(workdir / "summary.json", summary)
     return workdir_lib.read_json(workdir / "summary.json")

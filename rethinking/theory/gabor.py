@@ -54,19 +54,16 @@ def _operators(
 ) -> tuple[np.ndarray, np.ndarray]:
   """Zero-padded filtering as matrices: `[H W, H W F]`, real and imaginary.
 
-  One dense product per scale: for images this small it is more than ten times
-  as fast on a CPU as the convolution.
+  One dense product per scale, which suits small images on a CPU better than
+  the convolution.
   """
-  radius = len(bank) // 2
-  out = np.zeros((height, width, height, width, bank.shape[-1]), np.complex64)
-  for y in range(height):
-    for x in range(width):
-      top, left = max(y - radius, 0), max(x - radius, 0)
-      cut = bank[
-        top - y + radius : height - y + radius,
-        left - x + radius : width - x + radius,
-      ]
-      out[top : top + len(cut), left : left + cut.shape[1], y, x] = cut
+  padded = np.pad(bank, ((height, height), (width, width), (0, 0)))
+  # By input and output pixel: where in the padded filter their distance lies.
+  rows, columns = (
+    np.subtract.outer(range(length), range(length)) + length + len(bank) // 2
+    for length in (height, width)
+  )
+  out = padded[rows[:, None, :, None], columns[:, None, :]]
   flat = out.reshape(height * width, -1)
   return flat.real.copy(), flat.imag.copy()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import jax
 import jax.numpy as jnp
@@ -15,65 +15,74 @@ from rethinking.theory import cholesky, kernels
 from rethinking.theory.features import Features
 
 
-class Gram(Protocol):
-  """A kernel matrix that hands out tiles.
-
-  Attributes:
-    n: train examples.
-    gamma: the kernel's parameter.
-  """
-
-  n: int
-  gamma: float
-
-  def tile(self, i: int, j: int) -> np.ndarray:
-    """Tile `[rows of i, columns of j]`, j <= i: Fortran-ordered, writable."""
-    ...
-
-  def cross(self, j: int) -> np.ndarray:
-    """Test rows against the train columns of slice j: `[m, columns]`."""
-    ...
-
-
 @functools.partial(jax.jit, static_argnames=("name", "diagonal"))
 def _apply(
-  inner: jax.Array,
-  sq_x: jax.Array,
-  sq_z: jax.Array,
-  gamma: jax.Array,
-  name: str,
-  diagonal: bool,
+  products: kernels.Products, gamma: jax.Array, name: str, diagonal: bool
 ) -> jax.Array:
   if diagonal:
     # Rounding must not move an example away from itself: exactly distance 0.
-    on = jnp.eye(inner.shape[0], dtype=bool)
-    inner = jnp.where(on, sq_x, inner)
-  return kernels.get(name)(inner, sq_x, sq_z, gamma)
+    on = jnp.eye(products.inner.shape[0], dtype=bool)
+    inner = jnp.where(on, products.sq_x, products.inner)
+    products = products._replace(inner=inner)
+  return kernels.get(name)(products, gamma)
 
 
-@functools.partial(jax.jit, static_argnames=("name", "diagonal"))
-def _block(
-  x: jax.Array,
-  z: jax.Array,
-  sq_x: jax.Array,
-  sq_z: jax.Array,
-  gamma: jax.Array,
-  name: str,
-  diagonal: bool,
-) -> jax.Array:
-  inner = jnp.matmul(x, z.T, precision=jax.lax.Precision.HIGHEST)
-  return _apply(inner, sq_x, sq_z, gamma, name, diagonal)
-
-
-def _precision(dtype: np.dtype) -> contextlib.AbstractContextManager:
-  return jax.enable_x64(np.dtype(dtype) == np.float64)
+@jax.jit
+def _inner(x: jax.Array, z: jax.Array) -> jax.Array:
+  return jnp.matmul(x, z.T, precision=jax.lax.Precision.HIGHEST)
 
 
 def _squares(x: np.ndarray) -> np.ndarray:
   return np.einsum("nd,nd->n", x, x)
 
 
-class Held:
+def _spread(x: np.ndarray) -> float:
+  """The mean squared distance between two rows."""
+  mean = x.mean(0, dtype=np.float64)
+  return float(2 * (_squares(x).mean(dtype=np.float64) - mean @ mean))
+
+
+class Gram:
+  """A kernel matrix that hands out tiles.
+
+  Args:
+    n: train examples.
+    kernel: a name of `kernels.KERNELS`.
+    tile: rows per tile.
+    dtype: of the matrix.
+
+  Attributes:
+    n: train examples.
+    spans: the rows of each tile.
+    gamma: the kernel's parameter.
+  """
+
+  gamma: float
+
+  def __init__(self, n: int, kernel: str, tile: int, dtype: np.dtype):
+    self.n, self.spans = n, cholesky.spans(n, tile)
+    self._kernel, self._dtype = kernel, np.dtype(dtype)
+
+  def tile(self, i: int, j: int) -> np.ndarray:
+    """Tile `[rows of i, columns of j]`, j <= i: Fortran-ordered, writable."""
+    raise NotImplementedError
+
+  def cross(self, j: int) -> np.ndarray:
+    """Test rows against the train columns of slice j: `[m, columns]`."""
+    raise NotImplementedError
+
+  def _precision(self) -> contextlib.AbstractContextManager:
+    return jax.enable_x64(self._dtype == np.float64)
+
+  def _values(self, inner, sq_x, sq_z, diagonal=False) -> np.ndarray:
+    """The kernel of inner products and squared norms."""
+    with self._precision():
+      products = kernels.Products(inner, sq_x[:, None], sq_z[None])
+      gamma = jnp.asarray(self.gamma, self._dtype)
+      return np.asarray(_apply(products, gamma, self._kernel, diagonal))
+
+
+class Held(Gram):
   """Computes each tile anew from features held in memory.
 
   Args:
@@ -92,50 +101,29 @@ class Held:
     gamma: float | None,
     tile: int,
   ):
-    self.n = len(train)
-    self._kernel = kernel
-    self._train, self._test = train, test
-    self._spans = cholesky.spans(self.n, tile)
-    self._sq_train, self._sq_test = _squares(train), _squares(test)
+    super().__init__(len(train), kernel, tile, train.dtype)
+    self._train, self._sq_train = train, _squares(train)
+    self._test, self._sq_test = test, _squares(test)
     if gamma is None:
-      mean = train.mean(0, dtype=np.float64)
-      spread = 2 * (self._sq_train.mean(dtype=np.float64) - mean @ mean)
-      gamma = kernels.default_gamma(kernel, float(spread))
+      gamma = kernels.default_gamma(kernel, _spread(train))
     self.gamma = float(gamma)
 
-  def _values(self, x, sq_x, z, sq_z, diagonal=False) -> np.ndarray:
-    with _precision(x.dtype):
-      gamma = jnp.asarray(self.gamma, x.dtype)
-      return np.asarray(
-        _block(x, z, sq_x[:, None], sq_z[None], gamma, self._kernel, diagonal)
-      )
-
   def tile(self, i: int, j: int) -> np.ndarray:
-    """Tile `[rows of i, columns of j]`: Fortran-ordered, writable."""
-    rows, columns = self._spans[i], self._spans[j]
+    x, z = (self._train[self.spans[k]] for k in (j, i))
+    squares = (self._sq_train[self.spans[k]] for k in (j, i))
+    with self._precision():
+      inner = _inner(x, z)
     # The transpose in C order is the tile in Fortran order.
-    return np.array(
-      self._values(
-        self._train[columns],
-        self._sq_train[columns],
-        self._train[rows],
-        self._sq_train[rows],
-        i == j,
-      )
-    ).T
+    return np.array(self._values(inner, *squares, diagonal=i == j)).T
 
   def cross(self, j: int) -> np.ndarray:
-    """Test rows against the train columns of slice j: `[m, columns]`."""
-    columns = self._spans[j]
-    return self._values(
-      self._test,
-      self._sq_test,
-      self._train[columns],
-      self._sq_train[columns],
-    )
+    columns = self.spans[j]
+    with self._precision():
+      inner = _inner(self._test, self._train[columns])
+    return self._values(inner, self._sq_test, self._sq_train[columns])
 
 
-class Summed:
+class Summed(Gram):
   """Sums inner products block by block, then keeps the tiles in a file.
 
   The file takes as many bytes as the lower triangle: features too wide to hold
@@ -163,11 +151,9 @@ class Summed:
     file: BinaryIO,
     dtype: np.dtype,
   ):
-    self.n = len(train)
-    dtype = np.dtype(dtype)
-    self._spans = cholesky.spans(self.n, tile)
+    super().__init__(len(train), kernel, tile, dtype)
     gemm = blas.get_blas_funcs("gemm", dtype=dtype)
-    sizes = [s.stop - s.start for s in self._spans]
+    sizes = [s.stop - s.start for s in self.spans]
     tiles = [
       [np.zeros((a, b), dtype, order="F") for b in sizes[: i + 1]]
       for i, a in enumerate(sizes)
@@ -181,60 +167,34 @@ class Summed:
       z = features.block(k, test).astype(dtype, copy=False)
       sq_train += _squares(x)
       sq_test += _squares(z)
-      mean = x.mean(0, dtype=np.float64)
-      spread += 2 * (_squares(x).mean(dtype=np.float64) - mean @ mean)
+      spread += _spread(x)
+      add = functools.partial(gemm, 1, beta=1, trans_a=1, overwrite_c=1)
       for i, row in enumerate(tiles):
-        xi = x[self._spans[i]].T
+        xi = x[self.spans[i]].T
         for j in range(i + 1):
-          row[j] = gemm(
-            1,
-            xi,
-            x[self._spans[j]].T,
-            beta=1,
-            c=row[j],
-            trans_a=1,
-            overwrite_c=1,
-          )
-        cross[i] = gemm(
-          1, z.T, xi, beta=1, c=cross[i], trans_a=1, overwrite_c=1
-        )
+          row[j] = add(xi, x[self.spans[j]].T, c=row[j])
+        cross[i] = add(z.T, xi, c=cross[i])
     if gamma is None:
       gamma = kernels.default_gamma(kernel, spread)
     self.gamma = float(gamma)
     self._shapes = [[t.shape for t in row] for row in tiles]
-    self._dtype = dtype
     self._file = file
     self._offsets: dict[tuple[int, int], int] = {}
-
-    def transform(inner, sq_x, sq_z, diagonal):
-      with _precision(dtype):
-        return np.asarray(
-          _apply(
-            inner,
-            sq_x[:, None],
-            sq_z[None],
-            jnp.asarray(self.gamma, dtype),
-            kernel,
-            diagonal,
-          )
-        )
-
-    for i, rows in enumerate(self._spans):
+    for i, rows in enumerate(self.spans):
       for j in range(i + 1):
         self._offsets[i, j] = self._file.tell()
         # Written transposed in C order, so that reading gives Fortran order.
-        values = transform(
-          tiles[i][j].T, sq_train[self._spans[j]], sq_train[rows], i == j
+        values = self._values(
+          tiles[i][j].T, sq_train[self.spans[j]], sq_train[rows], i == j
         )
         self._file.write(np.ascontiguousarray(values).data)
         tiles[i][j] = np.empty((0, 0), dtype)
     self._cross = [
-      transform(c, sq_test, sq_train[s], False)
-      for c, s in zip(cross, self._spans, strict=True)
+      self._values(c, sq_test, sq_train[s])
+      for c, s in zip(cross, self.spans, strict=True)
     ]
 
   def tile(self, i: int, j: int) -> np.ndarray:
-    """Tile `[rows of i, columns of j]`: Fortran-ordered, writable."""
     rows, columns = self._shapes[i][j]
     values = np.empty((columns, rows), self._dtype)
     self._file.seek(self._offsets[i, j])
@@ -242,5 +202,4 @@ class Summed:
     return values.T
 
   def cross(self, j: int) -> np.ndarray:
-    """Test rows against the train columns of slice j: `[m, columns]`."""
     return self._cross[j]

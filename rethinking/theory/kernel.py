@@ -24,17 +24,9 @@ import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
-from rethinking import files, problem, writers
-from rethinking.theory import config as config_lib
+from rethinking import files, problem, tables
 from rethinking.theory import features as features_lib
-from rethinking.theory import (
-  folder,
-  memory,
-  pictures,
-  plan,
-  solvers,
-  tables,
-)
+from rethinking.theory import folder, memory, pictures, plan, solvers
 from rethinking.theory import task as task_lib
 
 
@@ -60,9 +52,10 @@ def run(
     UserError: for a config that cannot be run: an unknown name, too large an n
       for memory, repeated images with different labels, a singular matrix.
   """
-  began = time.monotonic()
-  config = config_lib.resolve(config)
-  workdir = files.workdir(workdir)
+  return folder.run_once(config, workdir, _prepare, _run, quiet=quiet)
+
+
+def _prepare(config: ConfigDict) -> _Data:
   task = task_lib.load(config)
   levels = tuple(config.levels) or (config.p,)
   labels, flips = zip(
@@ -80,7 +73,6 @@ def run(
   labels = [given[rows] for given in labels]
   one_hot = [np.eye(task.num_classes)[given] for given in labels]
   targets = np.concatenate([*one_hot, np.ones((len(rows), 1))], 1)
-  data = _Data(task, images, levels, labels, flips, targets)
   estimate = plan.check_memory(
     config,
     maps,
@@ -89,12 +81,7 @@ def run(
     columns=targets.shape[1],
     pixels=int(np.prod(images.shape[1:])),
   )
-  return folder.run_once(
-    config,
-    workdir,
-    lambda: _run(config, workdir, data, maps, estimate, began, quiet),
-    quiet=quiet,
-  )
+  return _Data(task, images, levels, labels, flips, targets, maps, estimate)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +96,8 @@ class _Data:
     flips: share of wrong labels of each level.
     targets: `[n, levels K + 1]`: one-hot rows of each level, and the constant
       1 that other encodings need.
+    maps: the features.
+    estimate: bytes that the fit takes.
   """
 
   task: problem.Problem
@@ -117,24 +106,19 @@ class _Data:
   labels: list[np.ndarray]
   flips: tuple[float, ...]
   targets: np.ndarray
+  maps: features_lib.Features
+  estimate: float
 
 
 def _run(
-  config: ConfigDict,
-  workdir: epath.Path,
-  data: _Data,
-  maps: features_lib.Features,
-  estimate: float,
-  began: float,
-  quiet: bool,
+  config: ConfigDict, workdir: epath.Path, data: _Data, say: folder.Say
 ) -> dict[str, Any]:
   """Fits, measures and draws; returns the summary."""
-  task, images, labels = data.task, data.images, data.labels
-  writers.write_json(workdir / "corruption.json", task.report)
-  say = (lambda text: None) if quiet else print
+  task, images, maps = data.task, data.images, data.maps
+  files.write_json(workdir / "corruption.json", task.report)
   say(
     f"{len(images)} examples, {maps.width} features, {config.kernel} kernel:"
-    f" about {estimate / 1e9:.1f} GB."
+    f" about {data.estimate / 1e9:.1f} GB."
   )
   truth = np.asarray(task.test.labels)
   fits = []
@@ -149,7 +133,7 @@ def _run(
           "level": level,
           "flip_rate": data.flips[k],
           "gamma": gamma,
-          **_measure(fit, k, labels[k], truth, task.num_classes),
+          **_measure(fit, k, data.labels[k], truth, task.num_classes),
           "seconds": seconds,
         }
       )
@@ -169,9 +153,8 @@ def _run(
     "features": config.features,
     "num_features": maps.width,
     "precision": config.precision,
-    "estimated_bytes": estimate,
+    "estimated_bytes": data.estimate,
     "peak_bytes": memory.peak_bytes(),
-    "wall_seconds": time.monotonic() - began,
     "backend": jax.default_backend(),
     "data_source": task.source,
     "fits": fits,

@@ -1,6 +1,9 @@
 """What memory a fit needs, what there is, and what was used."""
 
+import bisect
+import math
 import pathlib
+import re
 import resource
 import sys
 from collections.abc import Callable
@@ -95,16 +98,10 @@ def check(
   needed = estimate(n)
   if needed <= available:
     return needed
-  low, high = 0, n
-  while high - low > 1:
-    middle = (low + high) // 2
-    if estimate(middle) <= available:
-      low = middle
-    else:
-      high = middle
+  most = bisect.bisect_right(range(n), available, key=estimate) - 1
   advice = (
-    f"the largest n that fits is {low}: set subset={low}"
-    if low >= 2
+    f"the largest n that fits is {most}: set subset={most}"
+    if most >= 2
     else "no n fits"
   )
   raise TooLargeError(
@@ -113,29 +110,33 @@ def check(
   )
 
 
-def _number(path: str) -> float:
+def _limit(name: str, otherwise: float) -> float:
+  """What the cgroup says of itself, bytes."""
   try:
-    return float(pathlib.Path(path).read_text())
+    return float((pathlib.Path("/sys/fs/cgroup") / name).read_text())
   except (OSError, ValueError):
-    return float("inf")
+    return otherwise
+
+
+def _kernel_says(path: str, name: str) -> int | None:
+  """Bytes in the line `NAME: COUNT kB` of a file; None without one."""
+  try:
+    text = pathlib.Path(path).read_text()
+  except OSError:
+    return None
+  found = re.search(rf"^{name}:\s*(\d+) kB$", text, re.MULTILINE)
+  return int(found[1]) * 1024 if found else None
 
 
 def available_bytes() -> float:
   """Memory that can still be taken: the machine's, within its cgroup's limit.
 
   Returns:
-    Bytes; infinity on a system that tells neither.
+    Bytes; infinity on a system that reports neither.
   """
-  free = float("inf")
-  meminfo = pathlib.Path("/proc/meminfo")
-  if meminfo.exists():
-    for line in meminfo.read_text().splitlines():
-      if line.startswith("MemAvailable:"):
-        free = float(line.split()[1]) * 1024
-  group = pathlib.Path("/sys/fs/cgroup")
-  limit = _number(str(group / "memory.max"))
-  used = _number(str(group / "memory.current"))
-  return min(free, limit - used if limit < float("inf") else limit)
+  free = _kernel_says("/proc/meminfo", "MemAvailable")
+  group = _limit("memory.max", math.inf) - _limit("memory.current", 0)
+  return group if free is None else min(free, group)
 
 
 def peak_bytes() -> int:
@@ -144,11 +145,9 @@ def peak_bytes() -> int:
   Returns:
     Bytes, since the start of the process: earlier work counts too.
   """
-  status = pathlib.Path("/proc/self/status")
-  if status.exists():
-    # What getrusage says began with the process that started this one.
-    for line in status.read_text().splitlines():
-      if line.startswith("VmHWM:"):
-        return int(line.split()[1]) * 1024
-  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-  return peak if sys.platform == "darwin" else peak * 1024
+  # What getrusage says began with the process that started this one.
+  peak = _kernel_says("/proc/self/status", "VmHWM")
+  if peak is None:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak *= 1 if sys.platform == "darwin" else 1024
+  return peak

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,15 +10,28 @@ from etils import epath
 
 from rethinking import plots
 
+_Row = Mapping[str, Any]
+
 
 def _save(figure: Any, folder: epath.Path, name: str) -> None:
   for ending in ("png", "svg"):
     plots.save(figure, folder / f"{name}.{ending}")
 
 
-def kernel(
-  rows: Sequence[Mapping[str, Any]], folder: epath.Path, title: str
-) -> None:
+def _lines(
+  rows: Sequence[_Row], along: str, by: str
+) -> Iterator[tuple[dict[str, Any], Any, dict[str, np.ndarray]]]:
+  """A look, a value of a field, and its rows along another as columns."""
+  for k, value in enumerate(sorted({row[by] for row in rows})):
+    mine = [row for row in rows if row[by] == value]
+    mine.sort(key=lambda row: row[along])
+    names = [name for name, x in mine[0].items() if isinstance(x, int | float)]
+    columns = {n: np.array([row[n] for row in mine]) for n in names}
+    colour = plots.COLOURS[k % len(plots.COLOURS)]
+    yield {"color": colour, "marker": "o"}, value, columns
+
+
+def kernel(rows: Sequence[_Row], folder: epath.Path, title: str) -> None:
   """Test error and norm, against ridge and against label noise.
 
   Draws ridge.png where several ridges were fitted and noise.png where several
@@ -36,26 +49,13 @@ def kernel(
     if len({row[along] for row in rows}) < 2:
       continue
     figure, ((left, right),) = plots.figure(1, 2, (9, 3.6))
-    for k, value in enumerate(sorted({row[by] for row in rows})):
-      mine = sorted(
-        (row for row in rows if row[by] == value), key=lambda row: row[along]
-      )
-      x = [row[along] for row in mine]
-      style = {
-        "color": plots.COLOURS[k % len(plots.COLOURS)],
-        "marker": "o",
-        "markersize": 3.5,
-      }
+    for look, value, mine in _lines(rows, along, by):
+      style = look | {"markersize": 3.5}
       text = f"p = {value:g}" if by == "level" else f"ridge {value:g}"
-      left.plot(
-        x, [100 * row["test_error"] for row in mine], label=text, **style
-      )
-      left.plot(
-        x,
-        [100 * row["train_error"] for row in mine],
-        **style | {"linestyle": ":", "markersize": 2},
-      )
-      right.plot(x, [row["norm"] for row in mine], label=text, **style)
+      left.plot(mine[along], 100 * mine["test_error"], label=text, **style)
+      dotted = look | {"linestyle": ":", "markersize": 2}
+      left.plot(mine[along], 100 * mine["train_error"], **dotted)
+      right.plot(mine[along], mine["norm"], label=text, **style)
     for axis in (left, right):
       axis.set_xlabel(label)
       if along == "ridge":
@@ -89,30 +89,19 @@ def theorem(
     folder: exists; theorem.png and .svg go there.
     title: of the figure.
   """
-  figure, (top, bottom) = plots.figure(2, 1, (9, 5.4))
-  top, bottom = top[0], bottom[0]
+  figure, ((top,), (bottom,)) = plots.figure(2, 1, (9, 5.4))
   middle = len(samples) // 2
   close = slice(max(middle - 12, 0), middle + 13)
-  top.plot(projection, outputs, color=plots.COLOURS[0], linewidth=0.4)
+  blue, orange = plots.COLOURS[:2]
+  top.plot(projection, outputs, color=blue, linewidth=0.4)
   low, high = samples[close][0], samples[close][-1]
-  top.axvspan(low, high, color=plots.COLOURS[1], alpha=0.6)
+  top.axvspan(low, high, color=orange, alpha=0.6)
   top.set_ylabel("c(z), all samples")
   inside = (projection >= low) & (projection <= high)
-  bottom.plot(
-    projection[inside],
-    outputs[inside],
-    color=plots.COLOURS[0],
-    label="network",
-    linewidth=1.2,
-  )
-  bottom.plot(
-    samples[close],
-    labels[close],
-    "o",
-    color=plots.COLOURS[1],
-    markersize=4,
-    label="train examples",
-  )
+  look = {"color": blue, "linewidth": 1.2, "label": "network"}
+  bottom.plot(projection[inside], outputs[inside], **look)
+  look = {"color": orange, "markersize": 4, "label": "train examples"}
+  bottom.plot(samples[close], labels[close], "o", **look)
   bottom.legend(fontsize=8, loc="upper right", ncols=2)
   bottom.set_ylabel("c(z), 25 samples")
   top.set_ylim(-0.6, labels.max() + 0.6)
@@ -124,9 +113,7 @@ def theorem(
   _save(figure, folder, "theorem")
 
 
-def rademacher(
-  rows: Sequence[Mapping[str, Any]], folder: epath.Path, title: str
-) -> None:
+def rademacher(rows: Sequence[_Row], folder: epath.Path, title: str) -> None:
   """Correlation with random signs against n and against steps, with bands.
 
   Args:
@@ -137,29 +124,18 @@ def rademacher(
   figure, ((left, right),) = plots.figure(1, 2, (10, 3.6))
   panels = ((left, "n", "step"), (right, "step", "n"))
   for axis, along, by in panels:
-    for k, value in enumerate(sorted({row[by] for row in rows})):
-      mine = sorted(
-        (row for row in rows if row[by] == value), key=lambda row: row[along]
-      )
-      x = [row[along] for row in mine]
-      colour = plots.COLOURS[k % len(plots.COLOURS)]
+    for k, (look, value, mine) in enumerate(_lines(rows, along, by)):
+      x, low, high = mine[along], mine["low"], mine["high"]
       axis.plot(
         x,
-        [row["correlation"] for row in mine],
-        color=colour,
+        mine["correlation"],
+        **look,
         linestyle=plots.STYLES[k % len(plots.STYLES)],
-        marker="o",
         markersize=3,
         label=f"{value:,} steps" if by == "step" else f"n = {value:,}",
       )
-      axis.fill_between(
-        x,
-        [row["low"] for row in mine],
-        [row["high"] for row in mine],
-        color=colour,
-        alpha=0.2,
-        linewidth=0,
-      )
+      shade = {"color": look["color"], "alpha": 0.2, "linewidth": 0}
+      axis.fill_between(x, low, high, **shade)
     axis.set_ylim(-0.2, 1.05)
     axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
   left.set_xscale("log")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import tempfile
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from rethinking import step as step_lib
 from rethinking.theory import features as features_lib
 from rethinking.theory import (
   gabor,
@@ -42,7 +44,7 @@ def features(config: ConfigDict, images: np.ndarray) -> features_lib.Features:
     )
   if config.features == "random_conv":
     return random_conv.random_conv(
-      jax.random.key(config.seed, impl="threefry2x32"),
+      jax.random.key(config.seed, impl=step_lib.KEYS),
       images,
       filters=config.filters,
       side=config.patch,
@@ -110,24 +112,20 @@ def check_memory(
     memory.check(
       n, limit, lambda k: solvers.device_need(k, itemsize), "solver=tiles"
     )
-  if config.memory_gb is None:
-    available = memory.available_bytes()
-  else:
+  available = memory.available_bytes()
+  if config.memory_gb is not None:
     available = config.memory_gb * 1e9
-
-  def estimate(k: int) -> float:
-    return memory.estimate_bytes(
-      k,
-      m=m,
-      width=max(maps.widths),
-      tile=config.tile,
-      itemsize=itemsize,
-      summed=len(maps.widths) > 1,
-      solver="accelerator" if accelerated else chosen,
-      columns=columns,
-      pixels=pixels,
-    )
-
+  estimate = functools.partial(
+    memory.estimate_bytes,
+    m=m,
+    width=max(maps.widths),
+    tile=config.tile,
+    itemsize=itemsize,
+    summed=len(maps.widths) > 1,
+    solver="accelerator" if accelerated else chosen,
+    columns=columns,
+    pixels=pixels,
+  )
   return memory.check(n, available, estimate, "more memory_gb")
 
 
@@ -178,12 +176,10 @@ def fits(
         dtype,
       )
     if chosen == "eigen":
-      for fit in spectral.by_eigen(source, targets, ridges, tile):
+      for fit in spectral.by_eigen(source, targets, ridges):
         yield source.gamma, fit
       return
     solve = solvers.by_device if chosen == "device" else solvers.by_tiles
     for ridge in ridges:
-      yield (
-        source.gamma,
-        solve(source, targets, ridge, tile, config.max_refinements),
-      )
+      fit = solve(source, targets, ridge, config.max_refinements)
+      yield source.gamma, fit

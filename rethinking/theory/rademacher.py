@@ -29,11 +29,11 @@ import scipy.stats
 from etils import epath
 from ml_collections import ConfigDict
 
-from rethinking import files, models, problem
+from rethinking import models, problem, tables
 from rethinking import step as step_lib
+from rethinking.errors import UserError
 from rethinking.order import Order
-from rethinking.theory import config as config_lib
-from rethinking.theory import folder, pictures, tables
+from rethinking.theory import folder, pictures
 from rethinking.theory import task as task_lib
 
 _COLUMNS = {
@@ -68,25 +68,25 @@ def run(
   Raises:
     UserError: for a config that cannot be run.
   """
-  began = time.monotonic()
-  config = config_lib.resolve(config)
-  workdir = files.workdir(workdir)
+  return folder.run_once(config, workdir, _prepare, _run, quiet=quiet)
+
+
+def _prepare(config: ConfigDict) -> problem.Problem:
   task = task_lib.load(config)
-  config_lib.check_sizes(config, len(task.train.ids))
-  return folder.run_once(
-    config,
-    workdir,
-    lambda: _run(config, workdir, task, began, quiet),
-    quiet=quiet,
-  )
+  most, total = max(config.sizes), len(task.train.ids)
+  if most > total:
+    raise UserError(
+      f"sizes asks for {most} examples, but there are {total}; give at most"
+      " that."
+    )
+  return task
 
 
 def _run(
   config: ConfigDict,
   workdir: epath.Path,
   task: problem.Problem,
-  began: float,
-  quiet: bool,
+  say: folder.Say,
 ) -> dict[str, Any]:
   """Trains, correlates and draws; returns the summary."""
   rows = []
@@ -106,11 +106,10 @@ def _run(
           "draws": found.tolist(),
         }
       )
-    if not quiet:
-      print(
-        f"n = {n}: correlation {rows[-1]['correlation']:.3f} after"
-        f" {rows[-1]['step']} steps, {time.monotonic() - start:.1f} s."
-      )
+    say(
+      f"n = {n}: correlation {rows[-1]['correlation']:.3f} after"
+      f" {rows[-1]['step']} steps, {time.monotonic() - start:.1f} s."
+    )
   last = rows[-1]
   summary = {
     "train_accuracy": (1 + last["correlation"]) / 2,
@@ -120,7 +119,6 @@ def _run(
     "confidence": config.confidence,
     "num_draws": config.draws,
     "arch": config.arch,
-    "wall_seconds": time.monotonic() - began,
     "data_source": task.source,
     "estimates": rows,
   }

@@ -56,20 +56,17 @@ def random_filters(
     section 2; Saxe et al. (2011), "On random weights and unsupervised feature
     learning", section 2.
   """
-  n, height, width, _ = images.shape
+  windows = np.lib.stride_tricks.sliding_window_view(
+    images, (side, side), axis=(1, 2)
+  )
 
   def draw(purpose: int, count: int) -> np.ndarray:
     k = jax.random.fold_in(key, purpose)
     bits = jax.random.bits(k, (3, max(count, _PATCHES)))
-    limits = np.array([n, height - side + 1, width - side + 1])
-    at = (np.asarray(bits) % limits[:, None].astype(np.uint32)).astype(int)
-    at = at[:, :count]
-    offsets = np.arange(side)
-    cut = images[
-      at[0][:, None, None],
-      (at[1][:, None] + offsets)[:, :, None],
-      (at[2][:, None] + offsets)[:, None, :],
-    ]
+    limits = np.array(windows.shape[:3])
+    at = np.asarray(bits) % limits[:, None].astype(np.uint32)
+    # [count, C, side, side], channels last in a patch.
+    cut = windows[tuple(at[:, :count])].transpose(0, 2, 3, 1)
     flat = cut.reshape(count, -1).astype(np.float32) / np.float32(255)
     return np.asarray(_normalise(jnp.asarray(flat)), np.float64)
 
@@ -96,37 +93,6 @@ def _cells(height: int, width: int, grid: int) -> np.ndarray:
     for length in (height, width)
   )
   return np.kron(rows, columns).astype(np.float32)
-
-
-@functools.partial(
-  jax.jit, static_argnames=("side", "stride", "grid", "one_by_one")
-)
-def _random_batch(
-  images: jax.Array,
-  projection: jax.Array,
-  offset: jax.Array,
-  threshold: jax.Array,
-  side: int,
-  stride: int,
-  grid: int,
-  one_by_one: bool,
-) -> jax.Array:
-  product = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
-
-  def one(image: jax.Array) -> jax.Array:
-    x = image[None].astype(jnp.float32) / 255
-    p = _normalise(_patches(x, side, stride))[0]
-    height, width, size = p.shape
-    response = product(p.reshape(-1, size), projection) - offset[None]
-    means = jnp.asarray(_cells(height, width, grid))
-    signs = [
-      product(means, jnp.maximum(s - threshold, 0))
-      for s in (response, -response)
-    ]
-    return jnp.stack(signs, 1).reshape(-1)
-
-  # The responses of one image stay in a CPU's cache: a fifth of the time.
-  return jax.lax.map(one, images) if one_by_one else jax.vmap(one)(images)
 
 
 def random_conv(
@@ -178,16 +144,31 @@ def random_conv(
     for start in range(0, filters, block_filters)
   )
 
+  product = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+  on_cpu = jax.default_backend() == "cpu"
+
+  @jax.jit
+  def batch(images: jax.Array, weights: jax.Array, shift: jax.Array):
+    def one(image: jax.Array) -> jax.Array:
+      x = image[None].astype(jnp.float32) / 255
+      p = _normalise(_patches(x, side, stride))[0]
+      height, width, size = p.shape
+      response = product(p.reshape(-1, size), weights) - shift[None]
+      means = jnp.asarray(_cells(height, width, grid))
+      signs = [
+        product(means, jnp.maximum(s - jnp.float32(threshold), 0))
+        for s in (response, -response)
+      ]
+      return jnp.stack(signs, 1).reshape(-1)
+
+    # The responses of one image stay in a CPU's cache.
+    return jax.lax.map(one, images) if on_cpu else jax.vmap(one)(images)
+
   def block(k: int, images: np.ndarray) -> np.ndarray:
     cut = slice(k * block_filters, k * block_filters + counts[k])
-    weights = jnp.asarray(projection[:, cut])
-    shift = jnp.asarray(offset[cut])
-    level = jnp.float32(threshold)
-    on_cpu = jax.default_backend() == "cpu"
+    weights, shift = jnp.asarray(projection[:, cut]), jnp.asarray(offset[cut])
     return in_batches(
-      lambda part: _random_batch(
-        part, weights, shift, level, side, stride, grid, on_cpu
-      ),
+      lambda part: batch(part, weights, shift),
       images,
       2 * grid * grid * counts[k],
       64,

@@ -8,6 +8,7 @@ kernel it passes through every target.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Mapping
 
@@ -52,9 +53,9 @@ class Fit:
   seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
-def _apply_tiles(source: gram.Gram, tile: int, alpha: np.ndarray) -> np.ndarray:
+def _apply_tiles(source: gram.Gram, alpha: np.ndarray) -> np.ndarray:
   """K alpha in float64 from freshly computed tiles."""
-  spans = cholesky.spans(source.n, tile)
+  spans = source.spans
   out = np.zeros_like(alpha)
   for i, rows in enumerate(spans):
     for j in range(i + 1):
@@ -63,14 +64,6 @@ def _apply_tiles(source: gram.Gram, tile: int, alpha: np.ndarray) -> np.ndarray:
       if i != j:
         out[spans[j]] += block.T @ alpha[rows]
   return out
-
-
-def _apply_cross(source: gram.Gram, tile: int, alpha: np.ndarray) -> np.ndarray:
-  spans = cholesky.spans(source.n, tile)
-  return sum(
-    source.cross(j).astype(np.float64, copy=False) @ alpha[columns]
-    for j, columns in enumerate(spans)
-  )
 
 
 def finish(
@@ -114,14 +107,15 @@ def finish(
   )
 
 
-def _refine(
+def _refined(
   source: gram.Gram,
   targets: np.ndarray,
   ridge: float,
-  tile: int,
   max_refinements: int,
   solve: Callable[[np.ndarray], np.ndarray],
-) -> tuple[np.ndarray, np.ndarray, int]:
+  condition: float,
+  solver: str,
+) -> Fit:
   """Solves, then adds corrections until the residual is small.
 
   The residual `y - (K + ridge) alpha` is computed in float64 from tiles that
@@ -129,24 +123,24 @@ def _refine(
   right, and 1e-2 is asked for.
   """
   alpha = np.asarray(solve(targets), np.float64)
-  train = _apply_tiles(source, tile, alpha)
+  train = _apply_tiles(source, alpha)
   taken = 0
   while taken < max_refinements:
     residual = targets - train - ridge * alpha
     if np.abs(residual).max() <= _TOLERANCE:
       break
     alpha = alpha + np.asarray(solve(residual), np.float64)
-    train = _apply_tiles(source, tile, alpha)
+    train = _apply_tiles(source, alpha)
     taken += 1
-  return alpha, train, taken
+  test = sum(
+    source.cross(j).astype(np.float64, copy=False) @ alpha[columns]
+    for j, columns in enumerate(source.spans)
+  )
+  return finish(alpha, train, test, targets, ridge, condition, taken, solver)
 
 
 def by_tiles(
-  source: gram.Gram,
-  targets: np.ndarray,
-  ridge: float,
-  tile: int,
-  max_refinements: int,
+  source: gram.Gram, targets: np.ndarray, ridge: float, max_refinements: int
 ) -> Fit:
   """Cholesky by tiles on the CPU: `alpha = (K + ridge I)^-1 y`.
 
@@ -154,10 +148,9 @@ def by_tiles(
   correction `(L L^T)^-1 residual` is added.
 
   Args:
-    source: the kernel matrix.
+    source: the kernel matrix; n^2 / 2 of its entries are held in all.
     targets: float64 `[n, c]`.
     ridge: >= 0.
-    tile: rows per tile; n^2 / 2 entries are held in all.
     max_refinements: >= 0; each evaluates the matrix once more.
 
   Returns:
@@ -170,27 +163,18 @@ def by_tiles(
     Higham (2002), "Accuracy and stability of numerical algorithms", chapter 12.
   """
   clock = [time.monotonic()]
-  tiles = cholesky.build(source.n, tile, source.tile, ridge)
+  tiles = cholesky.build(len(source.spans), source.tile, ridge)
   clock.append(time.monotonic())
   cholesky.factor(tiles)
   clock.append(time.monotonic())
-  condition = cholesky.condition(
-    source.n,
-    lambda x: cholesky.multiply(tiles, x),
-    lambda x: cholesky.solve(tiles, x),
+  multiply = functools.partial(cholesky.multiply, tiles)
+  solve = functools.partial(cholesky.solve, tiles)
+  condition = cholesky.condition(source.n, multiply, solve)
+  clock.append(time.monotonic())
+  fit = _refined(
+    source, targets, ridge, max_refinements, solve, condition, "tiles"
   )
   clock.append(time.monotonic())
-  alpha, train, taken = _refine(
-    source,
-    targets,
-    ridge,
-    tile,
-    max_refinements,
-    lambda rhs: cholesky.solve(tiles, rhs),
-  )
-  test = _apply_cross(source, tile, alpha)
-  clock.append(time.monotonic())
-  fit = finish(alpha, train, test, targets, ridge, condition, taken, "tiles")
   stages = ("build", "factor", "condition", "solve_and_predict")
   return dataclasses.replace(
     fit, seconds=dict(zip(stages, np.diff(clock).tolist(), strict=True))
@@ -198,11 +182,7 @@ def by_tiles(
 
 
 def by_device(
-  source: gram.Gram,
-  targets: np.ndarray,
-  ridge: float,
-  tile: int,
-  max_refinements: int,
+  source: gram.Gram, targets: np.ndarray, ridge: float, max_refinements: int
 ) -> Fit:
   """JAX's own Cholesky of the whole matrix, on its default device.
 
@@ -213,7 +193,6 @@ def by_device(
     source: the kernel matrix.
     targets: float64 `[n, c]`.
     ridge: >= 0.
-    tile: rows per tile while the matrix is built.
     max_refinements: >= 0.
 
   Returns:
@@ -222,7 +201,7 @@ def by_device(
   Raises:
     NotPositiveDefiniteError: the matrix is singular in its precision.
   """
-  spans = cholesky.spans(source.n, tile)
+  spans = source.spans
   first = source.tile(0, 0)
   with jax.enable_x64(first.dtype == np.float64):
     dtype = first.dtype
@@ -244,11 +223,7 @@ def by_device(
       )
 
     def solve(rhs: np.ndarray) -> np.ndarray:
-      x = jnp.asarray(rhs, dtype)
-      for transpose in (False, True):
-        x = jax.lax.linalg.triangular_solve(
-          factor, x, left_side=True, lower=True, transpose_a=transpose
-        )
+      x = jax.scipy.linalg.cho_solve((factor, True), jnp.asarray(rhs, dtype))
       return np.asarray(x, np.float64)
 
     def multiply(rhs: np.ndarray) -> np.ndarray:
@@ -258,18 +233,14 @@ def by_device(
       return np.asarray(jnp.matmul(factor, half, precision=exact), np.float64)
 
     condition = cholesky.condition(source.n, multiply, solve)
-    alpha, train, taken = _refine(
-      source, targets, ridge, tile, max_refinements, solve
+    return _refined(
+      source, targets, ridge, max_refinements, solve, condition, "device"
     )
-  test = _apply_cross(source, tile, alpha)
-  return finish(alpha, train, test, targets, ridge, condition, taken, "device")
 
 
-def _write(matrix, block, row, column):
+@functools.partial(jax.jit, donate_argnums=0)
+def _put(matrix, block, row, column):
   return jax.lax.dynamic_update_slice(matrix, block, (row, column))
-
-
-_put = jax.jit(_write, donate_argnums=0)
 
 
 def device_need(n: int, itemsize: int) -> float:
@@ -283,7 +254,7 @@ def device_need(n: int, itemsize: int) -> float:
 
 
 def device_limit() -> float:
-  """Bytes of the default accelerator; 0 on the CPU or where it is not told."""
+  """Bytes of the default accelerator; 0 on the CPU or where it is unknown."""
   if jax.default_backend() == "cpu":
     return 0
   stats = jax.local_devices()[0].memory_stats() or {}

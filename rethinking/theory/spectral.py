@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -16,7 +17,7 @@ EIGEN_LIMIT = 3_000
 
 
 def by_eigen(
-  source: gram.Gram, targets: np.ndarray, ridges: Sequence[float], tile: int
+  source: gram.Gram, targets: np.ndarray, ridges: Sequence[float]
 ) -> Iterator[Fit]:
   """A whole path of ridges from one eigendecomposition in float64.
 
@@ -27,7 +28,6 @@ def by_eigen(
     source: the kernel matrix.
     targets: float64 `[n, c]`.
     ridges: each >= 0.
-    tile: rows per tile of the source.
 
   Yields:
     One fit for each ridge, in order.
@@ -39,16 +39,13 @@ def by_eigen(
   Reference:
     Golub, Van Loan (2013), "Matrix computations", section 6.1.4.
   """
-  spans = cholesky.spans(source.n, tile)
+  spans = source.spans
   matrix = np.empty((source.n, source.n))
-  cross = np.concatenate(
-    [source.cross(j) for j in range(len(spans))], 1
-  ).astype(np.float64)
-  dtype = None
+  cross = [source.cross(j) for j in range(len(spans))]
+  cross = np.concatenate(cross, 1).astype(np.float64)
   for i, rows in enumerate(spans):
     for j in range(i + 1):
       block = source.tile(i, j)
-      dtype = block.dtype
       matrix[rows, spans[j]] = block
       matrix[spans[j], rows] = block.T
   values, vectors = scipy.linalg.eigh(matrix)
@@ -58,21 +55,14 @@ def by_eigen(
     shifted = values + ridge
     if shifted[0] <= floor:
       raise cholesky.NotPositiveDefiniteError(
-        f"The kernel matrix is singular in {dtype} (smallest eigenvalue"
+        f"The kernel matrix is singular in {block.dtype} (smallest eigenvalue"
         f" {values[0]:.1e}, largest {values[-1]:.1e}); set a ridge > 0 or,"
         " for the gaussian and laplace kernels, a larger gamma."
       )
     alpha = vectors @ (rotated / shifted[:, None])
-    yield finish(
-      alpha,
-      matrix @ alpha,
-      cross @ alpha,
-      targets,
-      ridge,
-      float(shifted[-1] / shifted[0]),
-      0,
-      "eigen",
-    )
+    train, test = matrix @ alpha, cross @ alpha
+    condition = float(shifted[-1] / shifted[0])
+    yield finish(alpha, train, test, targets, ridge, condition, 0, "eigen")
 
 
 def by_primal(
@@ -109,19 +99,10 @@ def by_primal(
   for ridge in ridges:
     shifted = values[kept] + ridge
     weights = vectors[:, kept] @ (rotated / shifted[:, None])
-    outputs = x @ weights
-    residual = targets - outputs
-    yield Fit(
-      ridge=ridge,
-      train=outputs,
-      test=z @ weights,
-      inner=weights.T @ weights,
-      residual=float(np.abs(residual).max()),
-      relative_residual=float(
-        np.linalg.norm(residual) / np.linalg.norm(targets)
-      ),
-      condition=float(shifted.max() / shifted.min()),
-      refinements=0,
-      rank=int(kept.sum()),
-      solver="primal",
-    )
+    train, test = x @ weights, z @ weights
+    condition = float(shifted.max() / shifted.min())
+    # There are no coefficients: the residual is that of the fit itself.
+    none = np.zeros_like(targets)
+    fit = finish(none, train, test, targets, ridge, condition, 0, "primal")
+    inner, rank = weights.T @ weights, int(kept.sum())
+    yield dataclasses.replace(fit, inner=inner, rank=rank)

@@ -55,16 +55,10 @@ class TwoLayerReLU(nn.Module):
     a = self.param("a", normal, (x.shape[-1],), x.dtype)
     b = self.param("b", normal, (self.width,), x.dtype)
     w = self.param("w", normal, (self.width,), x.dtype)
-    return _network(a, b, w, x)
-
-
-def _network(
-  a: jax.Array, b: jax.Array, w: jax.Array, x: jax.Array
-) -> jax.Array:
-  exact = jax.lax.Precision.HIGHEST
-  z = jnp.matmul(x, a, precision=exact)
-  hidden = jnp.maximum(z[:, None] - b[None], 0)
-  return jnp.matmul(hidden, w, precision=exact)
+    exact = jax.lax.Precision.HIGHEST
+    z = jnp.matmul(x, a, precision=exact)
+    hidden = jnp.maximum(z[:, None] - b[None], 0)
+    return jnp.matmul(hidden, w, precision=exact)
 
 
 def apply(variables: Variables, x: jax.Array) -> jax.Array:
@@ -80,8 +74,8 @@ def apply(variables: Variables, x: jax.Array) -> jax.Array:
   Returns:
     Outputs `[B]`.
   """
-  p = variables["params"]
-  return _network(p["a"], p["b"], p["w"], x)
+  width = variables["params"]["b"].size
+  return TwoLayerReLU(width).apply(variables, x)
 
 
 def classify(outputs: jax.Array, num_classes: int) -> jax.Array:

@@ -20,7 +20,7 @@ import child
 import pytest
 
 from rethinking import config as config_lib
-from rethinking import train
+from rethinking import metrics, train
 from rethinking.errors import UserError
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -73,7 +73,7 @@ def _plain(row):
   return {
     key: value
     for key, value in row.items()
-    if "second" not in key and key != "git_commit"
+    if key not in metrics.CLOCK and key != "git_commit"
   }
 
 

@@ -166,7 +166,7 @@ def test_a_band_keeps_within_limits_and_ends_at_a_bound():
   fig, (axis,) = pictures.panels(1, 3, 3)
   look = pictures.style(0)
   stats = [Stat(0.9, 0.2, 3), Stat(0.5, 0.1, 3), Stat(0.7, None, 3)]
-  pictures.band(axis, [0, 1, 2], stats, scale=100, limits=(0, 100), **look)
+  pictures.band(axis, [0, 1, 2], stats, percent=True, **look)
   (band,) = axis.collections
   corners = band.get_paths()[0].vertices
   assert corners[:, 0].max() == 1

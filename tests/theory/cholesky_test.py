@@ -11,8 +11,7 @@ from rethinking.theory import cholesky
 def _tiles(matrix, tile, ridge=0.0):
   spans = cholesky.spans(len(matrix), tile)
   return cholesky.build(
-    len(matrix),
-    tile,
+    len(spans),
     lambda i, j: np.array(matrix[spans[i], spans[j]], order="F"),
     ridge,
   )

@@ -11,14 +11,12 @@ from rethinking.theory import kernels
 
 def _matrix(name, x, z, gamma):
   with jax.enable_x64(True):
-    return np.asarray(
-      kernels.get(name)(
-        jnp.asarray(x @ z.T),
-        jnp.asarray((x**2).sum(1))[:, None],
-        jnp.asarray((z**2).sum(1))[None],
-        jnp.asarray(gamma),
-      )
+    products = kernels.Products(
+      jnp.asarray(x @ z.T),
+      jnp.asarray((x**2).sum(1))[:, None],
+      jnp.asarray((z**2).sum(1))[None],
     )
+    return np.asarray(kernels.get(name)(products, jnp.asarray(gamma)))
 
 
 def _points(n=7, d=4, seed=0):

@@ -21,9 +21,9 @@ def _problem(dtype="float64", n=50, gamma=0.1):
 
 def _solve(name, source, y, ridge):
   if name == "eigen":
-    return next(iter(spectral.by_eigen(source, y, [ridge], _TILE)))
+    return next(iter(spectral.by_eigen(source, y, [ridge])))
   solve = {"tiles": solvers.by_tiles, "device": solvers.by_device}[name]
-  return solve(source, y, ridge, _TILE, 2)
+  return solve(source, y, ridge, 2)
 
 
 @pytest.mark.parametrize("ridge", [0.0, 0.3])
@@ -48,8 +48,8 @@ def test_agrees_with_the_formula(name, ridge):
 def test_refinement_reaches_the_targets_in_float32(name):
   source, _, _, y = _problem("float32", n=120, gamma=0.12)
   solve = {"tiles": solvers.by_tiles, "device": solvers.by_device}[name]
-  rough = solve(source, 100 * y, 0.0, _TILE, 0)
-  refined = solve(source, 100 * y, 0.0, _TILE, 4)
+  rough = solve(source, 100 * y, 0.0, 0)
+  refined = solve(source, 100 * y, 0.0, 4)
   assert rough.residual > 1e-2 and rough.refinements == 0
   assert refined.residual < 1e-2 and refined.refinements > 0
 

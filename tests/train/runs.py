@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from rethinking import checkpoint, loop, models, optim, signals, step
+from rethinking import checkpoint, loop, metrics, models, optim, signals, step
 from rethinking import config as config_lib
 from rethinking.errors import Stopped
 
@@ -39,10 +39,7 @@ def config(**fields):
 def rows(workdir):
   """The evaluations without what depends on the clock."""
   lines = (workdir / "metrics.jsonl").read_text().splitlines()
-  return [
-    {k: v for k, v in json.loads(line).items() if "second" not in k}
-    for line in lines
-  ]
+  return [metrics.without_clock(json.loads(line)) for line in lines]
 
 
 def newest(workdir):

@@ -1,22 +1,21 @@
-"""Runs that train together, against the same runs one after another."""
+"""Vectorized runs, against the same runs one after another."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 
 from rethinking import config as config_lib
 from rethinking import parallel, programs
 from rethinking import step as step_lib
 from rethinking.benchmark import jax_steps, timing
-from rethinking.models import convolution
+from rethinking.models import layers, linear
 from rethinking.order import Order
 
 # Architecture, image, runs. What a CPU is given ends in seconds: a convolution
@@ -33,7 +32,7 @@ _STEPS = 100
 
 
 def measure(rounds: int, seconds: float) -> dict[str, Any]:
-  """Returns run-steps a second, and how much faster together is.
+  """Returns run-steps per second, and how much faster vectorized runs are.
 
   Args:
     rounds: measurements of each contender.
@@ -47,7 +46,7 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
     medians = {}
     for who, found in taken.items():
       steps = _STEPS * (1 if who == "one after another" else runs)
-      rates = timing.summary([steps / t for t in found["all"]])
+      rates = timing.rates(found, steps)
       result[f"{name}, {who} (run-steps/s)"] = rates
       medians[who] = rates["median"]
     alone = medians.pop("one after another")
@@ -60,24 +59,20 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
 def _contenders(
   arch: str, shape: tuple[int, int, int], runs: int
 ) -> dict[str, Callable[[int], None]]:
-  pairs = {"one after another": _alone(arch, shape)}
-  pairs["together"] = _together(arch, shape, runs)
+  pairs = {
+    "one after another": _single(arch, shape),
+    "together": _vectorized(arch, shape, runs),
+  }
   if not arch.startswith("mlp"):
-    with _patches():
-      patches = _together(arch, shape, runs)
+    with nn.intercept_methods(_patches):
+      patches = _vectorized(arch, shape, runs)
       # The program is traced by its first call.
       patches(1)
     pairs["together, patches"] = patches
   return pairs
 
 
-def _config(arch: str):
-  config = config_lib.default()
-  config.update(arch=arch, batch_size=_BATCH, crop=0)
-  return config_lib.resolve(config)
-
-
-def _alone(arch: str, shape: tuple[int, int, int]) -> Callable[[int], None]:
+def _single(arch: str, shape: tuple[int, int, int]) -> Callable[[int], None]:
   """Takes `_STEPS` steps of one run, `count` times."""
   # As a run takes them on a CPU.
   cpu = jax.default_backend() == "cpu"
@@ -87,31 +82,32 @@ def _alone(arch: str, shape: tuple[int, int, int]) -> Callable[[int], None]:
   return lambda count: steps(count * _STEPS)
 
 
-def _together(
+def _vectorized(
   arch: str, shape: tuple[int, int, int], runs: int
 ) -> Callable[[int], None]:
   """Takes `_STEPS` steps of every run, `count` times."""
   devices = jax.local_devices()
-  lay = functools.partial(parallel.split_runs, devices=devices, spread=True)
-  init, step, _ = programs.steps(
-    programs.key(_config(arch)), jax_steps.EXAMPLES, 10, None
-  )
+  put = functools.partial(parallel.split_runs, devices=devices, spread=True)
+  config = config_lib.default()
+  config.update(arch=arch, batch_size=_BATCH, crop=0)
+  key = programs.key(config_lib.resolve(config))
+  init, step, _ = programs.steps(key, jax_steps.EXAMPLES, 10, None)
   program = parallel.train_runs(step, _BATCH, devices, spread=True)
   data = jax_steps.random_data(shape)
   state = init(key=step_lib.root(0, "init"), shape=shape)
-  held = [lay(jax.tree.map(lambda x: np.stack([np.asarray(x)] * runs), state))]
+  held = [put(jax.tree.map(lambda x: np.stack([np.asarray(x)] * runs), state))]
   images, ids = parallel.replicate((data.images, data.ids), devices)
-  shown = step_lib.Data(images, lay(np.stack([data.labels] * runs)), ids)
-  keys = lay(jnp.stack([step_lib.root(i, "noise") for i in range(runs)]))
+  shown = step_lib.Data(images, put(np.stack([data.labels] * runs)), ids)
+  keys = put(jnp.stack([step_lib.root(i, "noise") for i in range(runs)]))
   orders = [Order(i, jax_steps.EXAMPLES, _BATCH, _STEPS) for i in range(runs)]
-  sizes = lay(np.full(runs, _STEPS, np.int32))
+  sizes = put(np.full(runs, _STEPS, np.int32))
   limit = parallel.replicate(np.int32(_STEPS), devices)
 
   @functools.lru_cache(maxsize=1)
   def streams(epoch: int) -> step_lib.Stream:
     drawn = [one.draw(epoch) for one in orders]
     orders_of, *rest = zip(*drawn, strict=True)
-    return lay(step_lib.Stream(jnp.stack(orders_of), *map(np.stack, rest)))
+    return put(step_lib.Stream(jnp.stack(orders_of), *map(np.stack, rest)))
 
   taken = 0
 
@@ -130,22 +126,25 @@ def _together(
   return work
 
 
-@contextmanager
-def _patches() -> Iterator[None]:
-  """Convolutions traced inside are products with the patches of the image."""
-
-  def product(x, kernel, stride):
-    size, _, channels, features = kernel.shape
-    patches = jax.lax.conv_general_dilated_patches(
-      x,
-      (size, size),
-      (stride, stride),
-      "SAME",
-      dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
-    # The patches' channels come before their positions.
-    flat = kernel.transpose(2, 0, 1, 3).reshape(-1, features)
-    return patches @ flat
-
-  with mock.patch.object(convolution, "_conv", product):
-    yield
+def _patches(next_function, arguments, keywords, context):
+  """Makes a convolution a product with the patches of the image."""
+  module = context.module
+  is_wide = isinstance(module, layers.Conv) and module.kernel_size > 1
+  if not is_wide or not module.has_variable("params", "kernel"):
+    return next_function(*arguments, **keywords)
+  x, kernel = arguments[0], module.get_variable("params", "kernel")
+  size, stride = module.kernel_size, module.stride
+  patches = jax.lax.conv_general_dilated_patches(
+    x.astype(module.dtype),
+    (size, size),
+    (stride, stride),
+    "SAME",
+    dimension_numbers=("NHWC", "HWIO", "NHWC"),
+  )
+  # The patches' channels come before their positions.
+  flat = kernel.transpose(2, 0, 1, 3).reshape(-1, module.features)
+  y = patches @ flat.astype(module.dtype)
+  if not module.use_bias:
+    return y
+  bias = module.get_variable("params", "bias")
+  return linear.add_bias(y, bias.astype(module.dtype))

@@ -1,4 +1,4 @@
-"""PyTorch's side of the benchmark, in a process of its own.
+"""Work in processes of their own, such as PyTorch's side of the benchmark.
 
 What the project sets for JAX, such as how the process keeps memory, must not
 reach PyTorch, nor must its data loaders fork a process in which JAX runs.
@@ -15,7 +15,23 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 
-class Apart:
+def _pool() -> concurrent.futures.ProcessPoolExecutor:
+  return concurrent.futures.ProcessPoolExecutor(
+    1, multiprocessing.get_context("spawn")
+  )
+
+
+def call(function: Callable[[], Any]) -> Any:
+  """Returns what a function returns in a fresh process.
+
+  Args:
+    function: of a module, picklable; so must its result be.
+  """
+  with _pool() as pool:
+    return pool.submit(function).result()
+
+
+class Subprocess:
   """Functions of a module, called in another process.
 
   Args:
@@ -26,10 +42,8 @@ class Apart:
   """
 
   def __init__(self, module: str, make: str, arguments: Sequence[Any]):
-    self._process = concurrent.futures.ProcessPoolExecutor(
-      1, multiprocessing.get_context("spawn")
-    )
-    self._process.submit(_start, module, make, tuple(arguments)).result()
+    self._pool = _pool()
+    self._pool.submit(_start, module, make, tuple(arguments)).result()
 
   def work(self, index: int) -> Callable[[int], None]:
     """Returns one of the functions, as a call that waits for its end.
@@ -37,18 +51,14 @@ class Apart:
     Args:
       index: its place among those that `make` returns.
     """
+    return lambda count: self._pool.submit(_call, index, count).result()
 
-    def call(count: int) -> None:
-      self._process.submit(_call, index, count).result()
-
-    return call
-
-  def __enter__(self) -> Apart:
+  def __enter__(self) -> Subprocess:
     return self
 
   def __exit__(self, *_) -> None:
     """Ends the process."""
-    self._process.shutdown()
+    self._pool.shutdown()
 
 
 _made: Sequence[Callable[[int], None]] = ()
