@@ -1,35 +1,98 @@
-"""The README's table of promises: every test that it names is there."""
+"""README.md and the pages of configs/results: short, linked, and runnable."""
 
+import functools
+import importlib.util
 import pathlib
 import re
 
 import pytest
 
+from rethinking import cells
+from rethinking import config as config_lib
+
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
-_TEXT = (_ROOT / "README.md").read_text()
+_README = _ROOT / "README.md"
+_PAGES = [_README, *sorted((_ROOT / "configs" / "results").glob("*.md"))]
 
 
-def _promises():
-  """Rows of the table: the promise, and the tests that it names."""
-  _, _, part = _TEXT.partition("\n## Promises, and the tests that hold them\n")
-  part, _, _ = part.partition("\n## ")
-  rows = [line for line in part.splitlines() if line.startswith("| ")][2:]
-  for row in rows:
-    promise, tests = row.strip("| ").split(" | ")
-    yield promise, re.findall(r"`([^`]+)`", tests)
+def _names(path):
+  return str(path.relative_to(_ROOT))
 
 
-def test_there_are_promises():
-  assert len(list(_promises())) > 15
+@functools.cache
+def _configs():
+  """Every `--config=FILE:VARIANT` of the pages, with the page it is on."""
+  found = {}
+  for page in _PAGES:
+    for name in re.findall(
+      r"--config=(configs/\w+\.py:[\w.,=]+)", page.read_text()
+    ):
+      found.setdefault(name, _names(page))
+  return found
 
 
-@pytest.mark.parametrize(("promise", "tests"), list(_promises()))
-def test_a_promise_names_tests_that_are_there(promise, tests):
-  assert tests, promise
-  for name in tests:
-    path, _, function = name.partition("::")
-    text = (_ROOT / path).read_text()
-    assert path.endswith("_test.py")
-    assert re.search(rf"^def {function or 'test_.*'}\(", text, re.MULTILINE), (
-      f"{promise}: there is no {name}"
-    )
+@functools.cache
+def _get_config(path):
+  spec = importlib.util.spec_from_file_location("config", _ROOT / path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module.get_config
+
+
+def _parse(name):
+  path, _, variant = name.partition(":")
+  return _get_config(path)(variant)
+
+
+def test_the_readme_is_short():
+  assert len(_README.read_text().splitlines()) <= 250
+  assert len(_README.read_bytes()) <= 16_000
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=_names)
+def test_links_and_images_are_there(page):
+  for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+    path = target.partition("#")[0]
+    if path and not target.startswith(("https://", "http://")):
+      assert (page.parent / path).exists(), f"{_names(page)}: no {target}"
+
+
+def test_results_are_all_reachable_from_the_readme():
+  seen, todo = set(), [_README]
+  while todo:
+    page = todo.pop()
+    for target in re.findall(r"\]\(([^)\s#:]+)\)", page.read_text()):
+      path = (page.parent / target).resolve()
+      if path not in seen:
+        seen.add(path)
+        todo += [path] if path.suffix == ".md" else []
+  left = {
+    path.name
+    for path in (_ROOT / "configs" / "results").iterdir()
+    if path.suffix in (".md", ".png") and path not in seen
+  }
+  assert not left
+
+
+@pytest.mark.parametrize("name", list(_configs()))
+def test_a_commands_config_is_accepted(name):
+  config = _parse(name)
+  if config.experiment == "sweep":
+    assert cells.expand(config), _configs()[name]
+  elif config.experiment == "train":
+    config_lib.resolve(config)
+
+
+def test_sweeps_have_as_many_runs_as_the_readme_says():
+  rows = re.findall(
+    r"^\| `--config=([^`]+)` \| (\d+) \|", _README.read_text(), re.M
+  )
+  assert rows
+  for name, runs in rows:
+    assert len(cells.expand(_parse(name))) == int(runs), name
+
+
+def test_the_readmes_python_runs(capsys):
+  (code,) = re.findall(r"```python\n(.*?)```", _README.read_text(), re.DOTALL)
+  exec(compile(code, "README.md", "exec"), {})
+  assert re.search(r"0\.(39|40)\d*$", capsys.readouterr().out)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rethinking import tables
-from rethinking.config.fields import LABELS, PIXELS
+from rethinking.config.fields import LABELS, PIXELS, flagged
 from rethinking.report import published
 from rethinking.report.published import DEVIATIONS, POINTS
 from rethinking.report.rows import Group, Stat, spread

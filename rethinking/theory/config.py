@@ -207,20 +207,3 @@ def resolve(config: ConfigDict) -> ConfigDict:
 def _numbers(values: Sequence[object]) -> bool:
   """False for what key=value made of a tuple's text: its characters."""
   return all(isinstance(value, int | float) for value in values)
-
-
-def check_sizes(config: ConfigDict, total: int) -> None:
-  """Refuses sample sizes that the train set does not have.
-
-  Args:
-    config: of `rademacher`.
-    total: examples of the (sub)set.
-
-  Raises:
-    UserError: the largest of sizes exceeds total.
-  """
-  if max(config.sizes) > total:
-    raise UserError(
-      f"sizes asks for {max(config.sizes)} examples, but there are {total};"
-      " give at most that."
-    )
