@@ -40,15 +40,6 @@ _SEED_FIELDS = (
   "validation_seed",
 )
 
-# Models that take the paper's 28 x 28 centre crop of a 32 x 32 image.
-_CROPPED = (
-  "inception",
-  "inception_no_bn",
-  "alexnet",
-  "mlp_1x512",
-  "mlp_3x512",
-)
-
 # Fields that say where and how fast a run happens, not what is computed: a
 # resume may change them.
 PLACE_FIELDS = ("data_dir", "data_cache", "compilation_cache", "runs_at_once")
@@ -214,8 +205,7 @@ def resolve(config: ConfigDict) -> ConfigDict:
     UserError: for a value outside its range, naming the field, what was given
       and what is allowed.
   """
-  # Imported here: Flax costs a second that --help need not wait for.
-  from rethinking import models
+  from rethinking import data, models
 
   c = ConfigDict(config.to_dict())
   missing = sorted(set(default()) - set(c))
@@ -226,11 +216,13 @@ def resolve(config: ConfigDict) -> ConfigDict:
     )
   checks.choose("recipe", c.recipe, recipes.RECIPES)
   checks.choose("arch", c.arch, models.ARCHITECTURES)
+  checks.choose("dataset", c.dataset, data.NAMES)
   for name, value in recipes.fields(c.recipe, c.arch).items():
     if c[name] is None:
       c[name] = value
   if c.crop is None:
-    c.crop = 28 if c.dataset.startswith("cifar") and c.arch in _CROPPED else 0
+    height, width, _ = data.SPECS[c.dataset].shape
+    c.crop = models.ARCHITECTURES[c.arch].crop_of(height, width)
   if c.checkpoint_epochs is None:
     c.checkpoint_epochs = max(1, c.epochs // 10)
   for name in _SEED_FIELDS[1:]:

@@ -33,7 +33,7 @@ _TRIED_JAXLIB = ("0.10.",)
 # instead of 281, and a convolution of [2, 2, 2, 2] gave wrong values.
 #
 # The pass that is left out drops optimization barriers before XLA fuses; models
-# say with them what is to be in memory (models.linear.materialized). On an
+# say with them what is to be in memory (ops.switch.materialized). On an
 # Intel Xeon a step of Wide ResNet 28-1 went from 431 to 384 ms, small AlexNet's
 # from 172 to 150; on an AMD EPYC the latter's 126 ms are the same without.
 _CPU_FLAGS = (

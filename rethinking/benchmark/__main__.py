@@ -18,7 +18,7 @@ from typing import Any
 from etils import epath
 from rich.console import Console
 
-from rethinking import runtime
+from rethinking import models, runtime
 
 PARTS = (
   "start",
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
 
   from rethinking.benchmark import machine, report, steps
 
-  known = (*PARTS, *steps.SHAPES)
+  known = (*PARTS, *models.ARCHITECTURES)
   parser = argparse.ArgumentParser(
     prog="python -m rethinking.benchmark",
     description=__doc__,

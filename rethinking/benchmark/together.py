@@ -13,10 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from rethinking import config as config_lib
-from rethinking import parallel, programs
+from rethinking import models, ops, parallel, programs
 from rethinking import step as step_lib
 from rethinking.benchmark import jax_steps, timing
-from rethinking.models import convolution
 from rethinking.order import Order
 
 # Architecture, image, runs. What a CPU is given ends in seconds: a convolution
@@ -62,7 +61,7 @@ def _contenders(
 ) -> dict[str, Callable[[int], None]]:
   pairs = {"one after another": _alone(arch, shape)}
   pairs["together"] = _together(arch, shape, runs)
-  if not arch.startswith("mlp"):
+  if not models.ARCHITECTURES[arch].dense:
     with _patches():
       patches = _together(arch, shape, runs)
       # The program is traced by its first call.
@@ -147,5 +146,5 @@ def _patches() -> Iterator[None]:
     flat = kernel.transpose(2, 0, 1, 3).reshape(-1, features)
     return patches @ flat
 
-  with mock.patch.object(convolution, "_conv", product):
+  with mock.patch.object(ops, "conv", product):
     yield

@@ -7,10 +7,13 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from rethinking.models import ARCHITECTURES
 from rethinking.report import published
 from rethinking.report.published import DEVIATIONS, POINTS
 from rethinking.report.rows import Group, Stat
 from rethinking.report.settings import LABEL_FIELDS
+
+_DENSE = {k for k, row in ARCHITECTURES.items() if row.dense}
 
 SUPPORTED, NOT, MISSING = "supported", "not supported", "not measured here"
 
@@ -236,9 +239,7 @@ def _mlp_shuffled_pixels(
   for shuffled in _of(groups, "shuffled_pixels"):
     for true in _of(groups, "true_labels"):
       fields = ("pixel_noise", "pixel_options")
-      if not shuffled.arch.startswith("mlp") or not _same(
-        shuffled, true, fields
-      ):
+      if shuffled.arch not in _DENSE or not _same(shuffled, true, fields):
         continue
       a, b = _test(true), _test(shuffled)
       numbers = (

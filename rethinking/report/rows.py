@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from etils import epath
 
-from rethinking import files
+from rethinking import data, files
 from rethinking.errors import UserError
 from rethinking.report.settings import SEEDS, condition, regularisers, settings
 
@@ -98,7 +98,7 @@ class Group:
   @property
   def chance(self) -> float:
     """Test accuracy of a guess."""
-    return 0.01 if self.settings.get("dataset") == "cifar100" else 0.1
+    return 1 / data.SPECS[self.settings["dataset"]].num_classes
 
   @property
   def regularisers(self) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rethinking.models import ARCHITECTURES
+
 # Repetitions differ in these.
 SEEDS = (
   "seed",
@@ -34,6 +36,8 @@ _UNSEEN = (
 )
 # What a label corruption is described by.
 LABEL_FIELDS = ("label_noise", "label_options", "p", "exact")
+
+_OWN_DROPOUT = {k for k, row in ARCHITECTURES.items() if row.own_dropout}
 
 
 def settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,8 +109,8 @@ def regularisers(settings: Mapping[str, Any]) -> tuple[str, ...]:
   rate = settings.get("dropout")
   if rate:
     found.append(f"dropout {rate:g}")
-  # These two have rates of their own, which None leaves on.
-  elif rate is None and settings["arch"].startswith("seed_"):
+  # Rates of its own None leaves on.
+  elif rate is None and settings["arch"] in _OWN_DROPOUT:
     found.append("its own dropout")
   return tuple(found)
 
