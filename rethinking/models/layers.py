@@ -1,4 +1,4 @@
-"""Layers the models share: exact on any number of devices, quick on a CPU.
+"""Layers the models share, exact on any number of devices.
 
 Parameters and batch statistics are at least float32 whatever the compute type.
 """

@@ -1,6 +1,8 @@
 """Which platform is given which form, read off the lowered program."""
 
 import functools
+import pathlib
+import re
 
 import jax
 import jax.numpy as jnp
@@ -58,3 +60,14 @@ def test_only_a_cpu_has_barriers(platform, barriers):
 
   text = lowered(gradients(norm), platform, (4, 4, 4, 8), (8,))
   assert text.count("stablehlo.optimization_barrier") == barriers
+
+
+def test_only_the_switch_names_platforms():
+  folder = pathlib.Path(ops.__file__).parent
+  models = folder.parent / "models"
+  for path in (*folder.glob("*.py"), *models.glob("*.py")):
+    named = re.search(
+      r"\"(cpu|cuda|rocm|tpu|gpu)\"|platform_dependent|optimization_barrier",
+      path.read_text(),
+    )
+    assert bool(named) == (path.name == "switch.py"), path
