@@ -105,8 +105,11 @@ def test_random_crop_is_a_slice_of_the_padded_image(size, padding):
   padded = np.pad(image, ((padding, padding), (padding, padding), (0, 0)))
   windows = np.lib.stride_tricks.sliding_window_view(padded, (size, size, 3))
   windows = windows.reshape(-1, size, size, 3)
+  crop = functools.partial(
+    augment.random_crop, image=image, size=size, padding=padding
+  )
   for key in example_keys(5):
-    found = augment.random_crop(key, image, size=size, padding=padding)
+    found = np.asarray(crop(key))
     assert found.dtype == np.uint8
     assert (windows == found).all(axis=(1, 2, 3)).any()
 
