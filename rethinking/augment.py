@@ -1,9 +1,8 @@
 """Random changes of one image that keep its class: crop, warp, flip, light.
 
-Every op takes one image; a batch is its `vmap`. `random_op(key, image, ...)`
-draws the amounts for an op of `rethinking.image_ops`. The key belongs to the
-example, folded by (key, epoch, id), so what happens to an example does not
-depend on its place in the batch or on the device.
+Every op takes one image; a batch is its `vmap`. The key belongs to the example,
+folded by (key, epoch, id), so what happens to an example does not depend on its
+place in the batch or on the device.
 
 `create` chains them as Keras's `ImageDataGenerator` does: affine, channel
 shift, flip, brightness, with the crop, which Keras lacks, in front. Each op has
@@ -26,7 +25,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rethinking import errors, image_ops
+from rethinking import ops
+from rethinking.errors import UserError
 
 Augmentation = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -83,7 +83,7 @@ def _check_ranges(**ranges: float) -> None:
     allowed, words = _RANGES[name]
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not allowed(value):
-      raise errors.UserError(
+      raise UserError(
         f"Augmentation {name}={value!r} makes no sense; give a number, {words}."
       )
 
@@ -91,9 +91,17 @@ def _check_ranges(**ranges: float) -> None:
 def _check_pixels(name: str, value: int, least: int) -> None:
   whole = isinstance(value, int) and not isinstance(value, bool)
   if not whole or value < least:
-    raise errors.UserError(
+    raise UserError(
       f"Augmentation {name}={value!r} makes no sense; give a whole number of"
       f" pixels, at least {least}."
+    )
+
+
+def _check_float(image: jax.Array) -> None:
+  if not jnp.issubdtype(image.dtype, jnp.floating):
+    raise UserError(
+      f"Cannot warp or light an image of {image.dtype}; give floats in [0, 1]:"
+      " divide the pixels by 255."
     )
 
 
@@ -127,7 +135,7 @@ def random_crop(
   rows = height + 2 * padding - size
   columns = width + 2 * padding - size
   if min(rows, columns) < 0 or max(rows, columns) == 0:
-    raise errors.UserError(
+    raise UserError(
       f"A crop of {size} pixels has no room to move in a {height} x {width}"
       f" image with padding {padding}; give a smaller crop or more padding."
     )
@@ -135,7 +143,9 @@ def random_crop(
   draws = jax.random.uniform(key, (2,))
   row = (draws[0] * (rows + 1)).astype(jnp.int32)
   column = (draws[1] * (columns + 1)).astype(jnp.int32)
-  return image_ops.crop(image, row, column, size=size, padding=padding)
+  padded = jnp.pad(image, ((padding, padding), (padding, padding), (0, 0)))
+  shape = (size, size, image.shape[2])
+  return jax.lax.dynamic_slice(padded, (row, column, 0), shape)
 
 
 def random_affine(
@@ -168,9 +178,10 @@ def random_affine(
   Reference: Chollet et al. (2015), Keras, `ImageDataGenerator`.
   """
   _check_ranges(rotation=rotation, shift=shift, zoom=zoom, shear=shear)
+  _check_float(image)
   height, width, _ = image.shape
   draws = _symmetric(key, 6)
-  return image_ops.affine(
+  return ops.affine(
     image,
     angle=rotation * draws[0],
     shift=(shift * height * draws[1], shift * width * draws[2]),
@@ -182,7 +193,7 @@ def random_affine(
 def random_channel_shift(
   key: jax.Array, image: jax.Array, *, limit: float
 ) -> jax.Array:
-  """Adds one uniform random amount to every channel.
+  """Adds one uniform amount to all channels, within the image's own extremes.
 
   Args:
     key: the example's key.
@@ -190,13 +201,18 @@ def random_channel_shift(
     limit: largest amount either way, in [0, 1].
 
   Returns:
-    [H, W, C], the type of `image`.
+    [H, W, C], the type of `image`, nowhere below its least or above its
+    greatest value.
 
   Raises:
     UserError: the limit makes no sense or the image isn't of floats.
+
+  Reference: Chollet et al. (2015), Keras, `apply_channel_shift`.
   """
   _check_ranges(channel_shift=limit)
-  return image_ops.channel_shift(image, limit * _symmetric(key, 1)[0])
+  _check_float(image)
+  shifted = (image + limit * _symmetric(key, 1)[0]).astype(image.dtype)
+  return jnp.clip(shifted, image.min(), image.max())
 
 
 def random_flip(key: jax.Array, image: jax.Array) -> jax.Array:
@@ -211,13 +227,15 @@ def random_flip(key: jax.Array, image: jax.Array) -> jax.Array:
 
   Reference: Krizhevsky et al. (2012), section 4.1.
   """
-  return jnp.where(jax.random.bernoulli(key), image_ops.flip(image), image)
+  return jnp.where(jax.random.bernoulli(key), image[:, ::-1], image)
 
 
 def random_brightness(
   key: jax.Array, image: jax.Array, *, limit: float
 ) -> jax.Array:
-  """Multiplies an image by a uniform random factor.
+  """Multiplies an image by a uniform random factor, kept within [0, 1].
+
+  Keras does this on bytes and rounds; here nothing is rounded.
 
   Args:
     key: the example's key.
@@ -229,9 +247,13 @@ def random_brightness(
 
   Raises:
     UserError: the limit makes no sense or the image isn't of floats.
+
+  Reference: Chollet et al. (2015), Keras, `apply_brightness_shift`.
   """
   _check_ranges(brightness=limit)
-  return image_ops.brightness(image, 1 + limit * _symmetric(key, 1)[0])
+  _check_float(image)
+  factor = 1 + limit * _symmetric(key, 1)[0]
+  return jnp.clip(image * factor, 0, 1).astype(image.dtype)
 
 
 def create(config: str | Mapping[str, Any]) -> Augmentation:
@@ -277,19 +299,19 @@ def _resolve(config: str | Mapping[str, Any]) -> dict[str, Any]:
   """Fills in and checks every field of `create`'s `config`."""
   if isinstance(config, str):
     if config not in PRESETS:
-      raise errors.UserError(
+      raise UserError(
         f"Unknown augmentation {config!r}; choose one of {sorted(PRESETS)}."
       )
     config = PRESETS[config]
   # A ConfigDict isn't registered as a Mapping.
   if not hasattr(config, "keys"):
-    raise errors.UserError(
+    raise UserError(
       f"Cannot make an augmentation of {config!r}; give one of"
       f" {sorted(PRESETS)} or fields among {list(_NONE)}."
     )
   unknown = sorted(set(config) - set(_NONE))
   if unknown:
-    raise errors.UserError(
+    raise UserError(
       f"Unknown augmentation field {unknown[0]!r}; choose from {list(_NONE)}."
     )
   fields = {**_NONE, **dict(config)}
@@ -298,12 +320,12 @@ def _resolve(config: str | Mapping[str, Any]) -> dict[str, Any]:
   if fields["crop"] is not None:
     _check_pixels("crop", fields["crop"], 1)
   elif fields["padding"]:
-    raise errors.UserError(
+    raise UserError(
       f"Augmentation padding={fields['padding']} without a crop does nothing;"
       " give crop, the side of the image cut out of the padded one, in pixels."
     )
   if not isinstance(fields["flip"], bool):
-    raise errors.UserError(
+    raise UserError(
       f"Augmentation flip={fields['flip']!r} makes no sense; give True or"
       " False."
     )

@@ -23,7 +23,7 @@ class Dispatches:
   """
 
   def __init__(self, config: ConfigDict, num_examples: int):
-    convolutions = config.arch not in models.DENSE
+    convolutions = not models.ARCHITECTURES[config.arch].dense
     self._chunk = config.chunk_steps or runtime.chunk_steps(
       convolutions=convolutions, batch_size=config.batch_size
     )

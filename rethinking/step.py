@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
-from rethinking import losses
-
 Array = jax.Array
 Augment = Callable[[Array, Array], Array]
+
+# One value an example, in nats.
+_cross_entropy = optax.softmax_cross_entropy_with_integer_labels
 
 # The kind of the keys of `root`.
 KEYS = "threefry2x32"
@@ -231,7 +232,7 @@ def make_train_step(
       dropout_keys=dropout_keys,
       mutable=["batch_stats"],
     )
-    loss = losses.cross_entropy(logits, labels).mean()
+    loss = _cross_entropy(logits, labels).mean()
     accuracy = jnp.mean(jnp.argmax(logits, -1) == labels, dtype=loss.dtype)
     return loss, (updates.get("batch_stats", {}), accuracy)
 
@@ -289,7 +290,7 @@ def make_eval_step(
       x,
       train=False,
     )
-    loss = losses.cross_entropy(logits, data.labels[index])
+    loss = _cross_entropy(logits, data.labels[index])
     return loss, jnp.argmax(logits, -1).astype(jnp.int32)
 
   return step

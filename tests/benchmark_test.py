@@ -8,10 +8,10 @@ from concurrent.futures.process import BrokenProcessPool
 import jax
 import pytest
 
+from rethinking import models
 from rethinking.benchmark import __main__ as command
 from rethinking.benchmark import (
   operations,
-  steps,
   subprocesses,
   timing,
   vectorized,
@@ -29,7 +29,7 @@ from rethinking.benchmark import (
 )
 def test_operations(arch, millions):
   """Published counts take every layer's backward pass as two forward ones."""
-  found = operations.per_image(arch, steps.SHAPES[arch])
+  found = operations.per_image(arch, models.ARCHITECTURES[arch].image)
   assert 3 * found["forward"] / 1e6 == pytest.approx(millions, rel=1e-3)
   assert found["training"] < 3 * found["forward"]
 
@@ -50,7 +50,7 @@ def test_torch_models_are_the_same_size(arch, parameters):
   torch = pytest.importorskip("torch", reason="pip install rethinking[bench]")
   from rethinking.benchmark import torch_models
 
-  shape = steps.SHAPES[arch]
+  shape = models.ARCHITECTURES[arch].image
   model = torch_models.BUILDERS[arch](shape)
   assert sum(p.numel() for p in model.parameters()) == parameters
   images = torch.zeros(2, shape[2], *shape[:2])

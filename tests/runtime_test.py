@@ -13,7 +13,7 @@ import pytest
 
 from rethinking import runtime, xla_flags
 from rethinking.errors import UserError
-from rethinking.models import linear
+from rethinking.ops import switch
 
 _FLAG = "--xla_gpu_deterministic_ops=true"
 
@@ -121,7 +121,7 @@ def test_what_is_materialized_stays_apart_in_the_program():
   """A flag sees to it; without, XLA fuses across."""
 
   def transposed(x):
-    return linear.materialized(2 * x + 1).T
+    return switch.materialized(2 * x + 1).T
 
   text = jax.jit(transposed).lower(jnp.ones((4, 3))).compile().as_text()
   assert " opt-barrier(" in text

@@ -5,24 +5,53 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import linen as nn
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rethinking import config as config_lib
-from rethinking import losses, models, programs, step
+from rethinking import models, programs, step
 
 
-def test_cross_entropy_is_minus_the_log_of_the_softmax():
-  logits = jax.random.normal(jax.random.key(0), (7, 5)) * 9
-  labels = jnp.arange(7) % 5
-  want = -jnp.log(jax.nn.softmax(logits))[jnp.arange(7), labels]
-  got = losses.cross_entropy(logits, labels)
-  np.testing.assert_allclose(got, want, rtol=1e-5)
+class _Given(nn.Module):
+  """A model whose logits are ten of the pixels, times a factor."""
+
+  @nn.compact
+  def __call__(self, x, *, train, dropout_keys=None):
+    factor = self.param("factor", nn.initializers.ones_init(), (), jnp.float32)
+    return factor * x.reshape(len(x), -1)[:, :10]
 
 
-def test_cross_entropy_survives_huge_logits():
-  got = losses.cross_entropy(jnp.array([[1e4, 0.0]]), jnp.array([1]))
-  assert got == 1e4
+def _of_pixels(factor):
+  """Data, the state of `_Given`, and the logits that it gives."""
+  # Normalised by these, a pixel's value is 0 to 255.
+  data = _data()._replace(statistics=(jnp.zeros(1), jnp.ones(1) / 255))
+  state = step.init_state(
+    _Given(), optax.sgd(1.0), jax.random.key(0), (8, 8, 1)
+  )
+  state = state.replace(params={"factor": jnp.float32(factor)})
+  return data, state, factor * np.float64(data.images.reshape(24, -1)[:, :10])
+
+
+@pytest.mark.parametrize("factor", [0.01, 1.0, 1e3])
+def test_the_loss_is_minus_the_log_of_the_softmax(factor):
+  """Of huge logits too, without overflow; its gradient by definition."""
+  data, state, logits = _of_pixels(factor)
+  rows = np.arange(24)
+  wide = logits - logits.max(-1, keepdims=True)
+  share = np.exp(wide) / np.exp(wide).sum(-1, keepdims=True)
+  want = np.log(np.exp(wide).sum(-1)) - wide[rows, data.labels]
+  found, prediction = step.make_eval_step(_Given(), crop=0)(state, data, rows)
+  np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-5)
+  np.testing.assert_array_equal(prediction, logits.argmax(-1))
+  train = step.make_train_step(_Given(), optax.sgd(1.0), crop=0)
+  new, seen = train(state, data, _batch(rows), jax.random.key(1))
+  np.testing.assert_allclose(seen["loss"], want.mean(), rtol=1e-4)
+  by_factor = (share * logits).sum(-1) - logits[rows, data.labels]
+  moved = float(new.params["factor"]) - factor
+  np.testing.assert_allclose(
+    -moved, by_factor.mean() / factor, rtol=1e-3, atol=1e-4
+  )
 
 
 def test_whitening_gives_mean_0_and_variance_1():

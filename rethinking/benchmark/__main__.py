@@ -19,7 +19,7 @@ from typing import Any
 from etils import epath
 from rich.console import Console
 
-from rethinking import runtime
+from rethinking import models, runtime
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     "checkpoint": lambda rounds, _: parts.checkpoints(rounds),
     "memory": lambda *_: parts.memory(),
   }
-  known = [*measures, *steps.SHAPES]
+  known = [*measures, *models.ARCHITECTURES]
   parser = argparse.ArgumentParser(
     prog="python -m rethinking.benchmark",
     description=__doc__,

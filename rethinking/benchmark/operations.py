@@ -17,7 +17,7 @@ def per_image(arch: str, shape: tuple[int, int, int]) -> dict[str, int]:
   layer takes two products of the forward one's size, but for the first layer,
   whose input needs no gradient. Products with the zeros of padding count, as
   is usual; a convolution counts as the plain one where a CPU takes others
-  (models.convolution). Everything else (normalisation, pooling, the
+  (ops.convolution). Everything else (normalisation, pooling, the
   optimiser) is left out: it is bound by memory.
 
   Args:

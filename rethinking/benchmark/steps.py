@@ -6,20 +6,8 @@ import contextlib
 import importlib.util
 from typing import Any
 
+from rethinking import models
 from rethinking.benchmark import jax_steps, operations, subprocesses, timing
-
-# What each model is fed, [H, W, C].
-SHAPES = {
-  "mlp_1x512": (28, 28, 3),
-  "mlp_3x512": (28, 28, 3),
-  "seed_cifar_cnn": (32, 32, 3),
-  "seed_mnist_cnn": (28, 28, 1),
-  "alexnet": (28, 28, 3),
-  "inception": (28, 28, 3),
-  "inception_no_bn": (28, 28, 3),
-  "wide_resnet_28_1": (32, 32, 3),
-  "digits_cnn": (8, 8, 1),
-}
 
 
 def measure(
@@ -28,7 +16,7 @@ def measure(
   """Times one model.
 
   Args:
-    arch: a name in SHAPES.
+    arch: a name of models.ARCHITECTURES.
     batch_size: examples a training step.
     dtype: compute type, of PyTorch's products too.
     rounds: measurements of each contender.
@@ -39,7 +27,7 @@ def measure(
     images per second; and `training_ratio`, the project's median over that of
     the better PyTorch contender, None without PyTorch.
   """
-  shape = SHAPES[arch]
+  shape = models.ARCHITECTURES[arch].image
   pairs = {"jax": jax_steps.contenders(arch, shape, batch_size, dtype=dtype)}
   result: dict[str, Any] = {"operations": operations.per_image(arch, shape)}
   sizes = {"training": batch_size, "evaluation": jax_steps.EXAMPLES}

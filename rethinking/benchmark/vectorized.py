@@ -12,10 +12,10 @@ import numpy as np
 from flax import linen as nn
 
 from rethinking import config as config_lib
-from rethinking import parallel, programs
+from rethinking import models, ops, parallel, programs
 from rethinking import step as step_lib
 from rethinking.benchmark import jax_steps, timing
-from rethinking.models import layers, linear
+from rethinking.models import layers
 from rethinking.order import Order
 
 # Architecture, image, runs. What a CPU is given ends in seconds: a convolution
@@ -63,7 +63,7 @@ def _contenders(
     "one after another": _single(arch, shape),
     "together": _vectorized(arch, shape, runs),
   }
-  if not arch.startswith("mlp"):
+  if not models.ARCHITECTURES[arch].dense:
     with nn.intercept_methods(_patches):
       patches = _vectorized(arch, shape, runs)
       # The program is traced by its first call.
@@ -147,4 +147,4 @@ def _patches(next_function, arguments, keywords, context):
   if not module.use_bias:
     return y
   bias = module.get_variable("params", "bias")
-  return linear.add_bias(y, bias.astype(module.dtype))
+  return ops.add_bias(y, bias.astype(module.dtype))

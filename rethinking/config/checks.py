@@ -76,7 +76,9 @@ def check(c: ConfigDict) -> None:
 
 def _recipe(c: ConfigDict) -> None:
   """Refuses a recipe whose parts have nothing to work on."""
-  if c.l2 and c.l2_kernels == "conv" and c.arch.startswith("mlp"):
+  from rethinking import models
+
+  if c.l2 and c.l2_kernels == "conv" and models.ARCHITECTURES[c.arch].dense:
     raise UserError(
       f"recipe={c.recipe} puts L2 on convolutions alone (l2_kernels is conv), "
       f"and {c.arch} has none; give l2=0 or l2_kernels=all."

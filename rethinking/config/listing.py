@@ -6,25 +6,7 @@ import textwrap
 from collections.abc import Mapping
 
 from rethinking.config import fields, grammar
-
-# Until an architecture has a row that can be read without Flax.
-_ARCHITECTURES = {
-  "seed_cifar_cnn": (
-    "eight 3x3 convolutions with BatchNorm and dropout, for 32x32x3"
-  ),
-  "seed_mnist_cnn": (
-    "two convolutions and a dense layer with dropout, for 28x28x1"
-  ),
-  "inception": "small Inception, for 28x28x3",
-  "inception_no_bn": "small Inception without BatchNorm, for 28x28x3",
-  "alexnet": "small AlexNet with local response normalisation, for 28x28x3",
-  "mlp_1x512": "one hidden layer of 512, for any size",
-  "mlp_3x512": "three hidden layers of 512, for any size",
-  "wide_resnet_28_1": (
-    "residual network of 28 layers, 16 to 64 channels, for 32x32x3"
-  ),
-  "digits_cnn": "two 3x3 convolutions and a dense layer, for 8x8x1",
-}
+from rethinking.models.registry import ARCHITECTURES
 
 
 def text(experiments: Mapping[str, str]) -> str:
@@ -47,7 +29,9 @@ def text(experiments: Mapping[str, str]) -> str:
   parts = [
     _section("Experiments (a variant sets its own)", experiments),
     _section("Variants (a config file may have more; it says which)", variants),
-    _section("Architectures", _ARCHITECTURES),
+    _section(
+      "Architectures", {name: a.sentence for name, a in ARCHITECTURES.items()}
+    ),
     _section("Data sets", {"digits": "8x8x1, 10 classes, no download"} | data),
     "Fields (FIELD=VALUE after the variant, or --config.FIELD=VALUE):",
   ]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-# Zhang et al. (2017), appendix A; others wherever the paper has no such model.
-_PAPER_LEARNING_RATE = {"inception": 0.1, "inception_no_bn": 0.1}
+from rethinking import models
 
 # What recipes have that do not say otherwise.
 _PLAIN = {"l2": 0.0, "l2_kernels": "all", "early_stopping": 0}
@@ -18,10 +17,10 @@ RECIPES: dict[str, dict[str, Any]] = {
     "schedule": "cosine",
   },
   # Zhang et al. (2017): SGD with momentum 0.9, x0.95 after each epoch. The
-  # batch size is not stated there; 128 is what reproductions use.
+  # batch size is not stated there; 128 is what reproductions use. The learning
+  # rate is the architecture's.
   "paper": {
     "optimizer": "sgd",
-    "learning_rate": 0.01,
     "schedule": "exponential",
   },
   # The seed project's notebooks, in Keras, whose l2(1e-4) adds 1e-4 times the
@@ -46,7 +45,5 @@ def fields(recipe: str, arch: str) -> dict[str, Any]:
   """
   found = {**_PLAIN, **RECIPES[recipe]}
   if recipe == "paper":
-    found["learning_rate"] = _PAPER_LEARNING_RATE.get(
-      arch, found["learning_rate"]
-    )
+    found["learning_rate"] = models.ARCHITECTURES[arch].learning_rate
   return found

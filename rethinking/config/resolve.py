@@ -13,15 +13,6 @@ from rethinking.errors import UserError
 if TYPE_CHECKING:
   from rethinking.corruptions import Corruption
 
-# Models that take the paper's 28 x 28 centre crop of a 32 x 32 image.
-_CROPPED = (
-  "inception",
-  "inception_no_bn",
-  "alexnet",
-  "mlp_1x512",
-  "mlp_3x512",
-)
-
 
 def resolve(config: ConfigDict) -> ConfigDict:
   """Fills the recipe's own values into the fields left None, and checks all.
@@ -37,8 +28,7 @@ def resolve(config: ConfigDict) -> ConfigDict:
     UserError: for a value outside its range, naming the field, what was given
       and what is allowed.
   """
-  # Imported here: Flax costs a second that --help need not wait for.
-  from rethinking import models
+  from rethinking import data, models
 
   c = ConfigDict(config.to_dict())
   missing = sorted(set(fields.default()) - set(c))
@@ -50,11 +40,13 @@ def resolve(config: ConfigDict) -> ConfigDict:
   records.rename(c)
   checks.choose("recipe", c.recipe, recipes.RECIPES)
   checks.choose("arch", c.arch, models.ARCHITECTURES)
+  checks.choose("dataset", c.dataset, data.NAMES)
   for name, value in recipes.fields(c.recipe, c.arch).items():
     if c[name] is None:
       c[name] = value
   if c.crop is None:
-    c.crop = 28 if c.dataset.startswith("cifar") and c.arch in _CROPPED else 0
+    height, width, _ = data.SPECS[c.dataset].shape
+    c.crop = models.ARCHITECTURES[c.arch].crop_of(height, width)
   if c.checkpoint_epochs is None:
     c.checkpoint_epochs = max(1, c.epochs // 10)
   for name in fields.SEEDS:

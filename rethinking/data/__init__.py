@@ -1,5 +1,5 @@
 """Datasets as arrays: scikit-learn's digits, and TFDS without TensorFlow."""
 
-from rethinking.data.dataset import NAMES, Dataset, load
+from rethinking.data.dataset import NAMES, SPECS, Dataset, load
 
-__all__ = ["NAMES", "Dataset", "load"]
+__all__ = ["NAMES", "SPECS", "Dataset", "load"]

@@ -13,7 +13,11 @@ from rethinking.data import cache as cache_lib
 from rethinking.data import digits, prepared, records
 from rethinking.errors import UserError
 
-NAMES = ("digits", *prepared.SPECS)
+SPECS = {
+  "digits": prepared.Spec((8, 8, 1), 10, numbered=False),
+  **prepared.SPECS,
+}
+NAMES = tuple(SPECS)
 _SPLITS = ("train", "test")
 
 
@@ -82,7 +86,7 @@ def load(
       images=images,
       labels=labels,
       ids=ids,
-      num_classes=10,
+      num_classes=SPECS[name].num_classes,
       class_names=tuple("0123456789"),
       identity=identity,
     )

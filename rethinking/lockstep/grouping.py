@@ -52,7 +52,7 @@ def places(config: ConfigDict, runs: int, at_once: int | None) -> int:
     return 1
   if at_once is not None:
     return min(at_once, runs)
-  if config.arch not in models.DENSE:
+  if not models.ARCHITECTURES[config.arch].dense:
     return 1
   devices = jax.local_devices()
   size = parameters(config)

@@ -1,19 +1,20 @@
-"""Layers the models share: exact on any number of devices, quick on a CPU.
+"""Layers the models share, exact on any number of devices.
 
 Parameters and batch statistics are at least float32 whatever the compute type.
 """
-
-import functools
-from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from rethinking.models import convolution, linear
-from rethinking.models.linear import DTypeLike
+from rethinking import ops
+from rethinking.ops import sums
+
+DTypeLike = jax.typing.DTypeLike
 
 he_normal = nn.initializers.he_normal()
+glorot_uniform = nn.initializers.glorot_uniform()
+lecun_normal = nn.initializers.lecun_normal()
 
 
 class Conv(nn.Module):
@@ -42,20 +43,18 @@ class Conv(nn.Module):
       "kernel",
       self.kernel_init,
       (self.kernel_size, self.kernel_size, x.shape[-1], self.features),
-      linear.parameter_dtype(self.dtype),
+      ops.wide(self.dtype),
     )
-    y = convolution.conv(
-      x.astype(self.dtype), kernel.astype(self.dtype), self.stride
-    )
+    y = ops.conv(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
     if not self.use_bias:
       return y
     bias = self.param(
       "bias",
       nn.initializers.zeros_init(),
       (self.features,),
-      linear.parameter_dtype(self.dtype),
+      ops.wide(self.dtype),
     )
-    return linear.add_bias(y, bias.astype(self.dtype))
+    return ops.add_bias(y, bias.astype(self.dtype))
 
 
 class Dense(nn.Module):
@@ -74,23 +73,74 @@ class Dense(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps `x`, [B, D], to [B, features]."""
-    wide = linear.parameter_dtype(self.dtype)
+    wide = ops.wide(self.dtype)
     shape = (x.shape[-1], self.features)
     kernel = self.param("kernel", self.kernel_init, shape, wide)
     zeros = nn.initializers.zeros_init()
     bias = self.param("bias", zeros, (self.features,), wide)
     y = x.astype(self.dtype) @ kernel.astype(self.dtype)
-    return linear.add_bias(y, bias.astype(self.dtype))
+    return ops.add_bias(y, bias.astype(self.dtype))
 
 
 class Logits(Dense):
   """The last layer: logits in float32, or wider if the compute type is."""
 
-  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+  kernel_init: nn.initializers.Initializer = lecun_normal
 
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps `x`, [B, D], to logits [B, features]."""
-    return super().__call__(x).astype(linear.parameter_dtype(self.dtype))
+    return super().__call__(x).astype(ops.wide(self.dtype))
+
+
+class BatchNorm(nn.Module):
+  """Batch normalisation over the batch of all devices.
+
+  Training normalises with the mean and the biased variance over every axis but
+  the last and over the devices on `axis_name`; so a batch gives the same
+  output however it is split. The running statistics follow with
+  r <- momentum * r + (1 - momentum) * batch statistic.
+
+  Attributes:
+    momentum: share of the old running statistic kept at a step, [0, 1).
+    epsilon: added to the variance.
+    use_affine: whether a learned scale and offset follow.
+    axis_name: name of the mapped device axis, or None for one device.
+    dtype: compute type of the output.
+
+  Reference: Ioffe and Szegedy, 2015, section 3.1.
+  """
+
+  momentum: float = 0.9
+  epsilon: float = 1e-5
+  use_affine: bool = True
+  axis_name: str | None = None
+  dtype: DTypeLike = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    """Normalises `x`, [..., C], per channel."""
+    wide = ops.wide(self.dtype)
+    shape = (x.shape[-1],)
+    running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape, wide)
+    running_var = self.variable("batch_stats", "var", jnp.ones, shape, wide)
+    if self.use_affine:
+      ones, zeros = nn.initializers.ones_init(), nn.initializers.zeros_init()
+      scale = self.param("scale", ones, shape, wide)
+      offset = self.param("offset", zeros, shape, wide)
+    else:
+      scale, offset = jnp.ones(shape, wide), jnp.zeros(shape, wide)
+    x = x.astype(wide)
+    if not train or self.is_initializing():
+      factor = scale * jax.lax.rsqrt(running_var.value + self.epsilon)
+      y = (x - sums.row(running_mean.value, x)) * sums.row(factor, x)
+      return (y + sums.row(offset, x)).astype(self.dtype)
+    y, mean, var = ops.batch_norm(
+      x, scale, offset, self.epsilon, self.axis_name
+    )
+    keep = self.momentum
+    running_mean.value = keep * running_mean.value + (1 - keep) * mean
+    running_var.value = keep * running_var.value + (1 - keep) * var
+    return y.astype(self.dtype)
 
 
 def dropout(
@@ -150,110 +200,6 @@ def dropout(
   return jnp.where(halves < kept, x * scale, jnp.zeros((), x.dtype))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
-def max_pool(x: jax.Array, window: int, stride: int) -> jax.Array:
-  """Largest value of each window, SAME padding.
-
-  Where entries of a window tie, the gradient goes to the first in row order,
-  as in XLA's own reduction. A NaN in a window is its value, and the first one
-  gets the gradient.
-
-  Args:
-    x: activations, [B, H, W, C].
-    window: side of the square window, pixels.
-    stride: pixels between windows, in both directions.
-
-  Returns:
-    Array [B, ceil(H/stride), ceil(W/stride), C].
-  """
-  return _max_pool_forward(x, window, stride)[0]
-
-
-def _max_pool_forward(x, window, stride):
-  """Also returns which entry of its window each maximum is."""
-  shape = x.shape
-  padding = [linear.same_padding(size, window, stride) for size in shape[1:3]]
-  x = jnp.pad(x, ((0, 0), *padding, (0, 0)), constant_values=-jnp.inf)
-  rows, columns = ((-(-size // stride) - 1) * stride + 1 for size in shape[1:3])
-  best, entry = None, None
-  for i in range(window):
-    for j in range(window):
-      part = x[:, i : i + rows : stride, j : j + columns : stride]
-      here = _entry(i, j, window, stride)
-      if best is None:
-        best, entry = part, jnp.full(part.shape, here, jnp.int32)
-        continue
-      # The second test keeps a NaN once it is seen.
-      keep = (best >= part) | (best != best)
-      best = jnp.where(keep, best, part)
-      entry = jnp.where(keep, entry, here)
-  return best, (entry, shape[1:3])
-
-
-def _entry(i, j, window, stride):
-  """A number of its own for each entry (i, j), j below window + stride."""
-  return i * (window + stride) + j
-
-
-def _max_pool_backward(window, stride, residuals, gradient):
-  """Each pixel reads its gradient from the windows that it lies in.
-
-  Derived from the forward pass, each entry of the windows would write to the
-  pixels instead, nine times for a window of three: small AlexNet's step took
-  150 ms so, and 115 like this.
-  """
-  entry, size = residuals
-  reach = (window - 1) // stride
-  before, counts = [], []
-  for length in size:
-    low, _ = linear.same_padding(length, window, stride)
-    before.append(low)
-    counts.append(-(-(low + length) // stride))
-  # Room for the windows before the first and after the last.
-  room = [
-    (reach, count - length)
-    for count, length in zip(counts, gradient.shape[1:3], strict=True)
-  ]
-  room = ((0, 0), *room, (0, 0))
-  gradient = jnp.pad(gradient, room)
-  entry = jnp.pad(entry, room, constant_values=-1)
-  gradient, entry = linear.materialized(gradient), linear.materialized(entry)
-  phase = jnp.arange(stride, dtype=jnp.int32)
-  total = 0
-  for u in range(reach + 1):
-    for v in range(reach + 1):
-      # Windows u rows and v columns back: a pixel of phase (a, b) is their
-      # entry (u * stride + a, v * stride + b).
-      rows = slice(reach - u, reach - u + counts[0])
-      columns = slice(reach - v, reach - v + counts[1])
-      here = _entry(
-        u * stride + phase[:, None], v * stride + phase[None, :], window, stride
-      )
-      total += jnp.where(
-        entry[:, rows, None, columns, None]
-        == here[None, None, :, None, :, None],
-        gradient[:, rows, None, columns, None],
-        jnp.zeros((), gradient.dtype),
-      )
-  batch, channels = gradient.shape[0], gradient.shape[3]
-  total = total.reshape(batch, counts[0] * stride, counts[1] * stride, channels)
-  return (
-    total[:, before[0] : before[0] + size[0], before[1] : before[1] + size[1]],
-  )
-
-
-max_pool.defvjp(_max_pool_forward, _max_pool_backward)
-
-
 def flatten(x: jax.Array) -> jax.Array:
   """Flattens [B, ...] to [B, D]."""
   return x.reshape(x.shape[0], -1)
-
-
-def rates(
-  dropout_rate: float | None, published: Sequence[float]
-) -> tuple[float, ...]:
-  """The architecture's own dropout rates, or `dropout_rate` for each."""
-  if dropout_rate is None:
-    return tuple(published)
-  return (dropout_rate,) * len(published)

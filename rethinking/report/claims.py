@@ -8,10 +8,13 @@ from typing import Any, NamedTuple
 
 from rethinking import tables
 from rethinking.config.fields import LABELS, PIXELS, flagged
+from rethinking.models import ARCHITECTURES
 from rethinking.report import published
 from rethinking.report.published import DEVIATIONS, POINTS
 from rethinking.report.rows import Group, Stat, spread
 from rethinking.report.series import rest
+
+_DENSE = {k for k, row in ARCHITECTURES.items() if row.dense}
 
 SUPPORTED, NOT, MISSING = "supported", "not supported", "not measured here"
 
@@ -261,7 +264,7 @@ def _batch_norm(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
 @_judge
 def _mlp_shuffled_pixels(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
   for true, shuffled in _matched(groups, "shuffled_pixels", PIXELS):
-    if not shuffled.arch.startswith("mlp"):
+    if shuffled.arch not in _DENSE:
       continue
     a, b = _test(true), _test(shuffled)
     numbers = (

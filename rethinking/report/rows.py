@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from etils import epath
 
 from rethinking import config as config_lib
-from rethinking import files, writers
+from rethinking import data, files, writers
 from rethinking.config.fields import SEEDS
 from rethinking.errors import UserError
 from rethinking.report.settings import condition, regularisers, settings
@@ -125,7 +125,7 @@ class Group:
   @property
   def chance(self) -> float:
     """Test accuracy of a guess."""
-    return 0.01 if self.settings.get("dataset") == "cifar100" else 0.1
+    return 1 / data.SPECS[self.settings["dataset"]].num_classes
 
   @property
   def regularisers(self) -> tuple[str, ...]:

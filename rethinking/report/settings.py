@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from rethinking.config.fields import flagged
+from rethinking.models import ARCHITECTURES
+
+_OWN_DROPOUT = {k for k, row in ARCHITECTURES.items() if row.own_dropout}
 
 
 def settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,8 +80,8 @@ def regularisers(settings: Mapping[str, Any]) -> tuple[str, ...]:
   rate = settings.get("dropout")
   if rate:
     found.append(f"dropout {rate:g}")
-  # These two have rates of their own, which None leaves on.
-  elif rate is None and settings["arch"].startswith("seed_"):
+  # Rates of its own None leaves on.
+  elif rate is None and settings["arch"] in _OWN_DROPOUT:
     found.append("its own dropout")
   return tuple(found)
 

@@ -194,7 +194,7 @@ def correlations(
   # than ten times slower; products of matrices not.
   together = config.vectorise
   if together is None:
-    together = config.arch.startswith("mlp")
+    together = models.ARCHITECTURES[config.arch].dense
   if together:
     return _train(config, data, signs)
   parts = [
@@ -209,7 +209,7 @@ def _train(
   """Trains the draws of all rows of `signs` in one vmapped program."""
   draws, n = signs.shape
   size = min(config.batch_size, n)
-  looped = config.arch.startswith("mlp")
+  looped = models.ARCHITECTURES[config.arch].dense
   program = _program(config.arch, config.dropout, config.learning_rate, looped)
   shape = data.images.shape[1:]
   # Draw k has the same weights and masks whether trained alone or with others.

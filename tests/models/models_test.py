@@ -116,7 +116,7 @@ def test_bfloat16_is_computed_in(arch):
   )
   assert {kind for kind, *_ in products} == {
     "dot_general",
-    *([] if arch.startswith("mlp") else ["convolution"]),
+    *([] if models.ARCHITECTURES[arch].dense else ["convolution"]),
   }
   assert {kind for _, *operands in products for kind in operands} == {"bf16"}
 

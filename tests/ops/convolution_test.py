@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rethinking.models import convolution
+from rethinking.ops import convolution, plain
 
 from . import comparison
 
@@ -29,7 +29,7 @@ def test_conv(height, width, kernel_size, stride, channels):
   kernel = comparison.normal(1, kernel_size, kernel_size, *channels)
   comparison.compare(
     lambda x, k: convolution.conv(x, k, stride),
-    lambda x, k: comparison.plain_conv(x, k, stride),
+    lambda x, k: plain.conv(x, k, stride),
     x,
     kernel,
   )
@@ -40,7 +40,7 @@ def test_conv(height, width, kernel_size, stride, channels):
 def test_conv_by_pairs(kernel_size, channels):
   comparison.compare(
     lambda x, k: convolution.conv(x, k, 1),
-    lambda x, k: comparison.plain_conv(x, k, 1),
+    lambda x, k: plain.conv(x, k, 1),
     comparison.normal(0, 2, 5, 16, channels[0]),
     comparison.normal(1, kernel_size, kernel_size, *channels),
   )
@@ -84,7 +84,7 @@ def test_quicker_forms_under_vmap(width, channels):
   for axis, images in ((0, x), (None, x[0])):
     comparison.compare(
       jax.vmap(lambda x, k: convolution.conv(x, k, 1), (axis, 0)),
-      jax.vmap(lambda x, k: comparison.plain_conv(x, k, 1), (axis, 0)),
+      jax.vmap(lambda x, k: plain.conv(x, k, 1), (axis, 0)),
       images,
       kernel,
     )
@@ -97,7 +97,7 @@ def test_a_narrow_kernels_gradient_in_parts(batch, channels):
   side = math.isqrt(convolution._MANY_PIXELS // batch) + 1
   comparison.compare(
     lambda x, k: convolution.conv(x, k, 1),
-    lambda x, k: comparison.plain_conv(x, k, 1),
+    lambda x, k: plain.conv(x, k, 1),
     comparison.normal(0, batch, side, side, channels[0]),
     comparison.normal(1, 3, 3, *channels),
     tolerance=1e-9,
@@ -135,11 +135,11 @@ def test_parts_are_summed_in_a_wide_type():
     x, kernel, cotangent = (a.astype(dtype) for a in (x, kernel, cotangent))
     return jax.vjp(lambda k: conv(x, k, 1), kernel)[1](cotangent)[0]
 
-  exact = gradient(comparison.plain_conv, jnp.float32)
+  exact = gradient(plain.conv, jnp.float32)
 
   def error(conv):
     found = gradient(conv, jnp.bfloat16)
     assert found.dtype == jnp.bfloat16
     return jnp.sqrt(jnp.mean((found.astype(jnp.float32) - exact) ** 2))
 
-  assert error(convolution.conv) <= 1.4 * error(comparison.plain_conv)
+  assert error(convolution.conv) <= 1.4 * error(plain.conv)

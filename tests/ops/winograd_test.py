@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rethinking.models import convolution, winograd
+from rethinking.ops import convolution, winograd
+from rethinking.ops import plain as plain_ops
 
 from . import comparison
 
 conv = functools.partial(convolution.conv, stride=1)
-plain = functools.partial(comparison.plain_conv, stride=1)
+plain = functools.partial(plain_ops.conv, stride=1)
 
 
 def integers(seed, *shape):

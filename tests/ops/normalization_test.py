@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rethinking import xla_flags
-from rethinking.models import normalization
+from rethinking import ops, xla_flags
+from rethinking.models import layers
 
 from . import comparison
 
@@ -22,7 +22,7 @@ def plain_batch_norm(x, epsilon):
 
 @pytest.mark.parametrize("shape", [(6, 4, 4, 3), (16, 5)])
 def test_batch_norm_values_and_gradients(shape):
-  module = normalization.BatchNorm(dtype=jnp.float64, epsilon=1e-3)
+  module = layers.BatchNorm(dtype=jnp.float64, epsilon=1e-3)
   x = 3 * comparison.normal(0, *shape) + 2
   variables = module.init(jax.random.key(0), x, train=False)
   scale, offset = (
@@ -54,7 +54,7 @@ def test_batch_norm_keeps_no_centred_activations():
 
   def loss(x, scale, offset):
     # Its input is no argument but held for the gradient.
-    y = normalization.batch_norm(jnp.sin(x), scale, offset, 1e-3, None)[0]
+    y = ops.batch_norm(jnp.sin(x), scale, offset, 1e-3, None)[0]
     return jnp.square(y).sum()
 
   x, vector = comparison.normal(0, 64, 16, 16, 8), comparison.normal(1, 8)
@@ -64,9 +64,7 @@ def test_batch_norm_keeps_no_centred_activations():
 
 
 def test_batch_norm_running_statistics():
-  module = normalization.BatchNorm(
-    momentum=0.8, use_affine=False, dtype=jnp.float64
-  )
+  module = layers.BatchNorm(momentum=0.8, use_affine=False, dtype=jnp.float64)
   x = 3 * comparison.normal(0, 7, 2, 2, 3) + 2
   variables = module.init(jax.random.key(0), x, train=True)
   np.testing.assert_array_equal(variables["batch_stats"]["mean"], 0)
@@ -86,7 +84,7 @@ def test_batch_norm_over_devices():
   x, weight = comparison.normal(0, 8, 3, 3, 2), comparison.normal(1, 8, 3, 3, 2)
 
   def run(axis_name):
-    module = normalization.BatchNorm(axis_name=axis_name, dtype=jnp.float64)
+    module = layers.BatchNorm(axis_name=axis_name, dtype=jnp.float64)
     variables = module.init(jax.random.key(0), x, train=False)
 
     def loss(x, weight):
@@ -114,7 +112,7 @@ def test_batch_norm_over_devices():
 def test_batch_norm_in_float32_of_a_shifted_channel():
   """A mean a hundred times the spread costs no more than rounding."""
   x = comparison.normal(0, 64, 4, 4, 3) + 100
-  module = normalization.BatchNorm(use_affine=False)
+  module = layers.BatchNorm(use_affine=False)
   variables = module.init(jax.random.key(0), x, train=False)
   y, _ = module.apply(
     variables, x.astype(jnp.float32), train=True, mutable=["batch_stats"]
@@ -132,7 +130,7 @@ def test_local_response_norm(channels, radius):
     return x / (2.0 + 0.1 * total) ** 0.75
 
   comparison.compare(
-    lambda x: normalization.local_response_norm(
+    lambda x: ops.local_response_norm(
       x, radius=radius, bias=2.0, alpha=0.1, beta=0.75
     ),
     plain,
@@ -146,5 +144,5 @@ def test_local_response_norm_of_another_exponent():
     jnp.abs(jnp.subtract.outer(jnp.arange(8), jnp.arange(8))) <= 4
   ).astype(x.dtype)
   np.testing.assert_allclose(
-    normalization.local_response_norm(x, beta=0.5), x / jnp.sqrt(total)
+    ops.local_response_norm(x, beta=0.5), x / jnp.sqrt(total)
   )

@@ -9,10 +9,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from rethinking.models import linear, winograd
-
-# Images, kernels, images.
-_LAYOUT = ("NHWC", "HWIO", "NHWC")
+from rethinking.ops import plain, sums, switch, winograd
 
 # A kernel's gradient is taken in parts of the batch, so that their transposed
 # copies fit the cache: a step of Wide ResNet 28-1 took 5 % less time, one of
@@ -24,12 +21,13 @@ _NARROW = 32
 _MANY_PIXELS = 2**15
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
   """2-D convolution, SAME padding.
 
-  A 1x1 kernel is a matrix product, and so are its gradients; as a convolution
-  its gradient took four times as long on a CPU. Derivatives are for the reverse
-  mode; JAX refuses the forward mode.
+  On a CPU a 1x1 kernel is a matrix product, and so are its gradients; as a
+  convolution its gradient took four times as long. Derivatives are for the
+  reverse mode; JAX refuses the forward mode.
 
   Args:
     x: activations, [B, H, W, C].
@@ -39,83 +37,57 @@ def conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
   Returns:
     Array [B, ceil(H/stride), ceil(W/stride), D].
   """
-  if kernel.shape[:2] == (1, 1):
-    x = x[:, ::stride, ::stride]
-    rows = _product(x.reshape(-1, x.shape[-1]), kernel[0, 0])
-    return rows.reshape(*x.shape[:3], kernel.shape[-1])
-  return _conv(x, kernel, stride)
-
-
-@jax.custom_vjp
-def _product(x, kernel):
-  """[N, C] and [C, D] to [N, D]."""
-  return x @ kernel
-
-
-def _product_forward(x, kernel):
-  x = linear.materialized(x)
-  return x @ kernel, (x, kernel)
-
-
-def _product_backward(residuals, gradient):
-  x, kernel = residuals
-  gradient = linear.materialized(gradient)
-  to_kernel = jax.lax.dot_general(x, gradient, (((0,), (0,)), ((), ())))
-  return gradient @ kernel.T, to_kernel
-
-
-_product.defvjp(_product_forward, _product_backward)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _conv(x, kernel, stride):
-  return jax.lax.platform_dependent(
+  return switch.choose(
     x,
     kernel,
-    cpu=functools.partial(_cpu_conv, stride=stride),
-    default=functools.partial(_plain_conv, stride=stride),
+    fast=functools.partial(_fast, stride=stride),
+    plain=functools.partial(plain.conv, stride=stride),
   )
 
 
-def _cpu_conv(x, kernel, stride):
+def _forward(x, kernel, stride):
+  x = switch.materialized(x)
+  return conv(x, kernel, stride), (x, kernel)
+
+
+def _backward(stride, residuals, gradient):
+  return switch.choose(
+    *residuals,
+    switch.materialized(gradient),
+    fast=functools.partial(_fast_gradients, stride=stride),
+    plain=functools.partial(_plain_gradients, stride=stride),
+  )
+
+
+conv.defvjp(_forward, _backward)
+
+
+def _fast(x, kernel, stride):
+  if kernel.shape[:2] == (1, 1):
+    return _product(x, kernel, stride)
   if winograd.is_quicker(x, kernel, stride):
     return winograd.conv(x, kernel)
   if _by_pairs_is_quicker(x, kernel, stride):
     return _conv_by_pairs(x, kernel)
-  return _plain_conv(x, kernel, stride)
+  return plain.conv(x, kernel, stride)
 
 
-def _plain_conv(x, kernel, stride):
-  return jax.lax.conv_general_dilated(
-    x, kernel, (stride, stride), "SAME", dimension_numbers=_LAYOUT
-  )
-
-
-def _conv_forward(x, kernel, stride):
-  x = linear.materialized(x)
-  return _conv(x, kernel, stride), (x, kernel)
-
-
-def _conv_backward(stride, residuals, gradient):
-  x, kernel = residuals
-  return jax.lax.platform_dependent(
-    x,
-    kernel,
-    linear.materialized(gradient),
-    cpu=functools.partial(_cpu_gradients, stride=stride),
-    default=functools.partial(_plain_gradients, stride=stride),
-  )
-
-
-_conv.defvjp(_conv_forward, _conv_backward)
+def _product(x, kernel, stride):
+  """A 1x1 kernel's convolution."""
+  x = x[:, ::stride, ::stride]
+  rows = x.reshape(-1, x.shape[-1]) @ kernel[0, 0]
+  return rows.reshape(*x.shape[:3], kernel.shape[-1])
 
 
 def _plain_gradients(x, kernel, gradient, stride):
-  plain = functools.partial(_plain_conv, stride=stride)
-  return jax.vjp(plain, x, kernel)[1](gradient)
+  conv = functools.partial(plain.conv, stride=stride)
+  return jax.vjp(conv, x, kernel)[1](gradient)
 
 
-def _cpu_gradients(x, kernel, gradient, stride):
+def _fast_gradients(x, kernel, gradient, stride):
+  if kernel.shape[:2] == (1, 1):
+    product = functools.partial(_product, stride=stride)
+    return jax.vjp(product, x, kernel)[1](gradient)
   operands = x, kernel, gradient, stride
   return _input_gradient(*operands), _kernel_gradient(*operands)
 
@@ -123,7 +95,7 @@ def _cpu_gradients(x, kernel, gradient, stride):
 def _input_gradient(x, kernel, gradient, stride):
   size = kernel.shape[0]
   if stride == 1 and size % 2 == 1:
-    return _cpu_conv(gradient, kernel[::-1, ::-1].swapaxes(2, 3), 1)
+    return _fast(gradient, kernel[::-1, ::-1].swapaxes(2, 3), 1)
   if 1 < stride <= size:
     return _input_gradient_by_phase(x.shape, kernel, gradient, stride)
   return _plain_gradients(x, kernel, gradient, stride)[0]
@@ -133,7 +105,7 @@ def _kernel_gradient(x, kernel, gradient, stride):
   if winograd.is_quicker(x, kernel, stride):
     # With the gradient, or the input's tiles would be made in the forward pass
     # and kept: small Inception's step took 796 MiB so, and takes 563.
-    x, gradient = linear.materialized((x, gradient))
+    x, gradient = switch.materialized((x, gradient))
     return winograd.kernel_gradient(x, gradient)
 
   def whole(x, gradient):
@@ -146,7 +118,7 @@ def _kernel_gradient(x, kernel, gradient, stride):
   if not (narrow and many):
     return whole(x, gradient)
   size = -(-x.shape[0] // _PARTS)
-  wide = linear.parameter_dtype(kernel.dtype)
+  wide = sums.wide(kernel.dtype)
   total = sum(
     whole(x[i : i + size], gradient[i : i + size]).astype(wide)
     for i in range(0, x.shape[0], size)
@@ -187,7 +159,7 @@ def _conv_by_pairs(x, kernel):
     pairs.reshape(size, size + 1, channels, 2 * features),
     (1, 2),
     ((size // 2, size // 2),) * 2,
-    dimension_numbers=_LAYOUT,
+    dimension_numbers=plain.LAYOUT,
   )
   return y.reshape(*x.shape[:3], features)
 
@@ -203,7 +175,7 @@ def _input_gradient_by_phase(shape, kernel, gradient, stride):
 
   def taps(length, phase):
     """Kernel entries that reach a phase, and the padding they need."""
-    low, _ = linear.same_padding(length, size, stride)
+    low, _ = plain.same_padding(length, size, stride)
     entries = [i for i in range(size) if (phase + low - i) % stride == 0]
     first = (phase + low - entries[0]) // stride
     last = (phase + low - entries[-1]) // stride
@@ -222,7 +194,7 @@ def _input_gradient_by_phase(shape, kernel, gradient, stride):
           part[::-1, ::-1].swapaxes(2, 3),
           (1, 1),
           (row_padding, column_padding),
-          dimension_numbers=_LAYOUT,
+          dimension_numbers=plain.LAYOUT,
         )
       )
     rows.append(jnp.stack(columns, axis=3))

@@ -1,4 +1,4 @@
-"""Compares a layer with its plain form."""
+"""Compares an op with its plain form."""
 
 import jax
 import jax.numpy as jnp
@@ -24,13 +24,3 @@ def compare(fast, plain, *arguments, draw=normal, tolerance=1e-10):
 
   for found, expected in zip(both(fast), both(plain), strict=True):
     np.testing.assert_allclose(found, expected, atol=tolerance, rtol=tolerance)
-
-
-def plain_conv(x, kernel, stride):
-  return jax.lax.conv_general_dilated(
-    x,
-    kernel,
-    (stride, stride),
-    "SAME",
-    dimension_numbers=("NHWC", "HWIO", "NHWC"),
-  )

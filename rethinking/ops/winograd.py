@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 
-from rethinking.models import linear
+from rethinking.ops import sums, switch
 
 # One dimension's outputs: _OUTPUT ((_KERNEL kernel) * (_INPUT input)).
 _INPUT = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
@@ -51,7 +51,7 @@ def is_quicker(x: jax.Array, kernel: jax.Array, stride: int) -> bool:
     and min(channels) >= 32
     and max(channels) >= 64
     and min(x.shape[1:3]) >= 4
-    and x.dtype == linear.parameter_dtype(x.dtype)
+    and x.dtype == sums.wide(x.dtype)
     and x.shape[0] > 0
   )
 
@@ -66,10 +66,10 @@ def conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
   Returns:
     Array [B, H, W, D].
   """
-  kernels = linear.materialized(_both_ways(_KERNEL, kernel))
+  kernels = switch.materialized(_both_ways(_KERNEL, kernel))
 
   def convolve(x):
-    inputs = linear.materialized(_both_ways(_INPUT, _input_tiles(x)))
+    inputs = switch.materialized(_both_ways(_INPUT, _input_tiles(x)))
     tiles = _both_ways(_OUTPUT, _entrywise(jnp.matmul, inputs, kernels))
     # [B, rows, 2, columns, 2, D]: the four pixels of the tiles interleave.
     y = jnp.stack([jnp.stack(row, 3) for row in tiles], 2)
@@ -97,7 +97,7 @@ def kernel_gradient(x: jax.Array, gradient: jax.Array) -> jax.Array:
   def products(x, gradient):
     inputs = _both_ways(_INPUT, _input_tiles(x))
     outputs = _both_ways(_transposed(_OUTPUT), _output_tiles(gradient))
-    inputs, outputs = linear.materialized((inputs, outputs))
+    inputs, outputs = switch.materialized((inputs, outputs))
     return _entrywise(
       lambda a, b: jnp.tensordot(a, b, ((0, 1, 2),) * 2), inputs, outputs
     )
@@ -121,7 +121,7 @@ def _by_parts(function: Callable, channels: int, *arrays: jax.Array) -> list:
   for i in range(0, batch, size):
     part = tuple(a[i : i + size] for a in arrays)
     if results:
-      part, results[-1] = linear.materialized((part, results[-1]))
+      part, results[-1] = switch.materialized((part, results[-1]))
     results.append(function(*part))
   return results
 

@@ -1,0 +1,116 @@
+"""Normalisation over the batch of all devices, and across channels."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from rethinking.ops.sums import column_sums, row
+from rethinking.ops.switch import materialized
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def batch_norm(
+  x: jax.Array,
+  scale: jax.Array,
+  offset: jax.Array,
+  epsilon: float,
+  axis_name: str | None,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """Normalises by the statistics of the whole batch, on all devices.
+
+  Args:
+    x: [..., C].
+    scale: [C], multiplies the normalised values.
+    offset: [C], added at the end.
+    epsilon: added to the variance.
+    axis_name: name of the mapped device axis, or None for one device.
+
+  Returns:
+    The normalised values, the mean [C] and the biased variance [C]. Only the
+    first carries a gradient.
+  """
+  return _batch_norm_forward(x, scale, offset, epsilon, axis_name)[0]
+
+
+def _mean(x, axis_name):
+  """The mean of [..., C] over rows and devices, [C]."""
+  mean = column_sums(x) / (x.size // x.shape[-1])
+  return mean if axis_name is None else jax.lax.pmean(mean, axis_name)
+
+
+# Were the mean the same value in each of its uses, XLA on the CPU would compute
+# the centred activations once for all, and write and read an array of the size
+# of `x` where they can be computed on the way into a sum. So each use has a
+# barrier of its own. XLA takes equal barriers for one, and drops from them what
+# nobody reads: each holds a different second value, which is used.
+
+
+def _batch_norm_forward(x, scale, offset, epsilon, axis_name):
+  x = materialized(x)
+  # The squares are centred: E[x^2] - E[x]^2 cancels where a channel's mean is
+  # far from zero, and costs as much.
+  mean = _mean(x, axis_name)
+  same_x, centre = materialized((x, mean))
+  var = _mean(jnp.square(same_x - row(centre, x)), axis_name)
+  factor = jax.lax.rsqrt(var + epsilon)
+  centre, slope = materialized((mean, factor * scale))
+  y = (x - row(centre, x)) * row(slope, x) + row(offset, x)
+  return (y, mean, var), (x, mean, factor, scale)
+
+
+def _batch_norm_backward(epsilon, axis_name, residuals, gradients):
+  del epsilon
+  x, mean, factor, scale = residuals
+  gradient, centre = materialized((gradients[0], mean))
+  to_offset = column_sums(gradient)
+  to_scale = column_sums(gradient * (x - row(centre, x))) * factor
+  # Every example shifts the statistics of all devices, so the two sums are
+  # averaged over them; the parameters' own gradients are this device's.
+  shared = (to_offset, to_scale)
+  if axis_name is not None:
+    shared = jax.lax.pmean(shared, axis_name)
+  by_mean, by_var = (s / (x.size // x.shape[-1]) for s in shared)
+  centre, by_mean = materialized((mean, by_mean))
+  centred = x - row(centre, x)
+  to_x = gradient - row(by_mean, x) - centred * row(by_var * factor, x)
+  return to_x * row(factor * scale, x), to_scale, to_offset
+
+
+batch_norm.defvjp(_batch_norm_forward, _batch_norm_backward)
+
+
+def local_response_norm(
+  x: jax.Array,
+  *,
+  radius: int = 4,
+  bias: float = 1.0,
+  alpha: float = 0.001 / 9,
+  beta: float = 0.75,
+) -> jax.Array:
+  """Divides by a power of the squares summed over neighbouring channels.
+
+  y_c = x_c / (bias + alpha * sum_{|k - c| <= radius} x_k^2)^beta
+
+  Args:
+    x: activations, [..., C].
+    radius: channels on each side.
+    bias: added to the sum.
+    alpha: factor of the sum.
+    beta: exponent.
+
+  Returns:
+    Array like `x`.
+
+  Reference: Krizhevsky et al., 2012, section 3.3.
+  """
+  channel = jnp.arange(x.shape[-1])
+  distance = jnp.abs(channel[:, None] - channel[None, :])
+  band = (distance <= radius).astype(x.dtype)
+  sums = jnp.matmul(jnp.square(x), band, precision=jax.lax.Precision.HIGHEST)
+  total = bias + alpha * sums
+  if beta == 0.75:
+    # Two square roots take less time than a power.
+    root = jax.lax.rsqrt(total)
+    return x * root * jnp.sqrt(root)
+  return x * total**-beta

@@ -1,0 +1,32 @@
+"""The reference forms, of lax; gradients are XLA's own."""
+
+import jax
+import jax.numpy as jnp
+
+# Images, kernels, images.
+LAYOUT = ("NHWC", "HWIO", "NHWC")
+
+
+def conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+  """2-D convolution, SAME padding; arguments as `ops.conv`."""
+  return jax.lax.conv_general_dilated(
+    x, kernel, (stride, stride), "SAME", dimension_numbers=LAYOUT
+  )
+
+
+def max_pool(x: jax.Array, window: int, stride: int) -> jax.Array:
+  """Largest value of each window, SAME padding; arguments as `ops.max_pool`."""
+  return jax.lax.reduce_window(
+    x,
+    -jnp.inf,
+    jax.lax.max,
+    (1, window, window, 1),
+    (1, stride, stride, 1),
+    "SAME",
+  )
+
+
+def same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
+  """Zeros before and after an axis of `size` under SAME padding."""
+  total = max((-(-size // stride) - 1) * stride + window - size, 0)
+  return total // 2, total - total // 2
