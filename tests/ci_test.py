@@ -125,6 +125,8 @@ def test_what_depends_on_jax_is_there():
   paths = re.findall(r"^  (tests/\S+)$", text, re.MULTILINE)
   assert len(paths) >= 8
   assert [path for path in paths if not (ROOT / path).exists()] == []
+  path, test = re.search(r"^devices=(\S+)::(\S+)$", text, re.MULTILINE).groups()
+  assert f"def {test}(" in (ROOT / path).read_text()
 
 
 def test_the_workflow_runs_ci_on_every_python():

@@ -46,14 +46,14 @@ class Classifier(nn.Module):
   ) -> jax.Array:
     """Maps whitened images [B, H, W, C] to logits [B, K]."""
     net = Net(self, train, dropout_keys)
-    x = layers.flatten(self.hidden(x.astype(self.dtype), net))
+    x = self.hidden(x.astype(self.dtype), net)
     x = net.dropout(x, len(self.dropout_rates) - 1)
     return layers.Logits(
       self.num_classes,
       dtype=self.dtype,
       kernel_init=self.logits_init,
       name="logits",
-    )(x)
+    )(layers.flatten(x))
 
   def hidden(self, x: jax.Array, net: Net) -> jax.Array:
     """Maps images [B, H, W, C] to what the last layer reads, [B, ...].
