@@ -1,3 +1,43 @@
-"""Memorisation and generalisation under corrupted data, in JAX."""
+"""Memorisation and generalisation under corrupted data, in JAX.
+
+The rooms; each may import those further down, and none of its own line:
+
+  main         the command: flags, an experiment, its report
+  export       the command that writes a corrupted data set
+
+  sweeps       many runs of one config
+  theory       kernel fits, Theorem 1, Rademacher complexity
+  benchmark    how fast it is, beside PyTorch
+  exports      a corrupted data set as files
+
+  report       figures, tables and claims from what runs left
+
+  training     one run: task, step, loop, summary
+
+  config       every field, its variants and checks
+
+  data         datasets as arrays, and augmentation
+
+  models       the architectures
+
+  ops          how a convolution, a pool, a batch norm is computed
+
+  storage      files, checkpoints, locks, events
+
+  runtime      devices, processes, signals, the console
+
+  corruptions  the library: labels and pixels; imports nothing of these
+
+`run(config, workdir)` does what a config describes, as `main` does.
+"""
+
+import importlib
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str):
+  """`run`, imported when asked for: JAX takes a second."""
+  if name == "run":
+    return importlib.import_module("rethinking.main").run
+  raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

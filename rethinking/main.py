@@ -23,9 +23,9 @@ from typing import NamedTuple
 from absl import flags
 from ml_collections import ConfigDict
 
-from rethinking import cli
 from rethinking.config import listing, records
-from rethinking.errors import Diverged, Stopped, UserError
+from rethinking.runtime import cli
+from rethinking.runtime.errors import Diverged, Stopped, UserError
 
 _WORKDIR = flags.DEFINE_string(
   "workdir",
@@ -67,9 +67,11 @@ class Experiment(NamedTuple):
 
 
 EXPERIMENTS = {
-  "train": Experiment("One run.", "rethinking.train", shared=True),
+  "train": Experiment("One run.", "rethinking.training.run", shared=True),
   "sweep": Experiment(
-    "A grid of runs, with figures and tables.", "rethinking.sweep", shared=True
+    "A grid of runs, with figures and tables.",
+    "rethinking.sweeps.run",
+    shared=True,
   ),
   "kernel": Experiment(
     "Minimum-norm kernel fits of given labels.", "rethinking.theory.kernel"
@@ -88,7 +90,7 @@ def main(config: ConfigDict) -> int:
   # Imported here: --help and a mistyped config should not wait for JAX.
   import jax
 
-  from rethinking import processes, signals
+  from rethinking.runtime import processes, signals
 
   records.rename(config)
   name = config.get("experiment")
@@ -159,7 +161,7 @@ def _choices() -> str:
 
 def _end_waiting() -> None:
   """Ends a process that waits for the others."""
-  from rethinking import processes
+  from rethinking.runtime import processes
 
   print(
     "Stopped before all processes were there; the same command in each of "

@@ -22,7 +22,7 @@ os.environ["XLA_FLAGS"] = (
   os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
 ).strip()
 
-from rethinking import runtime  # noqa: E402
+from rethinking.runtime import platform as runtime  # noqa: E402
 
 # What every command sets first: in whichever order tests run, they see the
 # programs that users see.

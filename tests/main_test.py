@@ -8,9 +8,11 @@ import types
 
 import pytest
 
-from rethinking import cli, data, main, models, processes, train
 from rethinking import config as config_lib
+from rethinking import data, main, models
 from rethinking.config import fields
+from rethinking.runtime import cli, processes
+from rethinking.training import run as train
 
 _ROOT = pathlib.Path(__file__).parent.parent
 

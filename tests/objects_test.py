@@ -15,8 +15,14 @@ from ml_collections import ConfigDict
 from orbax.checkpoint._src.path import gcs_utils
 
 from rethinking import config as config_lib
-from rethinking import files, metrics, report, signals, sweep, train, writers
-from rethinking.errors import Stopped, UserError
+from rethinking import report
+from rethinking.runtime import signals
+from rethinking.runtime.errors import Stopped, UserError
+from rethinking.storage import files
+from rethinking.storage import jsonl as writers
+from rethinking.sweeps import run as sweep
+from rethinking.training import metrics
+from rethinking.training import run as train
 
 RUN = "gs://bucket/run"
 

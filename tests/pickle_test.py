@@ -7,7 +7,8 @@ import sys
 
 import rethinking
 from rethinking import config as config_lib
-from rethinking import loop, train
+from rethinking.training import loop
+from rethinking.training import run as train
 
 _PACKAGE = pathlib.Path(rethinking.__file__).parent
 # Modules that unpickle, or run what they read.

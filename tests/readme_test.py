@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from rethinking import cells
 from rethinking import config as config_lib
+from rethinking.sweeps import grid as cells
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _README = _ROOT / "README.md"

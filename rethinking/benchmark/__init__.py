@@ -2,4 +2,7 @@
 
 `python -m rethinking.benchmark [what ...]` prints tables and writes
 `benchmark.json` and `benchmark.svg`.
+
+May import: report, training, config, data, models, ops, storage, runtime,
+corruptions.
 """

@@ -19,7 +19,8 @@ from typing import Any
 from etils import epath
 from rich.console import Console
 
-from rethinking import models, runtime
+from rethinking import models
+from rethinking.runtime import platform as runtime
 
 
 def main(argv: list[str] | None = None) -> int:

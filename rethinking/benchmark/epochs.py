@@ -7,8 +7,9 @@ import importlib.util
 import tempfile
 from typing import Any
 
-from rethinking import data, train
+from rethinking import data
 from rethinking.benchmark import jax_steps, parts, subprocesses, timing
+from rethinking.training import run as train
 
 ARCH = "mlp_1x512"
 # Images between a short run's end and a long one's: enough to be timed.

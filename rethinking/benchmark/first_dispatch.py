@@ -8,8 +8,9 @@ from __future__ import annotations
 import sys
 import time
 
-from rethinking import config, train
-from rethinking.console import Console
+from rethinking import config
+from rethinking.runtime.console import Console
+from rethinking.training import run as train
 
 
 class Watch(Console):

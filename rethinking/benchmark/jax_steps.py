@@ -9,11 +9,11 @@ import jax
 import numpy as np
 
 from rethinking import config as config_lib
-from rethinking import parallel, programs
-from rethinking import step as step_lib
 from rethinking.benchmark import timing
-from rethinking.dispatches import Dispatches
-from rethinking.order import Order
+from rethinking.training import parallel, programs
+from rethinking.training import step as step_lib
+from rethinking.training.dispatches import Dispatches
+from rethinking.training.order import Order
 
 EXAMPLES = 4096
 

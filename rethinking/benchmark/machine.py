@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rethinking import runtime
 from rethinking.benchmark import timing
+from rethinking.runtime import platform as runtime
 
 
 def describe() -> dict[str, Any]:

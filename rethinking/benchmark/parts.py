@@ -13,11 +13,14 @@ from typing import Any
 
 import jax
 
-from rethinking import checkpoint, data, programs, train
 from rethinking import config as config_lib
-from rethinking import step as step_lib
+from rethinking import data
 from rethinking.benchmark import jax_steps, subprocesses, timing
+from rethinking.storage import checkpoint
 from rethinking.theory.memory import peak_bytes
+from rethinking.training import programs
+from rethinking.training import run as train
+from rethinking.training import step as step_lib
 
 
 def start(rounds: int) -> dict[str, Any]:

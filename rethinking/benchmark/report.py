@@ -10,7 +10,7 @@ from etils import epath
 from rich.console import Console
 from rich.table import Table
 
-from rethinking import files, plots
+from rethinking.storage import files, plots
 
 
 def share_of_limit(result: Mapping[str, Any], arch: str) -> float:

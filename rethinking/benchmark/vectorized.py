@@ -12,11 +12,12 @@ import numpy as np
 from flax import linen as nn
 
 from rethinking import config as config_lib
-from rethinking import models, ops, parallel, programs
-from rethinking import step as step_lib
+from rethinking import models, ops
 from rethinking.benchmark import jax_steps, timing
 from rethinking.models import layers
-from rethinking.order import Order
+from rethinking.training import parallel, programs
+from rethinking.training import step as step_lib
+from rethinking.training.order import Order
 
 # Architecture, image, runs. What a CPU is given ends in seconds: a convolution
 # with a kernel for each run, or in a loop, takes minutes there.

@@ -8,7 +8,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from rethinking.config.fields import TABLE, Field, Range
-from rethinking.errors import UserError
+from rethinking.runtime.errors import UserError
 
 
 def choose(name: str, given: Any, allowed: Any) -> None:
@@ -61,7 +61,8 @@ def check(c: ConfigDict) -> None:
     UserError: naming the field, what was given and what is allowed.
   """
   # Imported here: JAX costs a second that --help need not wait for.
-  from rethinking import augment, data
+  from rethinking import data
+  from rethinking.data import augment
 
   choose("dataset", c.dataset, data.NAMES)
   augment.create(c.augment)

@@ -8,7 +8,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from rethinking.config import fields, records
-from rethinking.errors import UserError
+from rethinking.runtime.errors import UserError
 
 # What each variant sets; the same in every config file. `partial_labels`
 # leaves p to the key of that name.

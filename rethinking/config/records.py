@@ -98,7 +98,7 @@ def recorded_row(row: Mapping[str, Any]) -> dict[str, Any]:
   if isinstance(row.get("figure"), str):
     found["figure"] = _value("variant", row["figure"], False)
   if isinstance(row.get("cell"), str):
-    # A cell is called after its values, see rethinking.cells.
+    # A cell is called after its values, see rethinking.sweeps.grid.
     new = {
       f"{prefix}{old}": f"{prefix}{name}"
       for field, names in fields.RENAMED.items()

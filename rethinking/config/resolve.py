@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ml_collections import ConfigDict
 
 from rethinking.config import checks, fields, recipes, records
-from rethinking.errors import UserError
+from rethinking.runtime.errors import UserError
 
 if TYPE_CHECKING:
   from rethinking.corruptions import Corruption

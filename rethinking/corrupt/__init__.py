@@ -1,1 +1,1 @@
-"""The command that writes a config's corrupted data to a folder."""
+"""The old name of `rethinking.export`; only the command is left."""

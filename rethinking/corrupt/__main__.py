@@ -1,56 +1,11 @@
-"""Writes a config's corrupted data set to a folder, for any framework.
+"""The old name of `python -m rethinking.export`, which says so."""
 
-  python -m rethinking.corrupt --out=DIR \\
-      --config=configs/cifar.py:partial_labels,p=0.4
-  python -m rethinking.corrupt --verify=DIR \\
-      --config=configs/cifar.py:partial_labels,p=0.4
-
-DIR gets labels.npz (id, true_label, given_label, changed), the same as
-labels.csv, images.npy and test_images.npy where pixels change, report.json,
-transitions.png, examples.png and, last, SHA256SUMS. --verify computes the data
-again and compares it, and all files with SHA256SUMS. Exit codes: 0 finished,
-1 a difference, 2 refused input.
-"""
-
-from __future__ import annotations
-
+import runpy
 import sys
 
-from absl import flags
-from ml_collections import ConfigDict
-
-from rethinking import cli
-from rethinking.errors import UserError
-
-_OUT = flags.DEFINE_string("out", None, "Folder to write to.")
-_VERIFY = flags.DEFINE_string("verify", None, "Folder to compare with.")
-
-
-def main(config: ConfigDict) -> int:
-  """Writes or verifies; returns the exit code."""
-  # After the flags: --help and a mistyped config need not wait for JAX.
-  from rethinking.corrupt.verify import verify
-  from rethinking.corrupt.write import write
-
-  if (_OUT.value is None) == (_VERIFY.value is None):
-    raise UserError("Give one of --out=DIR and --verify=DIR.")
-  if _OUT.value is not None:
-    facts = write(config, _OUT.value)
-    print(
-      f"{_OUT.value}: {facts['num_examples']} examples of {facts['dataset']}, "
-      f"{facts['labels_changed']} labels changed "
-      f"({100 * facts['flip_rate']:.2f} %), "
-      f"{facts['images_changed'] or 0} images changed; labels SHA-256 "
-      f"{facts['labels_sha256']}"
-    )
-    return cli.FINISHED
-  found = verify(config, _VERIFY.value)
-  for line in found:
-    print(f"differs: {line}", file=sys.stderr)
-  if not found:
-    print(f"{_VERIFY.value}: the same")
-  return cli.FAILED if found else cli.FINISHED
-
-
 if __name__ == "__main__":
-  cli.run(main, stopped="Stopped before the end; run the same command again.")
+  print(
+    "notice: python -m rethinking.corrupt is now python -m rethinking.export.",
+    file=sys.stderr,
+  )
+  runpy.run_module("rethinking.export", run_name="__main__", alter_sys=True)

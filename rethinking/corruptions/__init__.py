@@ -2,6 +2,8 @@
 
 Ops act on one example and are pure functions of its key; `apply` corrupts a
 whole data set from a list of `Corruption` descriptions and reports on it.
+
+May import: JAX and NumPy alone, and Matplotlib inside what draws.
 """
 
 from rethinking.corruptions.checks import check_matrix

@@ -12,9 +12,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from rethinking import cli
 from rethinking.data import NAMES, preparation, prepared
-from rethinking.errors import UserError
+from rethinking.runtime import cli
+from rethinking.runtime.errors import UserError
 
 
 def main(argv: Sequence[str] | None = None) -> int:

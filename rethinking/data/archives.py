@@ -15,7 +15,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from rethinking.errors import UserError
+from rethinking.runtime.errors import UserError
 
 _LARGEST = 2**28  # Bytes of one member; the largest real one holds 2**27.2.
 _CIFAR_PIXELS = 32 * 32 * 3

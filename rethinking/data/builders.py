@@ -18,7 +18,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.image_classification import cifar, mnist
 
 from rethinking.data import archives
-from rethinking.errors import UserError
+from rethinking.runtime.errors import UserError
 
 _Examples = Iterator[tuple[int, dict[str, object]]]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from rethinking.data import cache as cache_lib
 from rethinking.data import digits, prepared, records
-from rethinking.errors import UserError
+from rethinking.runtime.errors import UserError
 
 SPECS = {
   "digits": prepared.Spec((8, 8, 1), 10, numbered=False),

@@ -9,7 +9,7 @@ import pathlib
 
 import numpy as np
 
-from rethinking.errors import UserError
+from rethinking.runtime.errors import UserError
 
 _EXAMPLES = 1797
 _TRAIN_EXAMPLES = 1437  # The last 360 were written by other people.

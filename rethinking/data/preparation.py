@@ -11,7 +11,7 @@ import urllib.parse
 from collections.abc import Iterator
 
 from rethinking.data import prepared
-from rethinking.errors import UserError
+from rethinking.runtime.errors import UserError
 
 _CONNECT_SECONDS = 5  # For the connection, and again for the first answer.
 _PROBE_SECONDS = 10  # Name look-ups have no limit of their own.

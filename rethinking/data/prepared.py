@@ -9,7 +9,7 @@ import os
 import pathlib
 import re
 
-from rethinking.errors import UserError
+from rethinking.runtime.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,8 @@
   alexnet, digits, inception, mlp, seed, wide_resnet: a family each
 
 A new one is a file with its layers and a row. Imports `rethinking.ops`.
+
+May import: ops, storage, runtime, corruptions.
 """
 
 from rethinking.models.registry import ARCHITECTURES, Architecture, create

@@ -11,6 +11,8 @@
 
 Where there are two forms, they have the same values and gradients but for
 rounding; a test of each compares them. Imports nothing of the project.
+
+May import: storage, runtime, corruptions.
 """
 
 from rethinking.ops.affine import affine

@@ -1,4 +1,8 @@
-"""Figures and tables from the rows of a sweep alone."""
+"""Figures and tables from the rows of a sweep alone.
+
+May import: training, config, data, models, ops, storage, runtime,
+corruptions.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,6 @@ import re
 
 from etils import epath
 
-from rethinking import files
-from rethinking.errors import UserError
 from rethinking.report import (
   claims,
   figure1,
@@ -17,6 +19,8 @@ from rethinking.report import (
   studies,
   tables,
 )
+from rethinking.runtime.errors import UserError
+from rethinking.storage import files
 
 __all__ = ["draw"]
 

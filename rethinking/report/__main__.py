@@ -9,7 +9,7 @@ import sys
 
 from absl import flags
 
-from rethinking.errors import UserError
+from rethinking.runtime.errors import UserError
 
 _FINISHED, _REFUSED = 0, 2
 

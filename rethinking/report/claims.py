@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rethinking import tables
 from rethinking.config.fields import LABELS, PIXELS, flagged
 from rethinking.models import ARCHITECTURES
 from rethinking.report import published
 from rethinking.report.published import DEVIATIONS, POINTS
 from rethinking.report.rows import Group, Stat, spread
 from rethinking.report.series import rest
+from rethinking.storage import tables
 
 _DENSE = {k for k, row in ARCHITECTURES.items() if row.dense}
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from rethinking import plots
 from rethinking.config.fields import LABELS, PIXELS
 from rethinking.report import pictures
 from rethinking.report.pictures import Picture
@@ -21,6 +20,7 @@ from rethinking.report.series import (
   varying,
 )
 from rethinking.report.settings import value_text
+from rethinking.storage import plots
 
 # In the order of the paper's legend; a condition looks the same everywhere.
 CONDITIONS = (

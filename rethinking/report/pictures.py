@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from etils import epath
 
-from rethinking import plots
 from rethinking.report.rows import Group, Stat, stat
+from rethinking.storage import plots
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 # How the line of a guess looks.

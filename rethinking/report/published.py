@@ -8,10 +8,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rethinking import tables
 from rethinking.report.rows import Group, Stat, spread
 from rethinking.report.series import relative_times, series
 from rethinking.report.settings import augmentation
+from rethinking.storage import tables
 
 # The rule of a verdict: within the larger of this and twice the standard
 # deviation over seeds.

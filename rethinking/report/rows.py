@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 from etils import epath
 
 from rethinking import config as config_lib
-from rethinking import data, files, writers
+from rethinking import data
 from rethinking.config.fields import SEEDS
-from rethinking.errors import UserError
 from rethinking.report.settings import condition, regularisers, settings
+from rethinking.runtime.errors import UserError
+from rethinking.storage import files
+from rethinking.storage import jsonl as writers
 
 Row = Mapping[str, Any]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rethinking import plots
 from rethinking.report import pictures
 from rethinking.report.figure1 import changed
 from rethinking.report.pictures import Picture
 from rethinking.report.rows import Group
 from rethinking.report.series import series, varying
 from rethinking.report.settings import augmentation, value_text
+from rethinking.storage import plots
 
 
 def batch_norm(groups: Sequence[Group], name: str) -> Iterator[Picture]:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rethinking import tables
 from rethinking.config.fields import LABELS
 from rethinking.report import claims, published
 from rethinking.report.claims import Claim
@@ -14,6 +13,7 @@ from rethinking.report.published import Comparison
 from rethinking.report.rows import Group, Row, Rows, spread, time
 from rethinking.report.series import varying
 from rethinking.report.settings import value_text
+from rethinking.storage import tables
 
 # Columns of table.csv: fractions, nats, steps, epochs and seconds.
 _QUANTITIES = (

@@ -1,1 +1,8 @@
-"""The paper's theory as experiments: kernel fits, Theorem 1, Rademacher."""
+"""The paper's theory as experiments: kernel fits, Theorem 1, Rademacher.
+
+`kernel`, `expressivity` and `rademacher` are experiments that main runs; the
+others are their parts.
+
+May import: report, training, config, data, models, ops, storage, runtime,
+corruptions.
+"""

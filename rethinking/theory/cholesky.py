@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.linalg import blas, lapack
 
-from rethinking import errors
+from rethinking.runtime import errors
 
 # tiles[i][j] for j <= i: Fortran-ordered [rows of i, columns of j].
 Tiles = list[list[np.ndarray]]

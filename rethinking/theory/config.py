@@ -18,7 +18,7 @@ from rethinking.config.fields import (
   Field,
   Range,
 )
-from rethinking.errors import UserError
+from rethinking.runtime.errors import UserError
 from rethinking.theory import kernels
 
 _AT_LEAST_2 = Range("at least 2", lambda x: x >= 2)

@@ -22,10 +22,12 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as training_config
-from rethinking import files, problem, tables, train
-from rethinking import step as step_lib
+from rethinking.storage import files, tables
 from rethinking.theory import cholesky, folder, pictures, theorem
 from rethinking.theory import task as task_lib
+from rethinking.training import run as train
+from rethinking.training import step as step_lib
+from rethinking.training import task as problem
 
 _COLUMNS = {
   "network": ("network", "{}"),

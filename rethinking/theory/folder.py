@@ -11,10 +11,11 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking import files, signals
-from rethinking import workdir as workdir_lib
-from rethinking.lock import Lock
+from rethinking.runtime import signals
+from rethinking.storage import files
+from rethinking.storage.lock import Lock
 from rethinking.theory import config as theory_config
+from rethinking.training import workdir as workdir_lib
 
 Say = Callable[[str], None]
 

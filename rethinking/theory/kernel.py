@@ -24,10 +24,11 @@ import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
-from rethinking import files, problem, tables
+from rethinking.storage import files, tables
 from rethinking.theory import features as features_lib
 from rethinking.theory import folder, memory, pictures, plan, solvers
 from rethinking.theory import task as task_lib
+from rethinking.training import task as problem
 
 
 def run(

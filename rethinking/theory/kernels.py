@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rethinking import errors
+from rethinking.runtime import errors
 
 
 class Products(NamedTuple):

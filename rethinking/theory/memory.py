@@ -8,7 +8,7 @@ import resource
 import sys
 from collections.abc import Callable
 
-from rethinking.errors import UserError
+from rethinking.runtime.errors import UserError
 
 # Python, JAX and what they hold before any matrix exists.
 _BASE_BYTES = 0.7e9

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from rethinking import plots
+from rethinking.storage import plots
 
 _Row = Mapping[str, Any]
 

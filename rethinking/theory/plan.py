@@ -11,7 +11,6 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from rethinking import step as step_lib
 from rethinking.theory import features as features_lib
 from rethinking.theory import (
   gabor,
@@ -21,6 +20,7 @@ from rethinking.theory import (
   solvers,
   spectral,
 )
+from rethinking.training import step as step_lib
 
 
 def features(config: ConfigDict, images: np.ndarray) -> features_lib.Features:

@@ -29,12 +29,14 @@ import scipy.stats
 from etils import epath
 from ml_collections import ConfigDict
 
-from rethinking import models, problem, tables
-from rethinking import step as step_lib
-from rethinking.errors import UserError
-from rethinking.order import Order
+from rethinking import models
+from rethinking.runtime.errors import UserError
+from rethinking.storage import tables
 from rethinking.theory import folder, pictures
 from rethinking.theory import task as task_lib
+from rethinking.training import step as step_lib
+from rethinking.training import task as problem
+from rethinking.training.order import Order
 
 _COLUMNS = {
   "n": ("n", "{:,d}"),

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rethinking import errors
+from rethinking.runtime import errors
 from rethinking.theory.features import Features, in_batches
 
 # Patches that the whitening is estimated from.

@@ -8,8 +8,9 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking import corruptions, problem
-from rethinking.errors import UserError
+from rethinking import corruptions
+from rethinking.runtime.errors import UserError
+from rethinking.training import task as problem
 
 
 class ContradictionError(UserError):

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from rethinking.errors import UserError
+from rethinking.runtime.errors import UserError
 
 Variables = dict[str, dict[str, jax.Array]]
 

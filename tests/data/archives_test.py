@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
 
 from rethinking.data import archives
-from rethinking.errors import UserError
+from rethinking.runtime.errors import UserError
 
 
 def _tar(path, *members):

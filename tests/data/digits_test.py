@@ -7,7 +7,7 @@ from sklearn import datasets
 
 from rethinking import data
 from rethinking.data import digits
-from rethinking.errors import UserError
+from rethinking.runtime.errors import UserError
 
 
 def test_the_digits_are_those_of_scikit_learn():

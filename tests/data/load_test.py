@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rethinking import data
-from rethinking.errors import UserError
+from rethinking.runtime.errors import UserError
 
 
 def test_unknown_names_list_the_choices():

@@ -10,7 +10,7 @@ import pytest
 from rethinking import data
 from rethinking.data import __main__ as command
 from rethinking.data import builders, preparation
-from rethinking.errors import UserError
+from rethinking.runtime.errors import UserError
 
 
 def _contents(images, labels):

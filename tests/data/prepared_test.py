@@ -5,7 +5,7 @@ import pytest
 
 from rethinking import data
 from rethinking.data import prepared
-from rethinking.errors import UserError
+from rethinking.runtime.errors import UserError
 
 
 def _edit(folder, change):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from rethinking import data
 from rethinking.data import prepared, records
-from rethinking.errors import UserError
+from rethinking.runtime.errors import UserError
 
 
 def _load(folder):

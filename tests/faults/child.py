@@ -16,7 +16,8 @@ import subprocess
 import sys
 import time
 
-from rethinking import cli, main
+from rethinking import main
+from rethinking.runtime import cli
 
 _ROOT = str(pathlib.Path(__file__).resolve().parents[2])
 
@@ -96,7 +97,7 @@ if __name__ == "__main__":
   # What commands import late, and slowly.
   for name in (
     "matplotlib.figure",
-    "rethinking.sweep",
+    "rethinking.sweeps.run",
     "rethinking.theory.kernel",
     "sklearn.datasets",
     "tensorboardX.proto.event_pb2",

@@ -20,8 +20,9 @@ import child
 import pytest
 
 from rethinking import config as config_lib
-from rethinking import metrics, train
-from rethinking.errors import UserError
+from rethinking.runtime.errors import UserError
+from rethinking.training import metrics
+from rethinking.training import run as train
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _DIGITS = f"--config={_ROOT}/configs/digits.py"

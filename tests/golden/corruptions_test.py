@@ -13,7 +13,7 @@ import pytest
 from kept import golden
 
 from rethinking import config as config_lib
-from rethinking import problem
+from rethinking.training import task as problem
 
 LABELS = {
   "none": {},

@@ -7,7 +7,7 @@ import platform
 import jaxlib
 import numpy as np
 
-from rethinking import runtime
+from rethinking.runtime import platform as runtime
 
 _HERE = pathlib.Path(__file__).resolve().parent
 ROOT = _HERE.parents[1]

@@ -12,8 +12,9 @@ import pytest
 from kept import golden
 
 from rethinking import config as config_lib
-from rethinking import models, parallel, programs, step
-from rethinking.order import Order
+from rethinking import models
+from rethinking.training import parallel, programs, step
+from rethinking.training.order import Order
 
 STEPS, BATCH, EXAMPLES = 20, 8, 64
 SHAPES = {

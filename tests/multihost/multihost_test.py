@@ -22,19 +22,13 @@ import numpy as np
 import pytest
 import worker
 
-from rethinking import cells as cells_lib
-from rethinking import (
-  checkpoint,
-  loop,
-  models,
-  optim,
-  parallel,
-  processes,
-  programs,
-  step,
-  sweep,
-)
-from rethinking.lock import Lock
+from rethinking import models
+from rethinking.runtime import processes
+from rethinking.storage import checkpoint
+from rethinking.storage.lock import Lock
+from rethinking.sweeps import grid as cells_lib
+from rethinking.sweeps import run as sweep
+from rethinking.training import loop, optim, parallel, programs, step
 
 _HERE = pathlib.Path(__file__).parent
 _ROOT = _HERE.parent.parent

@@ -8,7 +8,10 @@ import time
 
 import jax
 
-from rethinking import cli, loop, main, problem
+from rethinking import main
+from rethinking.runtime import cli
+from rethinking.training import loop
+from rethinking.training import task as problem
 
 
 def watch(root: str, log: str) -> None:

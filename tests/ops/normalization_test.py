@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rethinking import ops, xla_flags
+from rethinking import ops
 from rethinking.models import layers
+from rethinking.runtime import xla_flags
 
 from . import comparison
 

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from rethinking import report
-from rethinking.errors import UserError
 from rethinking.report import pictures
 from rethinking.report.rows import Stat
+from rethinking.runtime.errors import UserError
 
 from . import synthetic
 

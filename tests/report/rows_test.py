@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rethinking.config import fields
-from rethinking.errors import UserError
 from rethinking.report import rows
+from rethinking.runtime.errors import UserError
 
 from . import synthetic
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rethinking import errors
+from rethinking.runtime import errors
 from rethinking.theory import config
 
 

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from rethinking import data, errors
+from rethinking import data
+from rethinking.runtime import errors
 from rethinking.theory import cholesky, config, kernel, memory, task
 
 _FIGURES = [f"{n}.{e}" for n in ("noise", "ridge") for e in ("png", "svg")]

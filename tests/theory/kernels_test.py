@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rethinking import errors
+from rethinking.runtime import errors
 from rethinking.theory import kernels
 
 

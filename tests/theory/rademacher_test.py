@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from rethinking import errors, step
+from rethinking.runtime import errors
 from rethinking.theory import config, rademacher, task
+from rethinking.training import step
 
 
 def _config(**fields):

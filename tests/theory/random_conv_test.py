@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from rethinking import errors
+from rethinking.runtime import errors
 from rethinking.theory import random_conv
 
 

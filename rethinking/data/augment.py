@@ -1,0 +1,332 @@
+"""Random changes of one image that keep its class: crop, warp, flip, light.
+
+Every op takes one image; a batch is its `vmap`. The key belongs to the example,
+folded by (key, epoch, id), so what happens to an example does not depend on its
+place in the batch or on the device.
+
+`create` chains them as Keras's `ImageDataGenerator` does: affine, channel
+shift, flip, brightness, with the crop, which Keras lacks, in front. Each op has
+its own part of the key, so switching one on leaves the draws of the others as
+they were.
+
+Light is in the units of an image in [0, 1], pixels divided by 255. Per-image
+whitening afterwards takes out most of a channel shift or brightness change: it
+subtracts the mean and divides by the standard deviation they have changed.
+
+References:
+  Chollet et al. (2015), Keras, `ImageDataGenerator`.
+  Krizhevsky et al. (2012), ImageNet classification with deep convolutional
+  neural networks, section 4.1.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rethinking import ops
+from rethinking.runtime.errors import UserError
+
+Augmentation = Callable[[jax.Array, jax.Array], jax.Array]
+
+_NONE = {
+  "crop": None,  # side of a square cut at a random place, pixels; None: no crop
+  "padding": 0,  # zeros put on each side before the crop, pixels
+  "rotation": 0.0,  # degrees either way, at most 180
+  "shift": 0.0,  # fraction of height and of width either way, below 1
+  "zoom": 0.0,  # rows and columns scaled by 1 - zoom to 1 + zoom, below 1
+  "shear": 0.0,  # degrees either way, below 90
+  "channel_shift": 0.0,  # added to every channel, either way, at most 1
+  "flip": False,  # left to right, in half of the draws
+  "brightness": 0.0,  # factor from 1 - brightness to 1 + brightness, at most 1
+}
+
+PRESETS = {
+  "none": _NONE,
+  # The images of Zhang et al. (2017) are 28 x 28: here cut at random places.
+  "crop": {**_NONE, "crop": 28},
+  # Zhang et al. (2017), Table 4. The paper does not state the angle; 15 degrees
+  # is the one of `seed_cifar`.
+  "flip_rotation": {**_NONE, "flip": True, "rotation": 15.0},
+  "seed_cifar": {
+    **_NONE,
+    "rotation": 15.0,
+    "shift": 0.12,
+    "zoom": 0.1,
+    "shear": 10.0,
+    # 0.1 in images divided by 0.2516, the standard deviation of CIFAR-10.
+    "channel_shift": 0.1 * 0.2516,
+    "flip": True,
+    "brightness": 0.1,
+  },
+  # The original fills the outside with zeros; so does the nearest edge, save
+  # for the 813 of the 60,000 digits that touch it.
+  "seed_mnist": {**_NONE, "rotation": 18.0, "zoom": 0.2},
+}
+
+# What a range may be: a test, and the same in words.
+_BELOW_1 = (lambda value: 0 <= value < 1, "at least 0 and below 1")
+_UP_TO_1 = (lambda value: 0 <= value <= 1, "from 0 to 1")
+_RANGES = {
+  "rotation": (lambda value: 0 <= value <= 180, "degrees from 0 to 180"),
+  "shift": _BELOW_1,
+  "zoom": _BELOW_1,
+  "shear": (lambda value: 0 <= value < 90, "degrees, at least 0 and below 90"),
+  "channel_shift": _UP_TO_1,
+  "brightness": _UP_TO_1,
+}
+
+
+def _check_ranges(**ranges: float) -> None:
+  for name, value in ranges.items():
+    allowed, words = _RANGES[name]
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not allowed(value):
+      raise UserError(
+        f"Augmentation {name}={value!r} makes no sense; give a number, {words}."
+      )
+
+
+def _check_pixels(name: str, value: int, least: int) -> None:
+  whole = isinstance(value, int) and not isinstance(value, bool)
+  if not whole or value < least:
+    raise UserError(
+      f"Augmentation {name}={value!r} makes no sense; give a whole number of"
+      f" pixels, at least {least}."
+    )
+
+
+def _check_float(image: jax.Array) -> None:
+  if not jnp.issubdtype(image.dtype, jnp.floating):
+    raise UserError(
+      f"Cannot warp or light an image of {image.dtype}; give floats in [0, 1]:"
+      " divide the pixels by 255."
+    )
+
+
+def _symmetric(key: jax.Array, count: int) -> jax.Array:
+  """Draws `count` numbers from [-1, 1)."""
+  return 2 * jax.random.uniform(key, (count,)) - 1
+
+
+def random_crop(
+  key: jax.Array, image: jax.Array, *, size: int, padding: int = 0
+) -> jax.Array:
+  """Cuts a square window at a place drawn uniformly.
+
+  Args:
+    key: the example's key.
+    image: [H, W, C], any type.
+    size: side of the window, pixels.
+    padding: zeros put on each side first, pixels.
+
+  Returns:
+    [size, size, C], the type of `image`.
+
+  Raises:
+    UserError: the window is larger than the padded image, or fills it.
+
+  Reference: Krizhevsky et al. (2012), section 4.1.
+  """
+  _check_pixels("crop", size, 1)
+  _check_pixels("padding", padding, 0)
+  height, width, _ = image.shape
+  rows = height + 2 * padding - size
+  columns = width + 2 * padding - size
+  if min(rows, columns) < 0 or max(rows, columns) == 0:
+    raise UserError(
+      f"A crop of {size} pixels has no room to move in a {height} x {width}"
+      f" image with padding {padding}; give a smaller crop or more padding."
+    )
+  # At most 1 - 2**-23, so the products stay below the counts.
+  draws = jax.random.uniform(key, (2,))
+  row = (draws[0] * (rows + 1)).astype(jnp.int32)
+  column = (draws[1] * (columns + 1)).astype(jnp.int32)
+  padded = jnp.pad(image, ((padding, padding), (padding, padding), (0, 0)))
+  shape = (size, size, image.shape[2])
+  return jax.lax.dynamic_slice(padded, (row, column, 0), shape)
+
+
+def random_affine(
+  key: jax.Array,
+  image: jax.Array,
+  *,
+  rotation: float = 0.0,
+  shift: float = 0.0,
+  zoom: float = 0.0,
+  shear: float = 0.0,
+) -> jax.Array:
+  """Rotates, shifts, shears and zooms an image by uniform random amounts.
+
+  Args:
+    key: the example's key.
+    image: [H, W, C] floats.
+    rotation: largest angle either way, degrees in [0, 180].
+    shift: largest shift either way, fraction in [0, 1) of the height for rows
+      and of the width for columns, drawn apart.
+    zoom: rows and columns are scaled by factors from 1 - zoom to 1 + zoom, in
+      [0, 1), drawn apart.
+    shear: largest shear either way, degrees in [0, 90).
+
+  Returns:
+    [H, W, C], the type of `image`.
+
+  Raises:
+    UserError: a range makes no sense or the image isn't of floats.
+
+  Reference: Chollet et al. (2015), Keras, `ImageDataGenerator`.
+  """
+  _check_ranges(rotation=rotation, shift=shift, zoom=zoom, shear=shear)
+  _check_float(image)
+  height, width, _ = image.shape
+  draws = _symmetric(key, 6)
+  return ops.affine(
+    image,
+    angle=rotation * draws[0],
+    shift=(shift * height * draws[1], shift * width * draws[2]),
+    zoom=(1 + zoom * draws[3], 1 + zoom * draws[4]),
+    shear=shear * draws[5],
+  )
+
+
+def random_channel_shift(
+  key: jax.Array, image: jax.Array, *, limit: float
+) -> jax.Array:
+  """Adds one uniform amount to all channels, within the image's own extremes.
+
+  Args:
+    key: the example's key.
+    image: [H, W, C] floats in [0, 1].
+    limit: largest amount either way, in [0, 1].
+
+  Returns:
+    [H, W, C], the type of `image`, nowhere below its least or above its
+    greatest value.
+
+  Raises:
+    UserError: the limit makes no sense or the image isn't of floats.
+
+  Reference: Chollet et al. (2015), Keras, `apply_channel_shift`.
+  """
+  _check_ranges(channel_shift=limit)
+  _check_float(image)
+  shifted = (image + limit * _symmetric(key, 1)[0]).astype(image.dtype)
+  return jnp.clip(shifted, image.min(), image.max())
+
+
+def random_flip(key: jax.Array, image: jax.Array) -> jax.Array:
+  """Mirrors an image left to right with probability 1/2.
+
+  Args:
+    key: the example's key.
+    image: [H, W, C], any type.
+
+  Returns:
+    [H, W, C], the type of `image`.
+
+  Reference: Krizhevsky et al. (2012), section 4.1.
+  """
+  return jnp.where(jax.random.bernoulli(key), image[:, ::-1], image)
+
+
+def random_brightness(
+  key: jax.Array, image: jax.Array, *, limit: float
+) -> jax.Array:
+  """Multiplies an image by a uniform random factor, kept within [0, 1].
+
+  Keras does this on bytes and rounds; here nothing is rounded.
+
+  Args:
+    key: the example's key.
+    image: [H, W, C] floats in [0, 1].
+    limit: factors go from 1 - limit to 1 + limit, in [0, 1].
+
+  Returns:
+    [H, W, C], the type of `image`, in [0, 1].
+
+  Raises:
+    UserError: the limit makes no sense or the image isn't of floats.
+
+  Reference: Chollet et al. (2015), Keras, `apply_brightness_shift`.
+  """
+  _check_ranges(brightness=limit)
+  _check_float(image)
+  factor = 1 + limit * _symmetric(key, 1)[0]
+  return jnp.clip(image * factor, 0, 1).astype(image.dtype)
+
+
+def create(config: str | Mapping[str, Any]) -> Augmentation:
+  """Makes the augmentation of one example out of a preset or of fields.
+
+  Args:
+    config: a name in `PRESETS`, or fields (a `ConfigDict` will do) as in
+      `PRESETS["none"]`, where each is explained; those not given are off.
+
+  Returns:
+    A pure function (key, [H, W, C] floats in [0, 1]) -> [H, W, C] of the same
+    type, or [crop, crop, C] with a crop. It refuses, when traced, images the
+    fields can't be applied to.
+
+  Raises:
+    UserError: an unknown preset or field, or a value that makes no sense.
+  """
+  fields = _resolve(config)
+  warp = {name: fields[name] for name in ("rotation", "shift", "zoom", "shear")}
+
+  def augment(key: jax.Array, image: jax.Array) -> jax.Array:
+    crop_key, affine_key, shift_key, flip_key, light_key = jax.random.split(
+      key, 5
+    )
+    if fields["crop"] is not None:
+      size, padding = fields["crop"], fields["padding"]
+      image = random_crop(crop_key, image, size=size, padding=padding)
+    if any(warp.values()):
+      image = random_affine(affine_key, image, **warp)
+    if fields["channel_shift"]:
+      limit = fields["channel_shift"]
+      image = random_channel_shift(shift_key, image, limit=limit)
+    if fields["flip"]:
+      image = random_flip(flip_key, image)
+    if fields["brightness"]:
+      image = random_brightness(light_key, image, limit=fields["brightness"])
+    return image
+
+  return augment
+
+
+def _resolve(config: str | Mapping[str, Any]) -> dict[str, Any]:
+  """Fills in and checks every field of `create`'s `config`."""
+  if isinstance(config, str):
+    if config not in PRESETS:
+      raise UserError(
+        f"Unknown augmentation {config!r}; choose one of {sorted(PRESETS)}."
+      )
+    config = PRESETS[config]
+  # A ConfigDict isn't registered as a Mapping.
+  if not hasattr(config, "keys"):
+    raise UserError(
+      f"Cannot make an augmentation of {config!r}; give one of"
+      f" {sorted(PRESETS)} or fields among {list(_NONE)}."
+    )
+  unknown = sorted(set(config) - set(_NONE))
+  if unknown:
+    raise UserError(
+      f"Unknown augmentation field {unknown[0]!r}; choose from {list(_NONE)}."
+    )
+  fields = {**_NONE, **dict(config)}
+  _check_ranges(**{name: fields[name] for name in _RANGES})
+  _check_pixels("padding", fields["padding"], 0)
+  if fields["crop"] is not None:
+    _check_pixels("crop", fields["crop"], 1)
+  elif fields["padding"]:
+    raise UserError(
+      f"Augmentation padding={fields['padding']} without a crop does nothing;"
+      " give crop, the side of the image cut out of the padded one, in pixels."
+    )
+  if not isinstance(fields["flip"], bool):
+    raise UserError(
+      f"Augmentation flip={fields['flip']!r} makes no sense; give True or"
+      " False."
+    )
+  return fields

@@ -1,0 +1,115 @@
+"""What a config's folder is to hold: computed, neither written nor read."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from rethinking import config as config_lib
+from rethinking import corruptions, data
+from rethinking.storage import tables
+from rethinking.training import step
+from rethinking.training import task as problem
+
+LABELS, TABLE, REPORT = "labels.npz", "labels.csv", "report.json"
+IMAGES, TEST_IMAGES = "images.npy", "test_images.npy"
+TRANSITIONS, EXAMPLES = "transitions.png", "examples.png"
+SUMS = "SHA256SUMS"
+
+
+@dataclasses.dataclass(frozen=True)
+class Contents:
+  """The corrupted data of a config, and everything that is said about it.
+
+  Attributes:
+    config: resolved.
+    task: the problem that a run with this config is given.
+    columns: id uint32 [N], true_label and given_label int32 [N], changed
+      bool [N].
+    images: file name -> uint8 [N, H, W, C]; empty where no pixels change.
+    facts: what the report says, JSON-able.
+  """
+
+  config: ConfigDict
+  task: problem.Problem
+  columns: dict[str, np.ndarray]
+  images: dict[str, np.ndarray]
+  facts: dict[str, Any]
+
+  def names(self) -> list[str]:
+    """The files of the folder, but for the sums, in the order of writing."""
+    return [LABELS, TABLE, *self.images, TRANSITIONS, EXAMPLES, REPORT]
+
+  def title(self) -> str:
+    """One line for the pictures."""
+    facts = self.facts
+    return (
+      f"{facts['dataset']}, {facts['variant']}, seed {facts['seed']}: "
+      f"{100 * facts['flip_rate']:.1f} % of {facts['num_examples']:,} labels "
+      "wrong"
+    )
+
+  def csv(self) -> bytes:
+    """The columns as text, one line an example."""
+    values = [c.astype(int).tolist() for c in self.columns.values()]
+    rows = zip(*values, strict=True)
+    return tables.csv_text(
+      [dict(zip(self.columns, row, strict=True)) for row in rows]
+    ).encode()
+
+  def original_images(self) -> np.ndarray:
+    """The train images as they were, uint8 [N, H, W, C], cropped alike."""
+    train = data.load(
+      self.config.dataset,
+      "train",
+      data_dir=self.config.data_dir,
+      cache=self.config.data_cache,
+    )
+    order = np.argsort(train.ids)
+    rows = np.searchsorted(train.ids, self.columns["id"], sorter=order)
+    images = train.images[order[rows]]
+    return step.centre_crop(images, self.facts["crop"])
+
+
+def compute(config: ConfigDict) -> Contents:
+  """Computes what a config's folder is to hold.
+
+  Args:
+    config: resolved.
+
+  Returns:
+    The contents, the same for the same config on any machine.
+
+  Raises:
+    UserError: for a config that is refused.
+  """
+  task = problem.load(config)
+  ids, given = (np.asarray(a) for a in (task.train.ids, task.train.labels))
+  images = {}
+  if any(c.target == "images" for c in config_lib.corruptions(config)):
+    images = {
+      IMAGES: np.asarray(task.train.images),
+      TEST_IMAGES: np.asarray(task.test.images),
+    }
+  facts = {
+    "dataset": config.dataset,
+    "variant": config.variant,
+    # Pixels a side of the centre crop in the written images; 0: none.
+    "crop": config.crop if images else 0,
+    "source": task.source,
+    **task.report,
+  }
+  if images:
+    facts["test_images_sha256"] = corruptions.fingerprint(
+      np.asarray(task.test.ids), images[TEST_IMAGES]
+    )
+  columns = {
+    "id": ids,
+    "true_label": task.true_labels,
+    "given_label": given,
+    "changed": given != task.true_labels,
+  }
+  return Contents(config, task, columns, images, facts)

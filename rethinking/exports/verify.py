@@ -1,0 +1,161 @@
+"""Computes a config's corrupted data again and compares it with a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from rethinking import config as config_lib
+from rethinking.corruptions import array_files
+from rethinking.exports import contents as contents_lib
+from rethinking.exports.write import digest_file
+from rethinking.runtime.errors import UserError
+from rethinking.storage import files
+
+_MOST_SUMS = 2**16  # Bytes; a line a file.
+
+
+def verify(config: ConfigDict, folder: str | os.PathLike) -> list[str]:
+  """Computes a config's corrupted data again and compares it with a folder.
+
+  Pictures and where the data was read are compared with SHA256SUMS only:
+  fonts and folders differ between machines.
+
+  Args:
+    config: from a config file, not yet resolved.
+    folder: that `write` made.
+
+  Returns:
+    One line for each file that differs, naming it; empty if none does.
+
+  Raises:
+    UserError: for a config that is refused, or a folder that isn't there.
+  """
+  config = config_lib.resolve(config)
+  folder = pathlib.Path(folder)
+  if not folder.is_dir():
+    raise UserError(
+      f"There is no folder {str(folder)!r}; write one with --out first."
+    )
+  contents = contents_lib.compute(config)
+  comparisons = {
+    contents_lib.LABELS: (_compare_labels, contents.columns),
+    contents_lib.TABLE: (_compare_bytes, contents.csv()),
+    **{name: (_compare_images, x) for name, x in contents.images.items()},
+    contents_lib.REPORT: (_compare_report, contents.facts),
+  }
+  found = []
+  for name, (compare, computed) in comparisons.items():
+    if not (folder / name).is_file():
+      found.append(f"{name} is missing")
+      continue
+    try:
+      found += compare(folder / name, computed)
+    except ValueError as error:
+      found.append(f"{name} is damaged: {error}")
+  named = {line.partition(" ")[0].rstrip(":") for line in found}
+  return found + _compare_sums(folder, contents.names(), named)
+
+
+def _compare_sums(
+  folder: pathlib.Path, names: list[str], named: set[str]
+) -> list[str]:
+  """Files that aren't as they were written, but for those named already."""
+  path = folder / contents_lib.SUMS
+  if not path.is_file():
+    return [f"{path.name} is missing: the folder was not written to its end"]
+  try:
+    stored = files.read(path, _MOST_SUMS).split(b"\n")
+  except ValueError as error:
+    return [f"{path.name} is damaged: {error}"]
+  found, lines = [], []
+  for name in names:
+    if not (folder / name).is_file():
+      lines.append(b"")
+      found += [] if name in named else [f"{name} is missing"]
+      continue
+    lines.append(f"{digest_file(folder / name)}  {name}".encode())
+    if lines[-1] not in stored and name not in named:
+      found.append(f"{name} is not as {path.name} says")
+  if not found and not named and stored != [*lines, b""]:
+    found.append(f"{path.name} is not as it was written")
+  return found
+
+
+def _compare_labels(
+  path: pathlib.Path, columns: dict[str, np.ndarray]
+) -> list[str]:
+  # Twice what is compared leaves room for wider types and archive headers.
+  most = 2 * sum(c.nbytes for c in columns.values()) + 2**20
+  stored = array_files.read_npz(path, columns, most_bytes=most)
+  found = []
+  for name, values in columns.items():
+    if name not in stored:
+      found.append(f"{path.name} has no {name}")
+    elif _kind(stored[name]) != _kind(values):
+      found.append(
+        f"{path.name}: {name} is {_kind(stored[name])}, computed "
+        f"{_kind(values)}"
+      )
+    elif (stored[name] != values).any():
+      row = np.flatnonzero(stored[name] != values)
+      found.append(
+        f"{path.name}: {name} differs in {len(row)} of {len(values)} rows, "
+        f"first for id {columns['id'][row[0]]}: {stored[name][row[0]]}, "
+        f"computed {values[row[0]]}"
+      )
+  return found
+
+
+def _compare_bytes(path: pathlib.Path, computed: bytes) -> list[str]:
+  with path.open("rb") as file:
+    stored = file.read(len(computed) + 1)
+  if stored == computed:
+    return []
+  lines = zip(stored.split(b"\n"), computed.split(b"\n"), strict=False)
+  for number, (one, other) in enumerate(lines, 1):
+    if one != other:
+      return [
+        f"{path.name}: line {number} is {_short(one.decode(errors='replace'))},"
+        f" computed {other.decode()!r}"
+      ]
+  size = path.stat().st_size
+  return [f"{path.name} has {size} bytes, computed {len(computed)}"]
+
+
+def _compare_images(path: pathlib.Path, computed: np.ndarray) -> list[str]:
+  stored = array_files.map_npy(path)
+  if _kind(stored) != _kind(computed):
+    return [f"{path.name} is {_kind(stored)}, computed {_kind(computed)}"]
+  wrong = sum(
+    int((stored[i : i + 1000] != computed[i : i + 1000]).any((1, 2, 3)).sum())
+    for i in range(0, len(computed), 1000)
+  )
+  return [f"{path.name}: {wrong} images differ"] if wrong else []
+
+
+def _compare_report(path: pathlib.Path, facts: dict[str, Any]) -> list[str]:
+  """Differences in anything but where and how the data was read."""
+  stored = files.read_json(path)
+  computed = json.loads(json.dumps(facts))
+  return [
+    f"{path.name}: {name if name in computed else _short(name)} is "
+    f"{_short(stored.get(name))}, computed {_short(computed.get(name))}"
+    for name in sorted(({*stored, *computed}) - {"source"})
+    if stored.get(name) != computed.get(name)
+  ]
+
+
+def _kind(array: np.ndarray) -> str:
+  return f"{array.dtype} of shape {list(array.shape)}"
+
+
+def _short(value: Any) -> str:
+  """A value from a file as a piece of one line."""
+  text = repr(value)
+  return text if len(text) <= 200 else f"{text[:200]}..."

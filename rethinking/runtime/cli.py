@@ -1,0 +1,164 @@
+"""Command lines: the config flag, and one line for each user's mistake."""
+
+from __future__ import annotations
+
+import importlib.util
+import pathlib
+import re
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from rethinking.runtime import signals
+from rethinking.runtime.errors import UserError
+
+FINISHED, FAILED, REFUSED, STOPPED = 0, 1, 2, 75
+INTERRUPTED = (
+  "Stopped; the same command with the same --workdir continues from the last "
+  "checkpoint."
+)
+
+_CONFIG = config_flags.DEFINE_config_file(
+  "config",
+  None,
+  "Config file and variant, such as configs/digits.py:random_labels,seed=1. "
+  "It is Python code that will be run. Single fields: --config.FIELD=VALUE.",
+  lock_config=True,
+)
+
+
+def run(
+  main: Callable[[ConfigDict], int],
+  argv: list[str] | None = None,
+  *,
+  stopped: str = INTERRUPTED,
+  more: Callable[[], str] | None = None,
+  known_only: bool = False,
+):
+  """Parses the flags, calls `main(config)` and exits with its code.
+
+  Args:
+    main: takes the config (not yet resolved), returns an exit code: 0
+      finished, 1 failed, 2 refused input, 75 stopped and resumable.
+    argv: the command line; None: this process's.
+    stopped: what to say when a signal ends `main`.
+    known_only: whether to skip what is no flag of this command.
+    more: what `--help` says after the flags.
+  """
+  argv = list(sys.argv if argv is None else argv)
+  # A warning is for the user: a line of its own, no file and line number.
+  warnings.showwarning = lambda message, *_: print(
+    f"warning: {message}", file=sys.stderr
+  )
+  module = sys.modules["__main__"]
+  # Outside a training loop, which saves first, SIGTERM ends as Ctrl-C does.
+  signals.end_at_once()
+  try:
+    code = main(_parse(argv, module.__doc__ or "", known_only, more))
+  except UserError as error:
+    print(f"error: {error}", file=sys.stderr)
+    code = REFUSED
+  except KeyboardInterrupt:
+    print(stopped, file=sys.stderr)
+    code = STOPPED
+  sys.exit(code)
+
+
+def _parse(
+  argv: list[str],
+  usage: str,
+  known_only: bool,
+  more: Callable[[], str] | None,
+) -> ConfigDict:
+  """The config of a command line, its mistakes told in one line."""
+  if {"--help", "-h", "--helpfull", "-help"} & set(argv[1:]):
+    print(usage.strip())
+    print("\nFlags:")
+    own = ["rethinking.runtime.cli", sys.argv[0], "__main__", "rethinking.main"]
+    by_module = flags.FLAGS.flags_by_module_dict()
+    for name in own:
+      for flag in by_module.get(name, []):
+        print(f"  --{flag.name}: {flag.help}")
+    if more is not None:
+      print(f"\n{more()}")
+    sys.exit(FINISHED)
+  _check_config(argv)
+  try:
+    rest = flags.FLAGS(argv, known_only=known_only)
+  except (flags.Error, AttributeError, KeyError, TypeError) as error:
+    text = " ".join(str(error).split())
+    raise UserError(f"{text.rstrip('.')}. See --help.") from error
+  if len(rest) > 1 and not known_only:
+    raise UserError(f"{rest[1]!r} is not a flag; see --help.")
+  if _CONFIG.value is None:
+    raise UserError(
+      "--config is missing; give one, such as "
+      "--config=configs/digits.py:random_labels."
+    )
+  if "variant" in flags.FLAGS["config"].override_values:
+    raise UserError(
+      "--config.variant would change nothing but the name; give the variant "
+      "after the config's path, as in configs/digits.py:random_labels."
+    )
+  return _CONFIG.value
+
+
+def _check_config(argv: list[str]) -> None:
+  """Loads the config once by hand.
+
+  The flag's own parser keeps a missing file silent until the first field is
+  read, wraps what a config file raises in a traceback, and says of an unknown
+  field only its name.
+  """
+  config = None
+  for flag, following in zip(argv, [*argv[1:], ""], strict=True):
+    match = re.fullmatch(r"--?config(?:=(.*))?", flag)
+    if match is None:
+      continue
+    given = following if match[1] is None else match[1]
+    config = _load(*given.partition(":")[::2])
+  for flag in argv if config is not None else ():
+    match = re.match(r"--?(?:no)?config\.(\w+)", flag)
+    if match is not None and match[1] not in config:
+      raise UserError(
+        f"Unknown field --config.{match[1]}; choose one of {sorted(config)}."
+      )
+
+
+def _load(path: str, variant: str) -> ConfigDict:
+  """The config of a file's variant; whatever it raises in one line."""
+  if not pathlib.Path(path).is_file():
+    raise UserError(
+      f"There is no config file {path!r}; give one, such as "
+      "--config=configs/digits.py:random_labels."
+    )
+  spec = importlib.util.spec_from_file_location("config", path)
+  if spec is None or spec.loader is None:
+    raise UserError(f"{path!r} is not a Python file; a config ends in .py.")
+  module = importlib.util.module_from_spec(spec)
+  try:
+    spec.loader.exec_module(module)
+    if not hasattr(module, "get_config"):
+      raise UserError(f"{path!r} has no get_config(); it is not a config.")
+    config = module.get_config(*([variant] if variant else []))
+  except UserError:
+    raise
+  except Exception as error:
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [f.lineno for f in frames if f.filename == spec.origin]
+    # A file that cannot be parsed has no frame yet.
+    line = lines[-1] if lines else getattr(error, "lineno", None)
+    raise UserError(
+      f"The config file {path!r} fails{f' in line {line}' if line else ''} "
+      f"({type(error).__name__}: {' '.join(str(error).split())}); mend it."
+    ) from error
+  if not isinstance(config, ConfigDict):
+    raise UserError(
+      f"get_config() of {path!r} returned a {type(config).__name__}; it must "
+      "return a ConfigDict, such as rethinking.config.parse gives."
+    )
+  return config

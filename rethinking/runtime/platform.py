@@ -1,0 +1,201 @@
+"""Starts JAX on this machine: flags, memory, program cache, description."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pathlib
+import platform
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jaxlib
+import numpy as np
+
+from rethinking.data import cache
+from rethinking.runtime import xla_flags
+from rethinking.runtime.errors import UserError
+
+_DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
+
+# Parameters of glibc's mallopt (malloc.h), and their new values in bytes.
+_TRIM_THRESHOLD = (-1, 2**31 - 1)
+_MMAP_THRESHOLD = (-3, 2**30)
+# By these users say how memory is kept, or where programs run.
+_USERS = {
+  "JAX_CPU_ENABLE_ASYNC_DISPATCH",
+  "MALLOC_MMAP_MAX_",
+  "MALLOC_MMAP_THRESHOLD_",
+  "MALLOC_TOP_PAD_",
+  "MALLOC_TRIM_THRESHOLD_",
+}
+
+
+def configure(
+  *, compilation_cache: bool = True, deterministic: bool = False
+) -> None:
+  """Sets what helps on this platform; best before JAX's first computation.
+
+  XLA reads its flags when JAX starts its devices; called later, as in a
+  notebook, this changes nothing but the cache. A flag that XLA_FLAGS names
+  already is left as the user set it. On a CPU the whole process also keeps the
+  memory that it frees, up to 2 GiB, for the next step's arrays, and JAX runs
+  programs in the thread that calls them.
+
+  Args:
+    compilation_cache: keep compiled programs in the user's cache folder.
+    deterministic: the same bits in every run on a GPU too.
+
+  Raises:
+    UserError: for `deterministic` where it comes too late to be kept.
+  """
+  given = os.environ.get("XLA_FLAGS", "")
+  wanted = []
+  if _cpu_only():
+    _keep_memory()
+  if _cpu_only() and not _started():
+    wanted += xla_flags.accepted()
+  if deterministic and not _cpu_only():
+    _check_not_started(given)
+    wanted.append(_DETERMINISTIC)
+  named = {flag.partition("=")[0] for flag in given.split()}
+  new = [flag for flag in wanted if flag.partition("=")[0] not in named]
+  if new:
+    os.environ["XLA_FLAGS"] = " ".join([*given.split(), *new])
+  if compilation_cache:
+    _use_compilation_cache()
+
+
+def _keep_memory() -> None:
+  """Keeps freed memory in the process, where the C library is glibc.
+
+  XLA allocates a step's arrays anew each time. glibc gives such large blocks
+  back to the system at once, which then clears their pages for the next step:
+  a step of the seed's CNN took 318 ms so and takes 262, one of small AlexNet
+  161 and 141 (two cores of an AMD EPYC). Only the main thread's heap can keep
+  them, so XLA is to run programs in the thread that calls them; the CPU gains
+  nothing by asynchronous dispatch, where host and device are the same cores.
+  Several devices, and runs in threads of their own, keep less.
+
+  What the user said of glibc's memory or of JAX's dispatch stays, whatever it
+  is.
+  """
+  if _USERS & set(os.environ):
+    return
+  if "glibc.malloc." in os.environ.get("GLIBC_TUNABLES", ""):
+    return
+  # JAX reads how to dispatch when it starts; one setting alone is of no use.
+  if platform.libc_ver()[0] != "glibc" or _started():
+    return
+  mallopt = ctypes.CDLL(None).mallopt
+  # Before 2.35 glibc refuses a threshold this high.
+  if mallopt(*_MMAP_THRESHOLD) and mallopt(*_TRIM_THRESHOLD):
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
+
+
+def _started() -> bool:
+  """Whether JAX has started its devices, which is when it reads settings."""
+  count = jax.config.jax_num_cpu_devices
+  try:
+    # JAX refuses to change this one once they are started.
+    jax.config.update("jax_num_cpu_devices", count + 1)
+    jax.config.update("jax_num_cpu_devices", count)
+  except RuntimeError:
+    return True
+  return False
+
+
+def _check_not_started(given: str) -> None:
+  """Refuses a promise that JAX, its devices started, would not keep."""
+  if _DETERMINISTIC not in given.split() and _started():
+    raise UserError(
+      "deterministic=True comes too late: JAX's devices are started already. "
+      f"Set XLA_FLAGS={_DETERMINISTIC} before Python, or call this first."
+    )
+
+
+def _cpu_only() -> bool:
+  """Whether JAX will find nothing but the CPU, told without starting it."""
+  platforms = jax.config.jax_platforms or os.environ.get("JAX_PLATFORMS", "")
+  if platforms:
+    return platforms == "cpu"
+  nvidia = pathlib.Path("/dev/nvidiactl").exists()
+  tpu = (
+    pathlib.Path("/dev/accel0").exists() or pathlib.Path("/dev/vfio/0").exists()
+  )
+  return not nvidia and not tpu
+
+
+def _use_compilation_cache() -> None:
+  if jax.config.jax_compilation_cache_dir is not None:
+    return
+  folder = cache.folder() / "xla"
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    warnings.warn(
+      f"No cache of compiled programs: cannot make {folder} "
+      f"({error.strerror}).",
+      stacklevel=3,
+    )
+    return
+  jax.config.update("jax_compilation_cache_dir", str(folder))
+  # Small programs too: a run compiles a dozen of them.
+  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def chunk_steps(*, convolutions: bool, batch_size: int) -> int | None:
+  """Returns how many steps a dispatch takes on this platform by default.
+
+  None, a whole epoch, on accelerators, where the host would be waited for. On
+  the CPU one of a network with convolutions, which inside a loop are more than
+  ten times slower (jax issue 12868), and as many as 4,096 examples take of
+  others: a dispatch costs 0.8 ms, a step of MLP 1x512 at batch 128 4.5 (two
+  cores of an AMD EPYC), and a signal is heard after it.
+
+  Args:
+    convolutions: whether the network has any.
+    batch_size: examples a step, over all devices.
+  """
+  if jax.default_backend() != "cpu":
+    return None
+  return 1 if convolutions else max(1, 4096 // batch_size)
+
+
+def describe(devices: Sequence[jax.Device]) -> dict[str, Any]:
+  """Returns what a run ran on, for its summary.
+
+  Args:
+    devices: those used.
+
+  Returns:
+    `device`, `device_count`, `process_count`, `platform`, `cpu_count`,
+    `python`, `versions` and `xla_flags`, JSON-able.
+  """
+  import flax
+  import optax
+
+  return {
+    "device": devices[0].device_kind,
+    "device_count": len(devices),
+    "process_count": len({d.process_index for d in devices}),
+    "platform": devices[0].platform,
+    "processor": _processor(),
+    "cpu_count": os.cpu_count(),
+    "python": platform.python_version(),
+    "versions": {
+      m.__name__: m.__version__ for m in (jax, jaxlib, flax, optax, np)
+    },
+    "xla_flags": os.environ.get("XLA_FLAGS", ""),
+  }
+
+
+def _processor() -> str:
+  try:
+    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+  except OSError:
+    return platform.processor()
+  names = [x.partition(":")[2].strip() for x in lines if "model name" in x]
+  return names[0] if names else platform.processor()

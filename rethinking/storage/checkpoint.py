@@ -1,0 +1,303 @@
+"""Checkpoints that can be trusted: Orbax's, each with SHA-256 sums.
+
+Orbax restores a file with flipped bits without a word, so process 0 writes
+the sums of a checkpoint's files into its folder once Orbax has committed it,
+and they are checked before a restore. A checkpoint without sums was not
+finished. One that fails the check is skipped for the one before it.
+"""
+
+import contextlib
+import dataclasses
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from etils import epath
+from jax.experimental import multihost_utils
+
+from rethinking.runtime import processes
+from rethinking.runtime.errors import UserError
+from rethinking.storage import checksums as sums
+from rethinking.storage import files
+
+PyTree = Any
+
+
+class SaveError(OSError):
+  """A checkpoint could not be written; those before it are intact."""
+
+
+def _remove(path: epath.Path) -> None:
+  """Removes the folder of a save that failed, as far as it can be."""
+  for _ in range(20):
+    try:
+      path.rmtree(missing_ok=True)
+      return
+    except OSError:
+      # Orbax's threads are still writing into it.
+      time.sleep(0.1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+  """What `Checkpointer.restore` found.
+
+  Attributes:
+    step: the step it was saved at.
+    state: as `like`, with NumPy arrays for arrays.
+    extra: the dict saved with it.
+    warnings: a sentence for each newer checkpoint that was skipped.
+  """
+
+  step: int
+  state: PyTree
+  extra: dict[str, Any]
+  warnings: tuple[str, ...]
+
+
+_LOG = threading.RLock()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+  """Keeps Orbax's log off the terminal: what matters is raised, in a line."""
+  logger = logging.getLogger("absl")
+  # The level is the whole process's: runs in threads take turns.
+  with _LOG:
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+      yield
+    finally:
+      logger.setLevel(level)
+
+
+def _to_host(leaf: Any) -> np.ndarray:
+  """The whole value of one leaf, whichever processes hold parts of it."""
+  if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+    if leaf.is_fully_replicated:
+      return jax.device_get(leaf.addressable_data(0))
+    return multihost_utils.process_allgather(leaf, tiled=True)
+  return np.asarray(jax.device_get(leaf))
+
+
+def _by_name(tree: PyTree) -> dict[str, Any]:
+  """The tree's leaves by their path, such as `.params['Dense_0']['bias']`."""
+  return {
+    jax.tree_util.keystr(path): leaf
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+  }
+
+
+def _spec(leaf: Any) -> list[Any]:
+  """Shape and dtype of a leaf, abstract ones included, as JSON has them."""
+  if not hasattr(leaf, "dtype"):
+    leaf = np.asarray(leaf)
+  return [list(leaf.shape), str(leaf.dtype)]
+
+
+class Checkpointer:
+  """Saves and restores a run's state; every process calls every method.
+
+  Args:
+    folder: where the checkpoints lie, one folder a step; made if missing.
+    keep: how many intact checkpoints stay, at least 2.
+
+  Raises:
+    ValueError: `keep` is below 2.
+  """
+
+  def __init__(self, folder: epath.PathLike, keep: int = 2):
+    if keep < 2:
+      raise ValueError(f"Cannot keep {keep} checkpoints; keep at least 2.")
+    self._folder = epath.Path(folder)
+    if files.is_local(folder):
+      # Orbax takes no relative path; a URL's would be taken for one.
+      self._folder = self._folder.expanduser().resolve()
+    self._keep = keep
+    self._damaged: set[int] = set()
+    with _quiet():
+      self._manager = ocp.CheckpointManager(
+        self._folder,
+        item_names=("state", "extra"),
+        options=ocp.CheckpointManagerOptions(
+          # What is kept depends on the sums, which Orbax doesn't know.
+          max_to_keep=None,
+          enable_async_checkpointing=False,
+          cleanup_tmp_directories=True,
+        ),
+      )
+
+  def _steps(self) -> list[int]:
+    """Steps that have a folder, newest first."""
+    try:
+      names = [path.name for path in self._folder.iterdir()]
+    except FileNotFoundError:
+      # An object store has no empty folders.
+      return []
+    return sorted((int(x) for x in names if x.isdecimal()), reverse=True)
+
+  def _delete(self, steps: list[int]) -> None:
+    if jax.process_index() == 0:
+      for step in steps:
+        (self._folder / str(step)).rmtree()
+    self._damaged.difference_update(steps)
+
+  def _meet(self, name: str) -> None:
+    if jax.process_count() > 1:
+      multihost_utils.sync_global_devices(f"rethinking_checkpoint_{name}")
+
+  def save(self, step: int, state: PyTree, extra: dict[str, Any]) -> None:
+    """Writes a checkpoint; it is on disk, with its sums, on return.
+
+    A checkpoint of this step or a later one is removed first: it was left by
+    a run that went back to an earlier one. The oldest are removed last.
+
+    Args:
+      step: the training step, at least 0.
+      state: a tree of arrays and Python numbers, whole or sharded.
+      extra: a dict that JSON can hold, saved beside the state.
+
+    Raises:
+      SaveError: it could not be written (a full disk); the checkpoints of
+        earlier steps are intact.
+    """
+    leaves = {name: _to_host(leaf) for name, leaf in _by_name(state).items()}
+    about = {
+      "extra": extra,
+      "leaves": {name: _spec(leaf) for name, leaf in leaves.items()},
+    }
+    folder = self._folder / str(step)
+    try:
+      with _quiet():
+        self._delete([old for old in self._steps() if old >= step])
+        self._meet("deleted")
+        self._manager.reload()
+        self._manager.save(
+          step,
+          args=ocp.args.Composite(
+            # Orbax refuses arrays without elements; they need no bytes.
+            state=ocp.args.StandardSave(
+              {name: leaf for name, leaf in leaves.items() if leaf.size}
+            ),
+            extra=ocp.args.JsonSave(about),
+          ),
+          force=True,
+        )
+        if jax.process_index() == 0:
+          sums.write(folder)
+    except (OSError, ValueError) as error:
+      # What was half written would go on filling a full disk.
+      if jax.process_index() == 0:
+        for path in self._folder.iterdir():
+          if path.name.partition(".")[0] == str(step):
+            _remove(path)
+      reason = str(error).splitlines()[0]
+      raise SaveError(
+        f"Cannot save the checkpoint of step {step} in '{self._folder}':"
+        f" {reason}; the earlier ones are intact."
+      ) from error
+    self._meet("summed")
+    finished = [
+      old
+      for old in self._steps()
+      if old not in self._damaged and sums.exist(self._folder / str(old))
+    ][: self._keep]
+    self._delete([old for old in self._steps() if old not in finished])
+    self._meet("pruned")
+
+  def restore(
+    self, like: PyTree | Callable[[dict[str, Any]], PyTree]
+  ) -> Restored | None:
+    """Reads the newest intact checkpoint.
+
+    Args:
+      like: a tree with the structure, shapes and dtypes of the state; arrays
+        or `jax.ShapeDtypeStruct`s, Python numbers where the state has them.
+        Or a function of `extra` that gives one.
+
+    Returns:
+      The checkpoint, or None where none was ever finished.
+
+    Raises:
+      UserError: finished checkpoints are there but none is intact, or it
+        holds other arrays than `like`.
+    """
+    step, warnings = processes.first(self._newest_intact)
+    if step is None:
+      return None
+    with _quiet():
+      self._manager.reload()
+      about = self._manager.restore(
+        step, args=ocp.args.Composite(extra=ocp.args.JsonRestore())
+      ).extra
+      if callable(like):
+        like = like(about["extra"])
+      wanted = _by_name(like)
+      self._check(step, {k: _spec(v) for k, v in wanted.items()}, about)
+      target = {
+        name: np.empty(shape, dtype)
+        for name, (shape, dtype) in about["leaves"].items()
+      }
+      target |= self._manager.restore(
+        step,
+        args=ocp.args.Composite(
+          state=ocp.args.StandardRestore(
+            {name: leaf for name, leaf in target.items() if leaf.size}
+          )
+        ),
+      ).state
+    state = jax.tree.map(
+      lambda name, leaf: (
+        target[name] if hasattr(leaf, "dtype") else target[name].item()
+      ),
+      jax.tree_util.tree_map_with_path(
+        lambda path, _: jax.tree_util.keystr(path), like
+      ),
+      like,
+    )
+    return Restored(step, state, about["extra"], tuple(warnings))
+
+  def _newest_intact(self) -> tuple[int | None, list[str]]:
+    warnings = []
+    finished = False
+    for step in self._steps():
+      damage = sums.damage(self._folder / str(step))
+      if damage is None:
+        return step, warnings
+      self._damaged.add(step)
+      finished |= sums.exist(self._folder / str(step))
+      warnings.append(
+        f"The checkpoint of step {step} in '{self._folder}' {damage};"
+        " the one before it is used."
+      )
+    if finished:
+      raise UserError(
+        f"No checkpoint in '{self._folder}' is intact (steps"
+        f" {sorted(self._damaged)}); restore the folder or remove it to begin"
+        " anew."
+      )
+    return None, []
+
+  def _check(
+    self, step: int, wanted: dict[str, list[Any]], about: dict[str, Any]
+  ) -> None:
+    saved = about["leaves"]
+    differ = [
+      name
+      for name in sorted(wanted.keys() | saved.keys())
+      if wanted.get(name) != saved.get(name)
+    ]
+    if differ:
+      name = differ[0]
+      raise UserError(
+        f"The checkpoint of step {step} in '{self._folder}' holds other arrays"
+        f" than this run: {len(differ)} differ, such as {name} (saved"
+        f" {saved.get(name)}, here {wanted.get(name)}); choose the config that"
+        " made it or another workdir."
+      )

@@ -1,0 +1,70 @@
+"""SHA-256 sums of a folder's files, kept in the folder."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+
+from etils import epath
+
+from rethinking.storage import files
+
+_NAME = "sha256.json"
+
+
+def _files(folder: epath.Path) -> Iterator[epath.Path]:
+  for path in folder.iterdir():
+    if path.is_dir():
+      yield from _files(path)
+    else:
+      yield path
+
+
+def _of(folder: epath.Path) -> dict[str, str]:
+  """SHA-256 of every file below `folder` but the sums, by relative path."""
+  sums = {}
+  for path in _files(folder):
+    name = os.path.relpath(path, folder)
+    if name != _NAME:
+      with path.open("rb") as file:
+        sums[name] = hashlib.file_digest(file, "sha256").hexdigest()
+  return dict(sorted(sums.items()))
+
+
+def write(folder: epath.Path) -> None:
+  """Writes the sums of the folder's files into it, whole or not at all.
+
+  Raises:
+    OSError: they could not be written.
+  """
+  files.replace(folder / _NAME, files.dumps(_of(folder)).encode())
+
+
+def exist(folder: epath.Path) -> bool:
+  """Whether the folder has sums: it was finished, if not always intact."""
+  return (folder / _NAME).exists()
+
+
+def damage(folder: epath.Path) -> str | None:
+  """Compares the folder's files with its sums.
+
+  Args:
+    folder: a checkpoint's folder.
+
+  Returns:
+    What is wrong, as the end of a sentence, or None where all are intact.
+  """
+  if not exist(folder):
+    return "was not finished"
+  try:
+    expected = files.read_json(folder / _NAME)
+  except ValueError:
+    expected = None
+  if not expected:
+    return f"has a damaged {_NAME}"
+  found = _of(folder)
+  for name, digest in expected.items():
+    if name not in found:
+      return f"lacks the file {name}"
+    if found[name] != digest:
+      return f"has a damaged file {name}"
+  return None

@@ -1,0 +1,233 @@
+"""Whole or not at all: writes that a crash or a full disk can't tear.
+
+Every path may be local or an object store's (`gs://...`, through etils'
+`epath`). Objects can't be appended to or renamed atomically, but a put
+replaces one whole, so there every write is a put of the whole file.
+
+Of a job in several processes only the first writes: in the others every write
+here does nothing.
+"""
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, BinaryIO
+
+from etils import epath
+
+from rethinking.runtime import processes
+from rethinking.runtime.errors import UserError
+
+_MOST_JSON = 2**24
+
+
+def is_local(path: epath.PathLike) -> bool:
+  """Whether `path` lies in this machine's file system.
+
+  >>> is_local("runs/a"), is_local("gs://bucket/runs/a")
+  (True, False)
+  """
+  return "://" not in os.fspath(path)
+
+
+def workdir(path: epath.PathLike) -> epath.Path:
+  """Returns a workdir's path; call it before anything looks there.
+
+  Args:
+    path: a folder of this machine, or gs://BUCKET/FOLDER.
+
+  Raises:
+    UserError: for another URL, or gs:// without the extra `gcs`.
+  """
+  if is_local(path):
+    return epath.Path(path)
+  if not os.fspath(path).startswith("gs://"):
+    raise UserError(
+      f"The workdir is {os.fspath(path)!r}; give a local folder or "
+      "gs://BUCKET/FOLDER."
+    )
+  try:
+    import fsspec
+    import gcsfs  # noqa: F401
+  except ImportError as error:
+    raise UserError(
+      "A gs:// workdir needs the extra gcs: pip install 'rethinking[gcs]'."
+    ) from error
+  # Other processes, and TensorStore in this one, write there too: what was
+  # there a moment ago says nothing.
+  fsspec.config.conf.setdefault("gs", {})["use_listings_cache"] = False
+  return epath.Path(path)
+
+
+def replace(path: epath.PathLike, data: bytes) -> None:
+  """Makes `path` hold `data`: afterwards it is the old file or the new one.
+
+  Args:
+    path: the file; its folder exists.
+    data: the whole new content.
+
+  Raises:
+    OSError: it could not be written (a full disk); the old file is intact.
+  """
+  if not processes.is_first():
+    return
+  path = epath.Path(path)
+  if not is_local(path):
+    path.write_bytes(data)
+    return
+  save(path, lambda file: file.write(data))
+
+
+def save(path: epath.PathLike, write: Callable[[BinaryIO], Any]) -> None:
+  """Makes a local file hold what `write` writes, which may be large.
+
+  Args:
+    path: the file; its folder exists.
+    write: is given a file to write to.
+
+  Raises:
+    OSError: it could not be written (a full disk); the old file is intact.
+  """
+  path = epath.Path(path)
+  # One writer a workdir (see `lock`), but processes of one run may share it.
+  temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
+  try:
+    with open(temporary, "wb") as file:
+      write(file)
+      file.flush()
+      os.fsync(file.fileno())
+    os.replace(temporary, path)
+  finally:
+    temporary.unlink(missing_ok=True)
+
+
+def append(path: epath.PathLike, data: bytes) -> None:
+  """Adds `data` at the end of `path`, on disk when it returns.
+
+  Args:
+    path: the file, made if missing; its folder exists.
+    data: the bytes to add.
+
+  Raises:
+    OSError: it could not be written; the file is as it was.
+  """
+  if not processes.is_first():
+    return
+  path = epath.Path(path)
+  if not is_local(path):
+    path.write_bytes((path.read_bytes() if path.exists() else b"") + data)
+    return
+  # Unbuffered: the data reaches the kernel in one write.
+  with open(path, "ab", buffering=0) as file:
+    size = file.seek(0, os.SEEK_END)
+    try:
+      written = file.write(data)
+      if written != len(data):
+        # The kernel wrote what fitted; the next write names the reason.
+        file.write(data[written:])
+      os.fsync(file.fileno())
+    except OSError:
+      file.truncate(size)
+      raise
+
+
+def loads(data: bytes) -> dict[str, Any]:
+  """Reads a JSON object, strict as `dumps`: no NaN, no infinities.
+
+  Args:
+    data: from anywhere.
+
+  Raises:
+    ValueError: in one line, for anything else.
+
+  >>> loads(b'{"loss": null}')
+  {'loss': None}
+  >>> loads(b"[1]")
+  Traceback (most recent call last):
+  ValueError: no JSON object
+  """
+  try:
+    found = json.loads(data, parse_constant=_refuse)
+  except RecursionError:
+    raise ValueError("nested too deeply") from None
+  if not isinstance(found, dict):
+    raise ValueError("no JSON object")
+  return found
+
+
+def _refuse(constant: str) -> None:
+  raise ValueError(f"{constant} is not JSON")
+
+
+def read(path: epath.PathLike, most_bytes: int) -> bytes:
+  """Reads a file, unless it is larger than any of its kind can be.
+
+  Args:
+    path: the file.
+    most_bytes: how large it may be.
+
+  Raises:
+    OSError: it could not be read.
+    ValueError: it is larger.
+  """
+  with epath.Path(path).open("rb") as file:
+    data = file.read(most_bytes + 1)
+  if len(data) > most_bytes:
+    raise ValueError(f"more than {most_bytes} bytes")
+  return data
+
+
+def read_json(path: epath.PathLike) -> dict[str, Any]:
+  """Reads a file that holds one JSON object.
+
+  Args:
+    path: the file, of at most 16 MiB.
+
+  Raises:
+    OSError: it could not be read.
+    ValueError: in one line, where it isn't one.
+  """
+  return loads(read(path, _MOST_JSON))
+
+
+def _plain(value: Any) -> Any:
+  """`value` in JSON's own types; what isn't finite becomes null."""
+  if hasattr(value, "tolist"):
+    value = value.tolist()
+  if isinstance(value, float):
+    return value if math.isfinite(value) else None
+  if isinstance(value, Mapping):
+    return {key: _plain(item) for key, item in value.items()}
+  if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+    return [_plain(item) for item in value]
+  return value
+
+
+def dumps(obj: Any, indent: int | None = None) -> str:
+  """JSON text of `obj`, strict: NaN and infinities become null.
+
+  Args:
+    obj: nested dicts and sequences of numbers, strings, None, NumPy or JAX
+      values.
+    indent: spaces a level; None for one line.
+
+  >>> dumps({"loss": float("nan"), "steps": (1, 2)})
+  '{"loss": null, "steps": [1, 2]}'
+  """
+  return json.dumps(
+    _plain(obj), indent=indent, allow_nan=False, ensure_ascii=False
+  )
+
+
+def write_json(path: epath.PathLike, obj: Any) -> None:
+  """Writes `obj` to `path` as JSON, whole or not at all.
+
+  Args:
+    path: the file; its folder exists.
+    obj: as `dumps` takes it; keys stay in their order.
+
+  Raises:
+    OSError: it could not be written; the old file is intact.
+  """
+  replace(path, (dumps(obj, indent=2) + "\n").encode())

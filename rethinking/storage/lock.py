@@ -1,0 +1,90 @@
+"""One run at a time in a workdir."""
+
+import fcntl
+import os
+import socket
+import types
+
+from etils import epath
+
+from rethinking.runtime import processes
+from rethinking.runtime.errors import UserError
+from rethinking.storage import files
+
+
+class Lock:
+  """Holds a workdir for this process, from `with` to its end.
+
+  The kernel owns the lock (`flock`), so it dies with its process, however
+  that ends, and no clock takes part. Object stores have no locks: there it
+  does nothing. Of a job in several processes the first one holds it for all.
+
+  Args:
+    workdir: the folder to hold; made if missing.
+  """
+
+  def __init__(self, workdir: epath.PathLike):
+    self._workdir = epath.Path(workdir)
+    self._path = self._workdir / ".lock"
+    self._file: int | None = None
+
+  def __enter__(self) -> "Lock":
+    """Takes the lock.
+
+    Raises:
+      UserError: another job holds it, or the workdir can't be written.
+    """
+    processes.first(self._hold)
+    return self
+
+  def _hold(self) -> None:
+    if files.is_local(self._workdir):
+      try:
+        self._workdir.mkdir(parents=True, exist_ok=True)
+        self._file = self._take()
+      except OSError as error:
+        raise UserError(
+          f"Cannot write in the workdir '{self._workdir}':"
+          f" {error.strerror or error}; choose another with --workdir."
+        ) from error
+
+  def _take(self) -> int:
+    while True:
+      file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+      try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      except BlockingIOError:
+        holder = os.read(file, 200).decode(errors="replace").strip()
+        os.close(file)
+        raise UserError(
+          f"The workdir '{self._workdir}' is in use by"
+          f" {holder or 'another process'}; wait for it to end or choose"
+          " another --workdir."
+        ) from None
+      # Its holder removes the file when it ends: a lock on a removed file
+      # keeps nobody out, so try again with the one that is there now.
+      if self._is_current(file):
+        os.ftruncate(file, 0)
+        os.write(
+          file, f"process {os.getpid()} on {socket.gethostname()}\n".encode()
+        )
+        return file
+      os.close(file)
+
+  def _is_current(self, file: int) -> bool:
+    try:
+      there = os.stat(self._path)
+    except FileNotFoundError:
+      return False
+    return os.path.samestat(there, os.fstat(file))
+
+  def __exit__(
+    self,
+    kind: type[BaseException] | None,
+    error: BaseException | None,
+    traceback: types.TracebackType | None,
+  ) -> None:
+    if self._file is not None:
+      self._path.unlink(missing_ok=True)
+      os.close(self._file)
+      self._file = None

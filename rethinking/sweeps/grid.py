@@ -1,0 +1,95 @@
+"""The runs of a sweep: its grids, expanded."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from rethinking import config as config_lib
+from rethinking.config.fields import flagged
+from rethinking.runtime.errors import UserError
+
+
+def expand(config: ConfigDict) -> dict[str, ConfigDict]:
+  """Expands a sweep's grids into its runs.
+
+  Each grid is a product of axes, a field's name to a list of values; `variant`
+  sets what the variant of that name sets, before the other axes. Runs that
+  several grids share appear once. A level of 0 is `true_labels` and a level
+  of 1 `random_labels`, so that a grid of levels shares them with a grid of
+  conditions. A run that one grid ends when its train set is fitted and another
+  one doesn't goes on: what the first asks of it is seen on the way.
+
+  Args:
+    config: of a sweep: a run's fields, and `grids`.
+
+  Returns:
+    A resolved config for each cell, by a name that is unique in the sweep.
+
+  Raises:
+    UserError: for an unknown axis or variant, a cell that is refused, or an
+      `only` that leaves none.
+  """
+  own = flagged("sweep")
+  base = {k: v for k, v in config.to_dict().items() if k not in own}
+  found: dict[str, ConfigDict] = {}
+  for grid in config.grids.values():
+    axes = grid.to_dict()
+    for values in itertools.product(*axes.values()):
+      name, cell = _cell(base, dict(zip(axes, values, strict=True)))
+      other = found.setdefault(name, cell)
+      longer = [_without_stop(one) for one in (cell, other)]
+      if longer[0] == longer[1]:
+        found[name] = cell if other.stop_at_fit else other
+      else:
+        raise UserError(
+          f"Two different cells of the grids would be called {name!r}; let an "
+          "axis tell them apart."
+        )
+  kept = {n: c for n, c in found.items() if (config.only or "") in n}
+  if not kept:
+    raise UserError(
+      f"only is {config.only!r}, which no cell's name contains; names are like "
+      f"{next(iter(found), 'none')!r}."
+    )
+  return kept
+
+
+def _cell(
+  base: dict[str, Any], chosen: dict[str, Any]
+) -> tuple[str, ConfigDict]:
+  fields = {**config_lib.default().to_dict(), **base, "experiment": "train"}
+  variant = chosen.pop("variant", "true_labels")
+  if variant not in config_lib.VARIANTS:
+    raise UserError(
+      f"Unknown variant {variant!r} in a grid; choose one of "
+      f"{sorted(config_lib.VARIANTS)}."
+    )
+  fields.update(config_lib.VARIANTS[variant])
+  unknown = sorted(set(chosen) - set(fields))
+  if unknown:
+    raise UserError(
+      f"Unknown axis {unknown[0]!r} in a grid; choose one of "
+      f"{sorted(['variant', *fields])}."
+    )
+  fields.update(chosen)
+  if variant == "partial_labels" and fields["p"] in (0, 1):
+    variant = "random_labels" if chosen.pop("p") else "true_labels"
+    fields.update({"label_noise": None, "p": 0.0})
+    fields.update(config_lib.VARIANTS[variant])
+  fields["variant"] = variant
+  parts = [fields["arch"], variant]
+  parts += [
+    f"{k}{v}"
+    for k, v in chosen.items()
+    # The one is there already, the other is no condition.
+    if k != "arch" and k != "stop_at_fit"
+  ]
+  name = "-".join(str(part).replace("/", "_") for part in parts)
+  return name, config_lib.resolve(ConfigDict(fields))
+
+
+def _without_stop(cell: ConfigDict) -> dict[str, Any]:
+  return {**cell.to_dict(), "stop_at_fit": False}

@@ -1,0 +1,188 @@
+"""The rows of a sweep: what is kept of its runs, and whether it still holds."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from etils import epath
+from ml_collections import ConfigDict
+
+from rethinking import config as config_lib
+from rethinking import data
+from rethinking.config import fields
+from rethinking.runtime.errors import UserError
+from rethinking.storage import files
+from rethinking.storage import jsonl as writers
+from rethinking.training import metrics
+from rethinking.training import task as problem
+from rethinking.training import workdir as workdir_lib
+
+
+def kept(
+  results: writers.JsonLines,
+  todo: Mapping[str, ConfigDict],
+  figure: str,
+  workdir: epath.Path,
+) -> list[dict[str, Any]]:
+  """Returns the rows of earlier calls.
+
+  Args:
+    results: results.jsonl.
+    todo: resolved configs of all cells by name.
+    figure: the sweep's variant.
+    workdir: of the sweep.
+
+  Raises:
+    UserError: for a row that is not one of this sweep or that its run's files
+      contradict, and where a run is left but the data are not those of the
+      rows.
+  """
+  rows = [config_lib.recorded_row(row) for row in results.rows()]
+  for number, row in enumerate(rows, 1):
+    name, status = row.get("cell"), row.get("status")
+    if name not in todo or status not in ("finished", "diverged"):
+      raise UserError(
+        f"{results.path} is damaged in line {number}: it is no row of this "
+        "sweep; restore the file or delete that line."
+      )
+    path = workdir / "cells" / name / "summary.json"
+    if not path.exists():
+      continue
+    try:
+      seen = {"status": "finished", **workdir_lib.read_json(path)}
+      seen["seconds"] = row["seconds"]
+      made = make(name, todo[name], figure, workdir, seen)
+      same = _comparable(files.loads(files.dumps(made).encode())) == (
+        _comparable(row)
+      )
+    except (LookupError, TypeError, AttributeError):
+      same = False
+    if not same:
+      raise UserError(
+        f"{results.path} and {path} differ, so one of them is "
+        f"damaged; delete the row of {name} in the first, or the run's folder."
+      )
+  if len(rows) < len(todo):
+    _check_data(results, rows, todo, workdir)
+  return rows
+
+
+def _check_data(
+  results: writers.JsonLines,
+  rows: Iterable[Mapping[str, Any]],
+  todo: Mapping[str, ConfigDict],
+  workdir: epath.Path,
+) -> None:
+  """Refuses to add runs to rows that were made from other data."""
+
+  @functools.cache
+  def source(name, data_dir, cache):
+    return {
+      split: data.load(name, split, data_dir=data_dir, cache=cache).identity
+      for split in ("train", "test")
+    }
+
+  same = set()
+  for row in rows:
+    cell = todo[row["cell"]]
+    # A run that diverged says nothing of its data.
+    if row["status"] == "diverged":
+      continue
+    now = source(cell.dataset, cell.data_dir, cell.data_cache)
+    old = row.get("data_source")
+    # Runs that agree in these have the same data beneath their own noise.
+    about = (*fields.DATA, *fields.LABELS, *fields.PIXELS)
+    kind = (files.dumps(old), *(cell[name] for name in about))
+    if old == now or kind in same:
+      continue
+    # Prepared anew, the same arrays lie in other files.
+    if not _same_data(workdir / "cells" / row["cell"], cell):
+      raise UserError(
+        f"{results.path} holds runs on other {cell.dataset} data than is here "
+        f"(data_source in the row of {row['cell']}; here: {now}); give the "
+        "data_dir of those runs, or another workdir."
+      )
+    same.add(kind)
+
+
+def _same_data(folder: epath.Path, cell: ConfigDict) -> bool:
+  """Whether a finished run would be given the same arrays again."""
+  kept = folder / "corruption.json"
+  return kept.exists() and not workdir_lib.other_data(
+    workdir_lib.read_json(kept), problem.load(cell).facts()
+  )
+
+
+def _comparable(row: Mapping[str, Any]) -> dict[str, Any]:
+  """A row without the fields that may differ between calls."""
+  config = {
+    k: v for k, v in row["config"].items() if k not in fields.flagged("resume")
+  }
+  return {**row, "config": config}
+
+
+def make(
+  name: str,
+  cell: ConfigDict,
+  figure: str,
+  workdir: epath.Path,
+  seen: Mapping[str, Any],
+) -> dict[str, Any]:
+  """Makes a run's row of results.jsonl.
+
+  Args:
+    name: the cell's.
+    cell: resolved.
+    figure: the sweep's variant.
+    workdir: of the sweep.
+    seen: the run's summary, `status` "finished" and `seconds`; or `status`
+      "diverged", `step` and `seconds`.
+  """
+  row = {"cell": name, "figure": figure, "config": config_lib.plain(cell)}
+  if seen["status"] == "diverged":
+    return {**row, **seen}
+  folder = workdir / "cells" / name
+  curve = writers.JsonLines(folder / "metrics.jsonl").rows()
+  corruption = workdir_lib.read_json(folder / "corruption.json")
+  at_fit = [
+    r["test_accuracy"] for r in curve if r["step"] == seen["steps_to_fit"]
+  ]
+  # A fitted run that has not gone through all its epochs was retired.
+  left = cell.epochs - seen["epoch"]
+  each = seen["steps"] / seen["epoch"] if seen["epoch"] else 0
+  return {
+    **row,
+    **seen,
+    "test_accuracy_at_fit": at_fit[0] if at_fit else None,
+    "flip_rate": corruption["flip_rate"],
+    "steps_saved": round(left * each),
+    "curve": {
+      key: [r[key] for r in curve] for key in metrics.without_clock(curve[0])
+    },
+  }
+
+
+def summary(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+  """Returns what was seen over all cells.
+
+  Args:
+    rows: from `make`.
+  """
+  rows = list(rows)
+  finished = [row for row in rows if row["status"] == "finished"]
+  retired = [row for row in finished if row["steps_saved"]]
+  return {
+    "cells": len(rows),
+    "finished": len(finished),
+    "diverged": len(rows) - len(finished),
+    "censored": sum(row["steps_to_fit"] is None for row in finished),
+    "cell_seconds": sum(row["seconds"] for row in rows),
+    "retired": len(retired),
+    "steps_saved": sum(row["steps_saved"] for row in retired),
+    # As many steps more at the pace of each run.
+    "seconds_saved": sum(
+      row["seconds"] * row["steps_saved"] / row["steps"] for row in retired
+    ),
+  }

@@ -1,0 +1,229 @@
+"""Many runs: a grid of configs, each the run that the main job makes."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import pathlib
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from etils import epath
+from ml_collections import ConfigDict
+
+from rethinking import config as config_lib
+from rethinking import data, report
+from rethinking.config.fields import flagged
+from rethinking.runtime import platform as runtime
+from rethinking.runtime import processes, signals
+from rethinking.runtime.errors import Diverged, Stopped
+from rethinking.storage import files
+from rethinking.storage import jsonl as writers
+from rethinking.sweeps import abreast, lockstep
+from rethinking.sweeps import grid as cells
+from rethinking.sweeps import rows as sweep_rows
+from rethinking.training import parallel
+from rethinking.training import run as train
+from rethinking.training import task as problem
+from rethinking.training import workdir as workdir_lib
+
+
+def run(
+  config: ConfigDict, workdir: str | pathlib.Path, *, quiet: bool = False
+) -> dict[str, Any]:
+  """Runs every cell that has no row yet, then draws figures and tables.
+
+  The same call again goes on where an earlier one was ended, however it was:
+  a finished cell has its row, an unfinished one its checkpoint.
+
+  Args:
+    config: of a sweep, from a config file.
+    workdir: a folder, made if it is not there; local or gs://.
+    quiet: print nothing.
+
+  Returns:
+    What `summary.json` holds.
+
+  Raises:
+    UserError: for a config or a workdir that cannot be used.
+    Stopped: after SIGTERM or Ctrl-C; the cell's state is saved.
+  """
+  began = time.monotonic()
+  todo = cells.expand(config)
+  # XLA reads its flags when the devices are first asked for.
+  runtime.configure(
+    compilation_cache=config.compilation_cache,
+    deterministic=config.deterministic,
+  )
+  quiet = quiet or not processes.is_first()
+  workdir = files.workdir(workdir)
+  finished = _finished(workdir, config, quiet)
+  if finished is not None:
+    return finished
+  with processes.together():
+    _check(todo.values())
+  with writers.Lock(workdir):
+    # Asks again, now that nobody else can be writing.
+    finished = _finished(workdir, config, quiet)
+    if finished is not None:
+      return finished
+    writers.write_json(workdir / "config.json", config_lib.plain(config))
+    results = writers.JsonLines(workdir / "results.jsonl")
+    kept = processes.first(
+      lambda: sweep_rows.kept(results, todo, config.variant, workdir)
+    )
+    rows = {row["cell"]: row for row in kept}
+    with (
+      writers.SweepConsole(len(todo), config.variant, quiet=quiet) as console,
+      _stop() as stop,
+    ):
+      for warning in results.warnings:
+        console.warn(warning)
+      for row in rows.values():
+        console.count(row)
+      if rows:
+        console.say(f"{len(rows)} of {len(todo)} cells are finished already.")
+
+      def finish(name: str, seen: Mapping[str, Any]) -> None:
+        rows[name] = processes.first(
+          lambda: sweep_rows.make(
+            name, todo[name], config.variant, workdir, seen
+          )
+        )
+        results.append(rows[name])
+        console.finished(name, rows[name])
+
+      alone: dict[int, dict[str, ConfigDict]] = {}
+      for group in _groups(todo):
+        left = {name: todo[name] for name in group if name not in rows}
+        if not left:
+          continue
+        _go_on(stop, workdir)
+        first = next(iter(left.values()))
+        at_once = lockstep.places(first, len(group), config.runs_at_once)
+        if at_once > 1:
+          lockstep.run(left, workdir, at_once, finish, console)
+        else:
+          beside = abreast.width(first, config.runs_at_once)
+          alone.setdefault(beside, {}).update(left)
+      for beside, left in alone.items():
+        one = functools.partial(
+          _run_cell,
+          todo=left,
+          stop=stop,
+          workdir=workdir,
+          console=console,
+          beside=min(beside, len(left)),
+        )
+        abreast.run(left, beside, one, finish)
+      if processes.is_first():
+        report.draw(workdir)
+    summary = {
+      **sweep_rows.summary(rows.values()),
+      "wall_seconds": time.monotonic() - began,
+    }
+    writers.write_json(workdir / "summary.json", summary)
+    console.say(
+      f"{summary['cells']} cells in {summary['wall_seconds']:.0f} s: "
+      f"{summary['finished']} finished, {summary['censored']} of them never "
+      f"fitted their train set; {summary['diverged']} diverged."
+    )
+    if summary["retired"]:
+      console.say(
+        f"{summary['retired']} ended before their last epoch, which saved "
+        f"{summary['steps_saved']:,} steps, about "
+        f"{summary['seconds_saved']:.0f} s."
+      )
+    console.say(f"The figures and table.md are in {workdir}.")
+  return summary
+
+
+def _finished(
+  workdir: epath.Path, config: ConfigDict, quiet: bool
+) -> dict[str, Any] | None:
+  """The summary of a sweep that is finished, and says so; else None."""
+  found = workdir_lib.check(workdir, config)
+  if found is not None and not quiet:
+    print(f"Finished already: {workdir / 'table.md'} has the results.")
+  return found
+
+
+def _check(todo: Iterable[ConfigDict]) -> None:
+  """Refuses what a run would, before anything is written."""
+  devices = len(parallel.all_devices())
+  seen = set()
+  for cell in todo:
+    parallel.check_batch("batch_size", cell.batch_size, devices)
+    size = tuple(cell[name] for name in flagged("sized"))
+    if size not in seen:
+      seen.add(size)
+      problem.check(
+        cell,
+        data.load(
+          cell.dataset, "train", data_dir=cell.data_dir, cache=cell.data_cache
+        ),
+      )
+
+
+def _groups(todo: Mapping[str, ConfigDict]) -> list[list[str]]:
+  """The cells' names, those together that can train together."""
+  found: dict[str, list[str]] = {}
+  for name, cell in todo.items():
+    found.setdefault(lockstep.group_key(cell), []).append(name)
+  return list(found.values())
+
+
+def _stop() -> contextlib.AbstractContextManager[threading.Event]:
+  """What hears of a signal between runs, too."""
+  if processes.started():
+    # All processes must stop at the same step, which only a run can see to.
+    return contextlib.nullcontext(threading.Event())
+  return signals.deferred()
+
+
+def _go_on(stop: threading.Event, workdir: epath.Path) -> None:
+  if stop.is_set():
+    raise Stopped("every run that had begun", workdir)
+
+
+def _run_cell(
+  name: str,
+  *,
+  todo: Mapping[str, ConfigDict],
+  stop: threading.Event,
+  workdir: epath.Path,
+  console: writers.SweepConsole,
+  beside: int,
+) -> dict[str, Any]:
+  """One run in a program of its own; what `sweep_rows.make` makes a row of.
+
+  Args:
+    name: the cell's.
+    todo: resolved configs by name.
+    stop: says that no further run is to begin.
+    workdir: of the sweep.
+    console: shows what is running.
+    beside: how many runs share the machine, this one included.
+  """
+  _go_on(stop, workdir)
+  began = time.monotonic()
+  cell = todo[name]
+  try:
+    seen = train.run(
+      cell,
+      workdir / "cells" / name,
+      quiet=True,
+      console=console.cell(name, cell.epochs),
+    )
+    seen = {"status": "finished", **seen}
+  except Stopped as error:
+    # The command that continues is the sweep's.
+    raise Stopped(error.what, workdir) from None
+  except Diverged as error:
+    seen = {"status": "diverged", "step": error.step}
+  # Its share of the time, as that of runs in one program is; with what it took
+  # before an interruption.
+  seconds = seen.get("wall_seconds", time.monotonic() - began)
+  return {**seen, "seconds": seconds / beside}

@@ -1,0 +1,47 @@
+"""Where the dispatches of a run begin and end."""
+
+from __future__ import annotations
+
+from ml_collections import ConfigDict
+
+from rethinking import models
+from rethinking.runtime import platform as runtime
+from rethinking.training import optim
+
+
+class Dispatches:
+  """The steps at which the host has a say: to stop, to evaluate, to save.
+
+  They are absolute: multiples of `chunk_steps`, the config's or the platform's,
+  or the ends of epochs where the platform takes those whole. So a run that goes
+  on from one of them dispatches what an undisturbed one does.
+
+  Args:
+    config: resolved.
+    num_examples: examples an epoch.
+
+  Attributes:
+    most: the steps that a dispatch takes at most.
+  """
+
+  def __init__(self, config: ConfigDict, num_examples: int):
+    convolutions = not models.ARCHITECTURES[config.arch].dense
+    self._chunk = config.chunk_steps or runtime.chunk_steps(
+      convolutions=convolutions, batch_size=config.batch_size
+    )
+    self._sizes = (num_examples, config.batch_size)
+    # Evaluations end dispatches too.
+    span = optim.epoch_end(min(config.eval_epochs, config.epochs), *self._sizes)
+    self.most = min(self._chunk or optim.epoch_end(1, *self._sizes), span)
+
+  def end(self, step: int) -> int:
+    """Returns the first step after `step` at which a dispatch may end.
+
+    Args:
+      step: from 0.
+    """
+    if self._chunk:
+      return step - step % self._chunk + self._chunk
+    num_examples, batch_size = self._sizes
+    epoch = step * batch_size // num_examples
+    return optim.epoch_end(epoch + 1, *self._sizes)

@@ -1,0 +1,304 @@
+"""One training step and one evaluation step, pure; they know no devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import flax
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+
+Array = jax.Array
+Augment = Callable[[Array, Array], Array]
+
+# The kind of the keys of `root`.
+KEYS = "threefry2x32"
+
+
+class Data(NamedTuple):
+  """A whole split, on the device.
+
+  Attributes:
+    images: uint8 [N, H, W, C].
+    labels: int32 [N], the given ones.
+    ids: uint32 [N], unique.
+    statistics: mean and standard deviation of each channel, float [C] each,
+      that images are normalised by; empty: each image is by its own.
+  """
+
+  images: Array
+  labels: Array
+  ids: Array
+  statistics: tuple[Array, ...] = ()
+
+
+class Batch(NamedTuple):
+  """Which examples a step takes.
+
+  Attributes:
+    index: int32 [B], rows of the data.
+    epoch: int32 [B], the epoch that each row belongs to.
+  """
+
+  index: Array
+  epoch: Array
+
+
+class Stream(NamedTuple):
+  """The examples of consecutive epochs, one after another.
+
+  Attributes:
+    orders: int32 [K, N], rows of the data in the order of each epoch.
+    epoch: int32 scalar, the first of these epochs.
+    step: int32 scalar, the first step whose batch begins in it.
+    place: int32 scalar, where in it that batch begins; where devices share a
+      batch, where the device's part begins.
+  """
+
+  orders: Array
+  epoch: Array
+  step: Array
+  place: Array
+
+
+@flax.struct.dataclass
+class TrainState:
+  """All that training changes.
+
+  Attributes:
+    step: int32 scalar, steps taken.
+    params: the model's parameters.
+    batch_stats: BatchNorm's running statistics; empty for models without.
+    opt_state: optax's.
+    best: `params` and `batch_stats` of the best evaluation, which the step
+      hands on; None where nothing is chosen by one.
+  """
+
+  step: Array
+  params: Any
+  batch_stats: Any
+  opt_state: Any
+  best: Any = None
+
+
+def root(seed: int, name: str) -> Array:
+  """Returns the random key of one purpose.
+
+  Args:
+    seed: in [0, 2**32).
+    name: 'init', 'order', 'noise' or 'validation'; each has draws of its own.
+  """
+  names = ("init", "order", "noise", "validation")
+  key = jax.random.key(seed, impl=KEYS)
+  return jax.random.fold_in(key, names.index(name))
+
+
+def epoch_order(key: Array, epoch: Array, num_examples: int) -> Array:
+  """Returns one epoch's order: every row once, as int32 [num_examples].
+
+  Sorts random integers, which are the same on every platform, jitted or not.
+
+  Args:
+    key: the order's root key.
+    epoch: scalar, from 0.
+    num_examples: N.
+  """
+  bits = jax.random.bits(jax.random.fold_in(key, epoch), (num_examples,))
+  return jnp.argsort(bits, stable=True).astype(jnp.int32)
+
+
+def batch(stream: Stream, step: Array, batch_size: int, size: int) -> Batch:
+  """Returns the examples that a step takes.
+
+  Args:
+    stream: with the epochs that the step touches.
+    step: scalar, at least the stream's.
+    batch_size: examples a step, over all devices.
+    size: examples of this device's part, consecutive ones.
+  """
+  begin = stream.place + (step - stream.step) * batch_size
+  place = begin + jnp.arange(size, dtype=jnp.int32)
+  return Batch(
+    # A slice, no gather: XLA on the CPU works the index out anew for each pixel
+    # of the image that it finds.
+    index=jax.lax.dynamic_slice(stream.orders.reshape(-1), (begin,), (size,)),
+    epoch=stream.epoch + place // stream.orders.shape[-1],
+  )
+
+
+def centre_crop(images: Array, side: int) -> Array:
+  """Returns the central side x side pixels of [..., H, W, C]; 0: all.
+
+  Args:
+    images: [..., H, W, C], at least `side` high and wide.
+    side: pixels; the margin's odd pixel stays at the bottom and right.
+  """
+  if not side:
+    return images
+  top, left = (images.shape[-3] - side) // 2, (images.shape[-2] - side) // 2
+  return images[..., top : top + side, left : left + side, :]
+
+
+def whiten(image: Array) -> Array:
+  """Returns an image with mean 0 and variance 1 over its pixels and channels.
+
+  (x - mean) / max(std, 1 / sqrt(number of values)), std biased.
+
+  Args:
+    image: float [H, W, C].
+
+  Reference: Zhang et al. (2017), appendix A.
+  """
+  centred = image - image.mean()
+  std = jnp.sqrt(jnp.square(centred).mean())
+  return centred / jnp.maximum(std, image.size**-0.5)
+
+
+def normalize(images: Array, statistics: tuple[Array, ...]) -> Array:
+  """Returns images as the model sees them.
+
+  Args:
+    images: float [B, H, W, C] in [0, 1].
+    statistics: the data's: mean and standard deviation [C], for
+      (x - mean) / std; empty: `whiten` each image.
+  """
+  if not statistics:
+    return jax.vmap(whiten)(images)
+  mean, std = (x.reshape(1, 1, 1, -1) for x in statistics)
+  return (images - mean) / std
+
+
+def init_state(
+  module: nn.Module,
+  optimizer: optax.GradientTransformation,
+  key: Array,
+  shape: tuple[int, int, int],
+) -> TrainState:
+  """Returns the state before the first step.
+
+  Args:
+    module: a model of rethinking.models.
+    optimizer: from rethinking.training.optim.
+    key: the initialisation's root key.
+    shape: [H, W, C] of what the model sees.
+  """
+  variables = module.init(key, jnp.zeros((1, *shape)), train=False)
+  params = variables["params"]
+  return TrainState(
+    step=jnp.zeros((), jnp.int32),
+    params=params,
+    batch_stats=variables.get("batch_stats", {}),
+    opt_state=optimizer.init(params),
+  )
+
+
+def make_train_step(
+  module: nn.Module,
+  optimizer: optax.GradientTransformation,
+  *,
+  crop: int,
+  augment: Augment | None = None,
+  axis_name: str | None = None,
+) -> Callable[[TrainState, Data, Batch, Array], tuple[TrainState, Mapping]]:
+  """Makes `step(state, data, batch, key) -> (state, metrics)`.
+
+  Every draw is keyed by (key, step or epoch, id): dropout by the step,
+  augmentation by the epoch, never by the position in the batch, so the same
+  batch gives the same update however it is split over devices.
+
+  Args:
+    module: made with the same axis_name.
+    optimizer: from rethinking.training.optim.
+    crop: centre crop, pixels a side; 0: none.
+    augment: one example's (key, float image in [0, 1] [H, W, C]) -> image.
+    axis_name: of the pmap over shards of the batch; None outside one.
+
+  Returns:
+    The step; metrics are the scalars `loss` (nats) and `accuracy` on the
+    batch, in training mode, before the update.
+  """
+
+  def forward(params, batch_stats, x, labels, dropout_keys):
+    logits, updates = module.apply(
+      {"params": params, "batch_stats": batch_stats},
+      x,
+      train=True,
+      dropout_keys=dropout_keys,
+      mutable=["batch_stats"],
+    )
+    loss = _cross_entropy(logits, labels).mean()
+    accuracy = jnp.mean(jnp.argmax(logits, -1) == labels, dtype=loss.dtype)
+    return loss, (updates.get("batch_stats", {}), accuracy)
+
+  def step(state, data, batch, key):
+    images, labels, ids = (x[batch.index] for x in data[:3])
+    dropout_root, augment_root = jax.random.split(key)
+    dropout_keys = jax.vmap(jax.random.fold_in, (None, 0))(
+      jax.random.fold_in(dropout_root, state.step), ids
+    )
+    x = _to_float(images)
+    if augment is not None:
+      fold = jax.vmap(
+        lambda e, i: jax.random.fold_in(jax.random.fold_in(augment_root, e), i)
+      )
+      x = jax.vmap(augment)(fold(batch.epoch, ids), x)
+    x = normalize(centre_crop(x, crop), data.statistics)
+    # The mean of the gradients: the gradient of a pmean would silently be
+    # that of one device's loss.
+    grad = jax.value_and_grad(forward, has_aux=True)
+    (loss, (batch_stats, accuracy)), grads = grad(
+      state.params, state.batch_stats, x, labels, dropout_keys
+    )
+    if axis_name is not None:
+      grads, loss, accuracy = jax.lax.pmean((grads, loss, accuracy), axis_name)
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    state = state.replace(
+      step=state.step + 1,
+      params=optax.apply_updates(state.params, updates),
+      batch_stats=batch_stats,
+      opt_state=opt_state,
+    )
+    return state, {"loss": loss, "accuracy": accuracy}
+
+  return step
+
+
+def make_eval_step(
+  module: nn.Module, *, crop: int
+) -> Callable[[TrainState, Data, Array], tuple[Array, Array]]:
+  """Makes `step(state, data, index) -> (loss [B], prediction [B])`.
+
+  One value an example, so that the caller's sums are exact whatever the batch
+  size, and any split of the examples can be made of them.
+
+  Args:
+    module: a model of rethinking.models.
+    crop: centre crop, pixels a side; 0: none.
+  """
+
+  def step(state, data, index):
+    x = _to_float(centre_crop(data.images[index], crop))
+    x = normalize(x, data.statistics)
+    logits = module.apply(
+      {"params": state.params, "batch_stats": state.batch_stats},
+      x,
+      train=False,
+    )
+    loss = _cross_entropy(logits, data.labels[index])
+    return loss, jnp.argmax(logits, -1).astype(jnp.int32)
+
+  return step
+
+
+def _cross_entropy(logits: Array, labels: Array) -> Array:
+  """Nats of each example, [B]; optax's takes one more array round the loop."""
+  given = jnp.take_along_axis(logits, labels[:, None], axis=-1)[:, 0]
+  return jax.nn.logsumexp(logits, axis=-1) - given
+
+
+def _to_float(images: Array) -> Array:
+  """uint8 0..255 -> the default float type in [0, 1]."""
+  return images.astype(jnp.result_type(float)) / 255.0

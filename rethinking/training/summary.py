@@ -1,0 +1,205 @@
+"""What a run saw: a row for each evaluation, and at the end a summary."""
+
+from __future__ import annotations
+
+import functools
+import io
+import pathlib
+import subprocess
+from typing import Any
+
+import jax
+import numpy as np
+from etils import epath
+from ml_collections import ConfigDict
+
+from rethinking import __version__
+from rethinking.runtime import platform as runtime
+from rethinking.runtime.console import Console
+from rethinking.storage import files
+from rethinking.training import metrics
+from rethinking.training import task as problem
+
+
+def row(
+  step: int,
+  epoch: int,
+  task: problem.Problem,
+  train: tuple[np.ndarray, np.ndarray],
+  test: tuple[np.ndarray, np.ndarray],
+  validation: tuple[np.ndarray, np.ndarray] | None = None,
+) -> dict[str, Any]:
+  """Returns a row of metrics.jsonl.
+
+  Args:
+    step: steps taken.
+    epoch: epochs completed.
+    task: what is learned.
+    train: loss and prediction of each train example, [N] each.
+    test: the same of the test set.
+    validation: the same of the validation set, where there is one.
+  """
+  given = np.asarray(task.train.labels)
+  found = {
+    "step": step,
+    "epoch": epoch,
+    **metrics.train_metrics(*train, given, task.true_labels),
+    **metrics.test_metrics(*test, np.asarray(task.test.labels)),
+  }
+  if validation is not None:
+    labels = np.asarray(task.validation.labels)
+    found |= metrics.validation_metrics(*validation, labels)
+  return found
+
+
+def write_examples(
+  workdir: epath.Path,
+  step: int,
+  task: problem.Problem,
+  train: tuple[np.ndarray, np.ndarray],
+  test: tuple[np.ndarray, np.ndarray],
+) -> None:
+  """Writes what each example's loss and prediction were, by id.
+
+  Args:
+    workdir: of the run; the file is per_example/step_STEP.npz.
+    step: steps taken.
+    task: what is learned.
+    train: loss and prediction of each train example, [N] each.
+    test: the same of the test set.
+  """
+  arrays = {}
+  for name, data, (loss, prediction) in (
+    ("train", task.train, train),
+    ("test", task.test, test),
+  ):
+    arrays[f"{name}_id"] = data.ids
+    arrays[f"{name}_label"] = data.labels
+    arrays[f"{name}_loss"] = loss
+    arrays[f"{name}_prediction"] = prediction
+    arrays[f"{name}_correct"] = prediction == data.labels
+  buffer = io.BytesIO()
+  np.savez(buffer, **arrays)
+  folder = workdir / "per_example"
+  folder.mkdir(exist_ok=True)
+  files.replace(folder / f"step_{step:08d}.npz", buffer.getvalue())
+
+
+def summarise(
+  config: ConfigDict,
+  task: problem.Problem,
+  rows: list[dict[str, Any]],
+  devices: list[jax.Device],
+  *,
+  num_parameters: int,
+  wall_seconds: float,
+  images_per_second: float | None,
+) -> dict[str, Any]:
+  """Returns what summary.json holds.
+
+  Args:
+    config: resolved.
+    task: what was learned.
+    rows: all of metrics.jsonl.
+    devices: those used.
+    num_parameters: of the model.
+    wall_seconds: from the start of the run to now.
+    images_per_second: of training, without compilation.
+  """
+  # With early stopping the weights that are kept are those of the best one.
+  chosen = metrics.best(rows) if config.early_stopping else None
+  chosen = chosen or rows[-1]
+  last = metrics.without_clock(chosen)
+  steps = rows[-1]["step"]
+  del last["step"]
+  if config.early_stopping:
+    last |= {"epoch": rows[-1]["epoch"], "best_epoch": chosen["epoch"]}
+  best = max(rows, key=lambda row: row["test_accuracy"])
+  return {
+    **last,
+    **metrics.time_to_fit(rows, config.fit_accuracy),
+    "steps": steps,
+    "best_test_accuracy": best["test_accuracy"],
+    "best_test_accuracy_epoch": best["epoch"],
+    "potential_gain": best["test_accuracy"] - last["test_accuracy"],
+    "num_parameters": num_parameters,
+    "wall_seconds": wall_seconds,
+    "images_per_second": images_per_second,
+    **runtime.describe(devices),
+    "rethinking": __version__,
+    "git_commit": _git_commit(),
+    "data_fingerprint": {
+      part: task.report[f"{part}_sha256"] for part in ("labels", "images")
+    },
+    "data_source": task.source,
+  }
+
+
+@functools.cache
+def _git_commit() -> str | None:
+  """The commit of this checkout; None where it is not one."""
+  folder = pathlib.Path(__file__).parents[1]
+  try:
+    found = subprocess.run(
+      ["git", "-C", str(folder), "rev-parse", "--show-prefix", "HEAD"],
+      capture_output=True,
+      text=True,
+      check=True,
+    )
+  except (OSError, subprocess.CalledProcessError):
+    return None
+  prefix, commit = found.stdout.split("\n")[:2]
+  # In an environment inside another repository, that one's commit is not ours.
+  return commit if prefix == f"{folder.name}/" else None
+
+
+def show(
+  console: Console,
+  summary: dict[str, Any],
+  task: problem.Problem,
+  workdir: epath.Path,
+) -> None:
+  """Ends a run's output: a small table, and what was seen in words.
+
+  Args:
+    console: the run's.
+    summary: from `summarise`.
+    task: what was learned.
+    workdir: where everything is.
+  """
+
+  def percent(x):
+    return "-" if x is None else f"{100 * x:.2f} %"
+
+  lines = [("examples", "accuracy", "loss")]
+  for words, name in (
+    ("train, given labels", "train_{}"),
+    ("  label unchanged", "train_{}_unchanged"),
+    ("  label changed", "train_{}_changed"),
+    ("validation", "validation_{}"),
+    ("test, true labels", "test_{}"),
+  ):
+    accuracy, loss = (summary.get(name.format(x)) for x in ("accuracy", "loss"))
+    if accuracy is not None:
+      lines.append((words, percent(accuracy), f"{loss:.4f}"))
+  console.table(lines)
+  wrong = task.report["flip_rate"]
+  fitted = summary["epochs_to_fit"]
+  sentence = (
+    f"The network was given {len(task.train.ids):,} labels"
+    + (f", {percent(wrong)} of them wrong" if wrong else "")
+    + (
+      f", and fitted them by epoch {fitted}"
+      if fitted is not None
+      else f", and fitted {percent(summary['train_accuracy'])} of them"
+    )
+  )
+  console.say(
+    f"{sentence}. On clean test labels it is right "
+    f"{percent(summary['test_accuracy'])} of the time; chance is "
+    f"{percent(1 / task.num_classes)}."
+  )
+  console.say(
+    f"{summary['steps']} steps in {summary['wall_seconds']:.1f} s. Everything "
+    f"is in {workdir}."
+  )

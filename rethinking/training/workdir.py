@@ -1,0 +1,111 @@
+"""What lies in a workdir already, and whether a run may go on there."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from etils import epath
+from ml_collections import ConfigDict
+
+from rethinking import config as config_lib
+from rethinking.runtime import processes
+from rethinking.runtime.errors import UserError
+from rethinking.storage import files
+
+
+def check(workdir: epath.Path, config: ConfigDict) -> dict[str, Any] | None:
+  """Checks that what is in a workdir belongs to this config.
+
+  Args:
+    workdir: the folder; it need not be there.
+    config: resolved.
+
+  Returns:
+    The summary of a finished run with the same config, else None.
+
+  Raises:
+    UserError: if it holds a run of another config.
+  """
+  return processes.first(functools.partial(_check, workdir, config))
+
+
+def _check(workdir: epath.Path, config: ConfigDict) -> dict[str, Any] | None:
+  kept = workdir / "config.json"
+  if kept.exists():
+    different = config_lib.differences(
+      read_json(kept), config_lib.plain(config)
+    )
+    if different:
+      raise UserError(
+        f"{workdir} holds a run of another config ({'; '.join(different)}); "
+        "give another workdir, or the config of that run."
+      )
+  done = workdir / "summary.json"
+  return read_json(done) if done.exists() else None
+
+
+def claim(
+  workdir: epath.Path, config: ConfigDict, facts: dict[str, Any]
+) -> None:
+  """Writes config.json and corruption.json, unless others are there already.
+
+  Args:
+    workdir: the folder; it is there.
+    config: resolved.
+    facts: of the data, from `Problem.facts`.
+
+  Raises:
+    UserError: if it holds a run of another config, or on other data; nothing
+      was written.
+  """
+  check(workdir, config)
+  processes.first(functools.partial(_check_data, workdir, facts))
+  files.write_json(workdir / "config.json", config_lib.plain(config))
+  files.write_json(workdir / "corruption.json", facts)
+
+
+def _check_data(workdir: epath.Path, facts: dict[str, Any]) -> None:
+  kept = workdir / "corruption.json"
+  old = read_json(kept) if kept.exists() else facts
+  # Runs of earlier versions say nothing of their test set.
+  of_test = {key: facts[key] for key in facts if key.startswith("test_")}
+  different = other_data(of_test | old, facts)
+  if different:
+    raise UserError(
+      f"{workdir} holds a run on other {' and '.join(different)} (SHA-256 in "
+      "corruption.json); give the data_dir of that run, or another workdir."
+    )
+
+
+def other_data(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+  """Returns which parts of the data differ, such as "test images".
+
+  Args:
+    old: of a corruption.json.
+    new: from `Problem.facts`.
+  """
+  parts = ("labels", "images", "test_labels", "test_images")
+  return [
+    part.replace("_", " ")
+    for part in parts
+    if old.get(f"{part}_sha256") != new[f"{part}_sha256"]
+  ]
+
+
+def read_json(path: epath.Path) -> dict[str, Any]:
+  """Reads a JSON object of a workdir.
+
+  Args:
+    path: the file.
+
+  Raises:
+    UserError: if it is not one.
+  """
+  try:
+    return files.read_json(path)
+  except ValueError as error:
+    raise UserError(
+      f"{path} is damaged ({error}); give another workdir, or delete this one."
+    ) from error

@@ -1,0 +1,184 @@
+"""The variant grammar, late resolution and every refusal."""
+
+import importlib.util
+import json
+import pathlib
+
+import pytest
+
+from rethinking import config as config_lib
+from rethinking.runtime.errors import UserError
+
+_CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
+_NAMES = ("digits", "mnist", "cifar")
+
+
+def _load(name, variant):
+  spec = importlib.util.spec_from_file_location(name, _CONFIGS / f"{name}.py")
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module.get_config(variant)
+
+
+@pytest.mark.parametrize("name", _NAMES)
+@pytest.mark.parametrize("variant", sorted(config_lib.VARIANTS))
+def test_every_config_has_every_variant(name, variant):
+  c = _load(name, variant)
+  assert c.is_locked and c.variant == variant
+  found = config_lib.corruptions(config_lib.resolve(c))
+  targets = [one.target for one in found]
+  assert targets == (
+    ["images"]
+    if variant.endswith("pixels")
+    else []
+    if variant == "true_labels"
+    else ["labels"]
+  )
+
+
+def test_keys_set_fields_in_their_types():
+  c = _load(
+    "cifar",
+    "partial_labels,p=0.25,arch=alexnet,recipe=paper,epochs=3,batch_size=64,"
+    "subset=500,seed=7,stop_at_fit=true,dropout=none",
+  )
+  assert (c.p, c.arch, c.recipe, c.epochs) == (0.25, "alexnet", "paper", 3)
+  assert (c.batch_size, c.subset, c.seed) == (64, 500, 7)
+  assert c.stop_at_fit is True and c.dropout is None
+
+
+@pytest.mark.parametrize(
+  ("text", "message"),
+  [
+    ("random_lables", r"Unknown variant 'random_lables'; choose one of \["),
+    ("true_labels,foo=1", r"Unknown key 'foo=1'; write key=value .*'p'"),
+    ("true_labels,seed", "Unknown key 'seed'; write key=value"),
+    ("true_labels,epochs=many", "epochs=many is not a value of type int"),
+    ("true_labels,plots=perhaps", "give true or false"),
+  ],
+)
+def test_the_grammar_says_what_is_allowed(text, message):
+  with pytest.raises(UserError, match=message):
+    _load("digits", text)
+
+
+def test_derived_fields_follow_overrides():
+  c = _load("cifar", "random_labels")
+  with c.unlocked():
+    c.recipe, c.arch, c.seed = "paper", "alexnet", 5
+  r = config_lib.resolve(c)
+  assert (r.optimizer, r.learning_rate, r.schedule) == (
+    "sgd",
+    0.01,
+    "exponential",
+  )
+  assert r.crop == 28 and r.init_seed == r.order_seed == 5
+  with c.unlocked():
+    c.arch, c.learning_rate, c.init_seed = "inception", None, 6
+  r = config_lib.resolve(c)
+  assert r.learning_rate == 0.1 and r.init_seed == 6 and r.order_seed == 5
+  with c.unlocked():
+    c.arch, c.learning_rate = "seed_cifar_cnn", 0.2
+  r = config_lib.resolve(c)
+  assert r.learning_rate == 0.2 and r.crop == 0
+
+
+def test_the_seed_s_recipe():
+  c = _load("cifar", "true_labels,recipe=seed,arch=alexnet,validation=5000")
+  r = config_lib.resolve(c)
+  assert (r.optimizer, r.learning_rate) == ("adam", 5e-4)
+  assert (r.schedule, r.early_stopping) == ("plateau", 40)
+  # Keras's 1e-4 times the sum of squares is half of 2e-4 times it.
+  assert (r.l2, r.l2_kernels) == (2e-4, "conv")
+  with c.unlocked():
+    c.l2, c.early_stopping = 0.0, 0
+  r = config_lib.resolve(c)
+  assert (r.l2, r.early_stopping) == (0.0, 0)
+  for recipe in ("adam_cosine", "paper"):
+    r = config_lib.resolve(_load("cifar", f"true_labels,recipe={recipe}"))
+    assert (r.l2, r.l2_kernels, r.early_stopping) == (0.0, "all", 0)
+
+
+def test_resolve_changes_no_input_and_is_idempotent():
+  c = _load("digits", "random_labels")
+  before = c.to_json_best_effort()
+  r = config_lib.resolve(c)
+  assert c.to_json_best_effort() == before
+  assert config_lib.resolve(r) == r and r.is_locked
+
+
+@pytest.mark.parametrize(
+  ("fields", "message"),
+  [
+    ({"p": 1.5}, r"p is 1.5; it must be a rate in \[0, 1\]"),
+    ({"p": -0.1}, "p is -0.1"),
+    ({"p": float("nan")}, "p is nan"),
+    ({"epochs": -1}, "epochs is -1; it must be at least 1"),
+    ({"epochs": 0}, "epochs is 0"),
+    ({"batch_size": 0}, "batch_size is 0"),
+    ({"subset": 0}, "subset is 0"),
+    ({"arch": "resnet"}, r"Unknown arch 'resnet'; choose one of \['alexnet'"),
+    ({"recipe": "sgd"}, "Unknown recipe 'sgd'; choose one of"),
+    ({"dataset": "imagenet"}, "Unknown dataset 'imagenet'; choose one of"),
+    ({"optimizer": "lion"}, "Unknown optimizer 'lion'"),
+    ({"schedule": "linear"}, "Unknown schedule 'linear'"),
+    ({"dtype": "float16"}, "Unknown dtype 'float16'"),
+    ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be above 0"),
+    ({"weight_decay": -1e-4}, "weight_decay is -0.0001"),
+    ({"l2": -1.0}, "l2 is -1.0; it must be at least 0"),
+    ({"dropout": 1.0}, "dropout is 1.0"),
+    ({"decay": 0.0}, "decay is 0.0"),
+    ({"seed": -1}, "seed is -1"),
+    ({"augment": "foo"}, r"Unknown augmentation 'foo'; choose one of \['crop'"),
+    ({"normalization": "batch"}, "Unknown normalization 'batch'; choose one"),
+    ({"l2_kernels": "dense"}, "Unknown l2_kernels 'dense'; choose one of"),
+    ({"validation": -1}, "validation is -1; it must be at least 0"),
+    ({"validation_labels": "no"}, "Unknown validation_labels 'no'"),
+    ({"early_stopping": -1}, "early_stopping is -1; it must be at least 0"),
+    ({"recipe": "seed"}, "validation is 0; give .* such as validation=5000"),
+    ({"schedule": "plateau"}, "schedule=plateau .* validation is 0"),
+    ({"early_stopping": 3}, "early_stopping=3 looks at a validation loss"),
+    (
+      {"recipe": "seed", "validation": 9, "arch": "mlp_1x512"},
+      "mlp_1x512 has none; give l2=0 or l2_kernels=all",
+    ),
+    (
+      {"label_noise": "unifrom"},
+      "Unknown label_noise 'unifrom'; choose one of .*'uniform'",
+    ),
+    ({"label_noise": "random_pixels"}, "Unknown label_noise 'random_pixels'"),
+    ({"pixel_noise": "uniform"}, "Unknown pixel_noise 'uniform'"),
+    ({"label_noise": None, "p": 0.5}, "p is 0.5 but label_noise is None"),
+  ],
+)
+def test_values_outside_their_range_are_refused(fields, message):
+  c = _load("digits", "partial_labels")
+  with c.unlocked():
+    c.update(fields)
+  with pytest.raises(UserError, match=message) as caught:
+    config_lib.resolve(c)
+  assert "\n" not in str(caught.value)
+
+
+def test_differences_name_the_fields_but_not_the_place():
+  c = config_lib.resolve(_load("digits", "random_labels"))
+  old = json.loads(json.dumps(c.to_dict()))
+  assert config_lib.differences(old, c.to_dict()) == []
+  new = {**c.to_dict(), "seed": 3, "data_dir": "/elsewhere"}
+  assert config_lib.differences(old, new) == ["seed: 0 -> 3"]
+
+
+def test_options_reach_their_corruption():
+  c = _load(
+    "cifar",
+    "partial_labels,label_noise=asymmetric,label_options=map=cifar10,p=0.2,"
+    "pixel_noise=random_pixels,pixel_options=fraction=0.5 exact=True",
+  )
+  labels, pixels = config_lib.corruptions(c)
+  assert (labels.name, labels.level) == ("asymmetric", 0.2)
+  assert dict(labels.options)["map"] == "cifar10"
+  assert dict(pixels.options) == {"fraction": 0.5, "exact": True}
+  with c.unlocked():
+    c.pixel_options = "fraction"
+  with pytest.raises(UserError, match="write name=value, separated by spaces"):
+    config_lib.corruptions(c)

@@ -1,0 +1,42 @@
+"""The six variants of configs/digits.py, a quarter of a minute each."""
+
+import hashlib
+import json
+import runpy
+
+import jax
+import pytest
+from kept import ROOT, golden
+
+from rethinking.training import parallel, programs
+from rethinking.training import run as train
+
+VARIANTS = (
+  "true_labels",
+  "partial_labels,p=0.4",
+  "random_labels",
+  "shuffled_pixels",
+  "random_pixels",
+  "gaussian_pixels",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_variant_ends_as_it_did(variant, tmp_path, request, monkeypatch):
+  # As the command runs on a CPU.
+  monkeypatch.setattr(parallel, "all_devices", lambda: jax.devices()[:1])
+  programs._create.cache_clear()
+  config = runpy.run_path(str(ROOT / "configs" / "digits.py"))["get_config"]
+  one = config(f"{variant},plots=false,tensorboard=false")
+  summary = train.run(one, tmp_path, quiet=True)
+  programs._create.cache_clear()
+  lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+  rows = [
+    {k: v for k, v in json.loads(line).items() if "second" not in k}
+    for line in lines
+  ]
+  digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+  found = [summary["train_accuracy"], summary["test_accuracy"]]
+  # Five of the 360 test images: rounding alone moves a few.
+  golden(request, "digits", variant).closely(found, digest, atol=5 / 360)

@@ -1,0 +1,64 @@
+"""The flags of a job in several processes; the rest is in tests/multihost."""
+
+import signal
+
+import jax
+import pytest
+
+from rethinking.runtime import processes
+from rethinking.runtime.errors import UserError
+
+
+@pytest.mark.parametrize(
+  ("flags", "message"),
+  [
+    ((False, "a:1", None, None), "--coordinator goes with --multihost"),
+    ((False, None, None, 0), "--process_id goes with --multihost"),
+    ((True, "a:1", None, 1), "is given but not --process_count; give all of"),
+    ((True, None, 2, None), "not --coordinator and --process_id"),
+    ((True, "a", 2, 0), "--coordinator is 'a'; give HOST:PORT"),
+    ((True, "a:b", 2, 0), "--coordinator is 'a:b'; give HOST:PORT"),
+    ((True, "a:1", 2, 2), "--process_id is 2 of --process_count 2; give 0 to"),
+    ((True, "a:1", 2, -1), "--process_id is -1"),
+    ((True, "a:1", 0, 0), "--process_count 0"),
+  ],
+)
+def test_flags_that_do_not_go_together_are_refused(flags, message):
+  with pytest.raises(UserError, match=message) as caught:
+    processes.check(*flags)
+  assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+  "flags",
+  [
+    (False, None, None, None),
+    (True, None, None, None),
+    (True, "a.b-c:1234", 2, 1),
+    (True, "[::1]:1234", 1, 0),
+  ],
+)
+def test_flags_that_go_together_are_taken(flags):
+  processes.check(*flags)
+
+
+def test_others_that_are_not_reached_are_named(monkeypatch):
+  def fail(*args, **kwargs):
+    raise RuntimeError("DEADLINE_EXCEEDED: no answer\nmore")
+
+  monkeypatch.setattr(jax.distributed, "initialize", fail)
+  # What a real start changes for good.
+  monkeypatch.setattr(jax.config, "update", lambda *args: None)
+  before = signal.getsignal(signal.SIGTERM)
+  try:
+    with pytest.raises(ConnectionError, match="DEADLINE_EXCEEDED: no answer;"):
+      processes.start("a:1", 2, 1)
+  finally:
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_alone_everything_is_said_by_the_first():
+  assert processes.is_first() and not processes.several()
+  assert processes.first(lambda: (1, "a")) == (1, "a")
+  with pytest.raises(UserError, match="^no$"), processes.together():
+    raise UserError("no")

@@ -1,0 +1,54 @@
+"""The curves of a run show what its rows say."""
+
+import numpy as np
+from etils import epath
+
+from rethinking.storage import plots
+
+
+def _row(epoch, changed):
+  row = {"epoch": epoch}
+  for part, quantity in (
+    (part, quantity)
+    for part in ("train", "test")
+    for quantity in ("loss", "accuracy")
+  ):
+    row[f"{part}_{quantity}"] = 0.5 + 0.1 * epoch
+  for quantity in ("loss", "accuracy"):
+    row[f"train_{quantity}_unchanged"] = 0.4
+    row[f"train_{quantity}_changed"] = 0.2 if changed else None
+  return row
+
+
+def _lines(rows, monkeypatch, path):
+  drawn = []
+  monkeypatch.setattr(plots, "save", lambda fig, path: drawn.append(fig))
+  plots.curves(rows, path, "title")
+  return [
+    {line.get_label(): line.get_ydata() for line in axis.get_lines()}
+    for axis in drawn[0].axes
+  ]
+
+
+def test_a_line_for_each_part_that_there_is(monkeypatch, tmp_path):
+  path = epath.Path(tmp_path) / "curves.png"
+  loss, accuracy = _lines(
+    [_row(epoch, True) for epoch in range(3)], monkeypatch, path
+  )
+  assert len(loss) == len(accuracy) == 4
+  np.testing.assert_allclose(loss["test (true labels)"], [0.5, 0.6, 0.7])
+  # In percent.
+  np.testing.assert_allclose(accuracy["train, label changed"], [20.0] * 3)
+  loss, _ = _lines([_row(0, False)], monkeypatch, path)
+  assert "train, label changed" not in loss
+
+
+def test_the_same_numbers_give_the_same_file(tmp_path):
+  files = []
+  for name in ("a", "b"):
+    for ending in (".png", ".svg"):
+      path = epath.Path(tmp_path) / (name + ending)
+      plots.curves([_row(0, True), _row(1, True)], path, "title")
+      files.append(path.read_bytes())
+  assert files[0] == files[2]
+  assert files[0].startswith(b"\x89PNG") and b"<svg" in files[1]

@@ -1,0 +1,132 @@
+"""The cells of a grid of configs."""
+
+import importlib.util
+import pathlib
+
+import pytest
+from ml_collections import ConfigDict
+
+from rethinking import config as config_lib
+from rethinking.config import grids
+from rethinking.report import published, rows, settings
+from rethinking.runtime.errors import UserError
+from rethinking.sweeps import grid as cells_lib
+
+
+def _config(grids, **fields):
+  c = config_lib.default()
+  c.update(
+    experiment="sweep",
+    variant="figure1",
+    dataset="digits",
+    arch="mlp_1x512",
+    epochs=3,
+  )
+  c.update(fields)
+  c.grids = ConfigDict(grids)
+  return c
+
+
+_LEVELS = {
+  "levels": {"variant": ("partial_labels",), "p": (0.0, 0.5), "seed": (0, 1)}
+}
+
+
+def test_figure_1_of_the_digits_has_45_cells():
+  c = _config(grids.figure1("digits_cnn", ("digits_cnn", "mlp_1x512")))
+  cells = cells_lib.expand(c)
+  # 5 conditions and 2 x 6 levels at 3 seeds, less the 6 that both have.
+  assert len(cells) == 45
+  for name, cell in cells.items():
+    assert cell.experiment == "train" and "grids" not in name
+    assert cell.corruption_seed == cell.init_seed == cell.seed
+
+
+_SWEEPS = {
+  ("cifar", "table1"): 83,
+  ("cifar", "table4"): 24,
+  ("cifar", "figure2b"): 6,
+  ("cifar", "seed_study"): 180,
+  ("mnist", "seed_study"): 120,
+  ("digits", "seed_study"): 80,
+}
+
+
+def _cells(name, text):
+  path = pathlib.Path(__file__).parents[2] / "configs" / f"{name}.py"
+  spec = importlib.util.spec_from_file_location(name, path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  config = module.get_config(text)
+  # The workdir keeps it as JSON.
+  assert set(config_lib.plain(config)["grids"]) == set(config.grids)
+  return cells_lib.expand(config)
+
+
+@pytest.mark.parametrize(("name", "variant"), _SWEEPS)
+def test_every_published_number_has_its_cell(name, variant):
+  cells = _cells(name, variant)
+  # No run is made twice under two names, which would count as two seeds.
+  assert len(cells) == len({c.to_json() for c in cells.values()})
+  assert len(cells) == _SWEEPS[name, variant]
+  configs = [config_lib.plain(cell) for cell in cells.values()]
+  groups = [
+    rows.Group(variant, settings.settings(c), ({"config": c},)) for c in configs
+  ]
+  wanted = [
+    entry
+    for entry in published.load()["rows"]
+    if entry["figure"] == variant
+    and entry["match"]["dataset"] == configs[0]["dataset"]
+  ]
+  for entry in wanted:
+    mine = [g for g in groups if published.matches(entry["match"], g)]
+    assert mine, entry["match"]
+    for group in mine:
+      for field, value in entry["expected"].items():
+        assert group.settings[field] == value, (entry["match"], field)
+  assert bool(wanted) == (name != "digits" and variant != "figure2b")
+
+
+def test_mlps_on_shuffled_pixels_have_five_seeds():
+  seeds = {}
+  for cell in _cells("cifar", "table1,only=mlp").values():
+    key = (cell.arch, cell.variant, cell.l2)
+    seeds.setdefault(key, []).append(cell.seed)
+  for arch in ("mlp_1x512", "mlp_3x512"):
+    for variant in ("true_labels", "shuffled_pixels"):
+      assert sorted(seeds[arch, variant, 0.0]) == [0, 1, 2, 3, 4]
+
+
+def test_only_takes_the_cells_of_that_name():
+  whole, part = (
+    cells_lib.expand(_config(_LEVELS, only=only)) for only in (None, "p0.5")
+  )
+  assert part == {n: c for n, c in whole.items() if "p0.5" in n}
+  assert len(part) == 2
+  with pytest.raises(UserError, match="only is 'foo', which no cell's name"):
+    cells_lib.expand(_config(_LEVELS, only="foo"))
+
+
+def test_the_ends_of_the_levels_are_conditions():
+  cells = cells_lib.expand(_config(_LEVELS))
+  assert {(c.variant, c.p, c.seed) for c in cells.values()} == {
+    ("true_labels", 0.0, 0),
+    ("true_labels", 0.0, 1),
+    ("partial_labels", 0.5, 0),
+    ("partial_labels", 0.5, 1),
+  }
+
+
+def test_levels_of_any_label_noise_are_cells_of_their_own():
+  grid = {"g": {"label_noise": ("symmetric",), "p": (0.0, 0.2, 0.4)}}
+  assert len(cells_lib.expand(_config(grid))) == 3
+  grid = {"g": {"variant": ("random_labels",), "p": (0.2, 0.4, 1.0)}}
+  assert len(cells_lib.expand(_config(grid))) == 3
+
+
+def test_seeds_are_separate_axes():
+  grid = {"g": {"init_seed": (1, 2), "order_seed": (3,)}}
+  for cell in cells_lib.expand(_config(grid)).values():
+    assert (cell.seed, cell.order_seed, cell.noise_seed) == (0, 3, 0)
+    assert cell.init_seed in (1, 2)

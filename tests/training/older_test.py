@@ -1,0 +1,38 @@
+"""Workdirs of earlier versions, and what a resume may change."""
+
+import json
+
+import pytest
+
+from rethinking.runtime.errors import UserError
+from rethinking.training import run as train
+
+from . import runs
+
+# Fields that came later.
+_LATER = {
+  *("grids", "only", "runs_at_once", "augment", "normalization"),
+  *("l2_kernels", "early_stopping", "validation", "validation_labels"),
+  "validation_seed",
+}
+
+
+def test_a_finished_run_of_the_first_version_opens(undisturbed):
+  workdir, summary = undisturbed
+  path = workdir / "config.json"
+  new = json.loads(path.read_text())
+  old = {k: v for k, v in new.items() if k not in _LATER}
+  old |= {"label_options": {}, "pixel_options": {}}
+  path.write_text(json.dumps(old))
+  try:
+    assert train.run(runs.config(), workdir, quiet=True) == summary
+    with pytest.raises(UserError, match=r"\(augment: 'none' -> 'flip_ro"):
+      train.run(runs.config(augment="flip_rotation"), workdir, quiet=True)
+  finally:
+    path.write_text(json.dumps(new))
+
+
+def test_what_changes_no_number_may_be_changed(undisturbed):
+  workdir, summary = undisturbed
+  config = runs.config(plots=True, tensorboard=True, data_cache=False)
+  assert train.run(config, workdir, quiet=True) == summary

@@ -1,0 +1,207 @@
+"""One device equals many, exactly, for every model."""
+
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from rethinking import models
+from rethinking.data import augment
+from rethinking.runtime.errors import UserError
+from rethinking.training import parallel, step
+
+# The smallest images that every layer can still see: float64 convolutions
+# take their time.
+_SHAPES = {"digits_cnn": (8, 8, 1), "seed_cifar_cnn": (16, 16, 3)}
+
+
+def _one_step(
+  arch,
+  devices,
+  dtype,
+  batch=8,
+  chunk=1,
+  size=None,
+  index=None,
+  augmentation=None,
+):
+  """The state after SGD steps from the same start on some devices."""
+  shape = _SHAPES.get(arch, (8, 8, 3))
+  module = models.create(
+    arch, num_classes=10, dropout=0.3, dtype=dtype, axis_name=parallel.AXIS
+  )
+  optimizer = optax.sgd(0.1)
+  keys = jax.random.split(jax.random.key(0), 3)
+  state = step.init_state(module, optimizer, keys[0], shape)
+  data = step.Data(
+    jax.random.bits(keys[1], (16, *shape), jnp.uint8),
+    jnp.arange(16, dtype=jnp.int32) % 10,
+    jnp.arange(16, dtype=jnp.uint32) + 100,
+  )
+  if index is None:
+    index = np.random.default_rng(0).permutation(16)[: batch * chunk]
+  order = step.Stream(
+    index[None].astype(np.int32), np.int32(0), np.int32(0), np.int32(0)
+  )
+  train = parallel.train_chunk(
+    step.make_train_step(
+      module,
+      optimizer,
+      crop=0,
+      augment=augmentation,
+      axis_name=parallel.AXIS,
+    ),
+    batch,
+    devices,
+  )
+  return train(
+    chunk,
+    parallel.replicate(state, devices),
+    parallel.replicate(data, devices),
+    parallel.lay_stream(order, batch, devices),
+    np.int32(chunk if size is None else size),
+    parallel.lay_key(keys[2], devices),
+  )
+
+
+def _assert_close(a, b, tolerance):
+  jax.tree.map(
+    lambda x, y: np.testing.assert_allclose(x, y, rtol=0, atol=tolerance), a, b
+  )
+
+
+@pytest.mark.parametrize("arch", sorted(models.ARCHITECTURES))
+def test_one_sgd_step_on_1_device_equals_one_on_4(arch):
+  # SGD, since Adam would hide a wrong scale of the gradients.
+  with jax.enable_x64(True):
+    one, seen_one = _one_step(arch, jax.devices()[:1], jnp.float64)
+    four, seen_four = _one_step(arch, jax.devices()[:4], jnp.float64)
+    assert jax.tree.leaves(one.params)[0].dtype == np.float64
+    _assert_close(one.params, four.params, 1e-9)
+    _assert_close(one.batch_stats, four.batch_stats, 1e-9)
+    _assert_close(seen_one, seen_four, 1e-9)
+
+
+def test_augmentation_is_the_same_on_1_device_and_on_4():
+  def run(devices, preset):
+    return _one_step(
+      "mlp_1x512",
+      jax.devices()[:devices],
+      jnp.float64,
+      augmentation=augment.create(preset),
+    )
+
+  with jax.enable_x64(True):
+    one, seen_one = run(1, "seed_cifar")
+    four, seen_four = run(4, "seed_cifar")
+    _assert_close(one.params, four.params, 1e-9)
+    _assert_close(seen_one, seen_four, 1e-9)
+    assert abs(seen_one["loss"] - run(1, "none")[1]["loss"]).max() > 1e-3
+
+
+def test_a_chunk_takes_its_steps_one_after_another():
+  devices = jax.devices()[:2]
+  index = np.arange(16)
+
+  def run(**kwargs):
+    return _one_step("mlp_1x512", devices, jnp.float32, 4, **kwargs)
+
+  one, seen_one = run(chunk=1, index=index[:4])
+  # Of a chunk of four, the first step alone.
+  first, seen_first = run(chunk=4, size=1, index=index)
+  assert int(first.step) == 1
+  _assert_close(one.params, first.params, 1e-6)
+  _assert_close(seen_one["loss"][0], seen_first["loss"][0], 1e-6)
+  # The second step of a chunk of two starts where the first ended.
+  two, seen_two = run(chunk=2, index=index[:8])
+  four, seen_four = run(chunk=4, size=2, index=index)
+  assert int(two.step) == int(four.step) == 2
+  _assert_close(two.params, four.params, 1e-6)
+  _assert_close(seen_two["loss"], seen_four["loss"][:2], 1e-6)
+  assert np.any(
+    np.asarray(two.params["logits"]["bias"])
+    != np.asarray(one.params["logits"]["bias"])
+  )
+
+
+def test_the_state_is_given_up_to_the_next():
+  devices = jax.devices()[:1]
+  module = models.create("mlp_1x512", num_classes=10)
+  optimizer = optax.sgd(0.1)
+  state = parallel.replicate(
+    step.init_state(module, optimizer, jax.random.key(0), (2, 2, 1)), devices
+  )
+  data = parallel.replicate(
+    step.Data(
+      jnp.zeros((2, 2, 2, 1), jnp.uint8),
+      jnp.zeros(2, jnp.int32),
+      jnp.arange(2, dtype=jnp.uint32),
+    ),
+    devices,
+  )
+  train = parallel.train_chunk(
+    step.make_train_step(module, optimizer, crop=0), 2, devices
+  )
+  order = step.Stream(np.array([[1, 0]], np.int32), *np.zeros(3, np.int32))
+  stream = parallel.lay_stream(order, 2, devices)
+  key = parallel.lay_key(jax.random.key(0), devices)
+  train(1, state, data, stream, np.int32(1), key)
+  assert all(x.is_deleted() for x in jax.tree.leaves(state.params))
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 7, 16, 1000])
+@pytest.mark.parametrize("devices", [1, 4])
+def test_evaluation_is_exact_at_any_batch_size(batch_size, devices):
+  devices = jax.devices()[:devices]
+  module = models.create("mlp_1x512", num_classes=10)
+  state = step.init_state(module, optax.sgd(0.1), jax.random.key(0), (2, 2, 1))
+  data = step.Data(
+    jax.random.bits(jax.random.key(1), (17, 2, 2, 1), jnp.uint8),
+    jnp.arange(17, dtype=jnp.int32) % 10,
+    jnp.arange(17, dtype=jnp.uint32),
+  )
+  one = step.make_eval_step(module, crop=0)
+  want = one(state, data, jnp.arange(17))
+  loss, prediction = parallel.evaluate(one, devices)(
+    parallel.replicate(state, devices),
+    parallel.replicate(data, devices),
+    batch_size,
+  )
+  assert loss.shape == prediction.shape == (17,)
+  np.testing.assert_allclose(loss, want[0], rtol=1e-5)
+  np.testing.assert_array_equal(prediction, want[1])
+
+
+def test_a_batch_that_does_not_divide_is_refused():
+  parallel.check_batch("batch_size", 128, 4)
+  with pytest.raises(UserError, match="batch_size is 126, which 4 devices"):
+    parallel.check_batch("batch_size", 126, 4)
+
+
+def test_the_processes_parts_are_the_batch(monkeypatch):
+  # A TPU's devices may come in any order; those of a process must be together.
+  devices = [
+    types.SimpleNamespace(process_index=p, id=i)
+    for i, p in enumerate((0, 1, 0, 1))
+  ]
+  monkeypatch.setattr(jax, "devices", lambda: devices)
+  devices = parallel.all_devices()
+  assert [d.id for d in devices] == [0, 2, 1, 3]
+  # Of two runs' batches of 12.
+  place = np.array([0, 100], np.int32)
+  parts = []
+  for index in range(2):
+    monkeypatch.setattr(jax, "process_index", lambda index=index: index)
+    assert [d.id for d in parallel.own(devices)] == [[0, 2], [1, 3]][index]
+    parts += [*parallel.own_places(place, 12, devices)]
+  np.testing.assert_array_equal(parts, [[0, 100], [3, 103], [6, 106], [9, 109]])
+
+
+def test_shards_keep_the_order():
+  array = np.arange(24).reshape(2, 12)
+  shards = parallel.shard(array, 4)
+  assert shards.shape == (4, 2, 3)
+  np.testing.assert_array_equal(np.concatenate([*shards], axis=-1), array)
