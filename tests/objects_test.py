@@ -18,8 +18,9 @@ from rethinking import config as config_lib
 from rethinking import report
 from rethinking.runtime import signals
 from rethinking.runtime.errors import Stopped, UserError
-from rethinking.storage import files
-from rethinking.storage import jsonl as writers
+from rethinking.storage import files, jsonl
+from rethinking.storage.events import Events
+from rethinking.storage.lock import Lock
 from rethinking.sweeps import run as sweep
 from rethinking.training import metrics
 from rethinking.training import run as train
@@ -147,22 +148,22 @@ def test_files_are_put_whole(objects):
 
 
 def test_json():
-  writers.write_json(f"{RUN}/a.json", {"a": 1})
+  files.write_json(f"{RUN}/a.json", {"a": 1})
   assert epath.Path(f"{RUN}/a.json").read_text() == '{\n  "a": 1\n}\n'
 
 
 def test_json_lines():
   path = f"{RUN}/metrics.jsonl"
-  lines = writers.JsonLines(path)
+  lines = jsonl.JsonLines(path)
   for step in range(3):
     lines.append({"step": step})
-    assert writers.JsonLines(path).rows() == [
+    assert jsonl.JsonLines(path).rows() == [
       {"step": i} for i in range(step + 1)
     ]
   lines.truncate(lambda row: row["step"] < 2)
   assert lines.rows() == [{"step": 0}, {"step": 1}]
   lines.path.write_bytes(lines.path.read_bytes() + b'{"st')
-  lines = writers.JsonLines(path)
+  lines = jsonl.JsonLines(path)
   assert lines.rows() == [{"step": 0}, {"step": 1}]
   assert len(lines.warnings) == 1
 
@@ -170,10 +171,10 @@ def test_json_lines():
 def test_tensorboard_events(objects, tmp_path):
   local = tmp_path / "local"
   for folder in (RUN, local):
-    events = writers.Events(folder)
+    events = Events(folder)
     for step in range(3):
       events.append(step, {"loss": 0.5})
-    events = writers.Events(folder, last_step=1)
+    events = Events(folder, last_step=1)
     events.append(2, {"loss": 0.5})
   (name,) = [path.name for path in local.iterdir()]
   assert objects.names() == [f"bucket/run/{name}"]
@@ -183,7 +184,7 @@ def test_tensorboard_events(objects, tmp_path):
 
 
 def test_there_is_no_lock(objects):
-  with writers.Lock(RUN), writers.Lock(RUN):
+  with Lock(RUN), Lock(RUN):
     assert not objects.names()
 
 

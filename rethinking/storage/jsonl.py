@@ -1,4 +1,4 @@
-"""What a run leaves behind: JSON, JSON lines, TensorBoard events, its lock."""
+"""Rows as JSON, one a line, which a crash cannot damage."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -6,22 +6,8 @@ from typing import Any
 
 from etils import epath
 
-from rethinking.runtime.console import Console
 from rethinking.runtime.errors import UserError
 from rethinking.storage import files
-from rethinking.storage.events import Events
-from rethinking.storage.files import write_json
-from rethinking.storage.lock import Lock
-from rethinking.sweeps.console import SweepConsole
-
-__all__ = [
-  "Console",
-  "Events",
-  "JsonLines",
-  "Lock",
-  "SweepConsole",
-  "write_json",
-]
 
 
 def parse(path: epath.Path, lines: Sequence[bytes]) -> list[dict[str, Any]]:

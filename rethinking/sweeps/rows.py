@@ -13,15 +13,14 @@ from rethinking import config as config_lib
 from rethinking import data
 from rethinking.config import fields
 from rethinking.runtime.errors import UserError
-from rethinking.storage import files
-from rethinking.storage import jsonl as writers
+from rethinking.storage import files, jsonl
 from rethinking.training import metrics
 from rethinking.training import task as problem
 from rethinking.training import workdir as workdir_lib
 
 
 def kept(
-  results: writers.JsonLines,
+  results: jsonl.JsonLines,
   todo: Mapping[str, ConfigDict],
   figure: str,
   workdir: epath.Path,
@@ -70,7 +69,7 @@ def kept(
 
 
 def _check_data(
-  results: writers.JsonLines,
+  results: jsonl.JsonLines,
   rows: Iterable[Mapping[str, Any]],
   todo: Mapping[str, ConfigDict],
   workdir: epath.Path,
@@ -144,7 +143,7 @@ def make(
   if seen["status"] == "diverged":
     return {**row, **seen}
   folder = workdir / "cells" / name
-  curve = writers.JsonLines(folder / "metrics.jsonl").rows()
+  curve = jsonl.JsonLines(folder / "metrics.jsonl").rows()
   corruption = workdir_lib.read_json(folder / "corruption.json")
   at_fit = [
     r["test_accuracy"] for r in curve if r["step"] == seen["steps_to_fit"]

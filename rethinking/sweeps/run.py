@@ -19,11 +19,12 @@ from rethinking.config.fields import flagged
 from rethinking.runtime import platform as runtime
 from rethinking.runtime import processes, signals
 from rethinking.runtime.errors import Diverged, Stopped
-from rethinking.storage import files
-from rethinking.storage import jsonl as writers
+from rethinking.storage import files, jsonl
+from rethinking.storage.lock import Lock
 from rethinking.sweeps import abreast, lockstep
 from rethinking.sweeps import grid as cells
 from rethinking.sweeps import rows as sweep_rows
+from rethinking.sweeps.console import SweepConsole
 from rethinking.training import parallel
 from rethinking.training import run as train
 from rethinking.training import task as problem
@@ -64,19 +65,19 @@ def run(
     return finished
   with processes.together():
     _check(todo.values())
-  with writers.Lock(workdir):
+  with Lock(workdir):
     # Asks again, now that nobody else can be writing.
     finished = _finished(workdir, config, quiet)
     if finished is not None:
       return finished
-    writers.write_json(workdir / "config.json", config_lib.plain(config))
-    results = writers.JsonLines(workdir / "results.jsonl")
+    files.write_json(workdir / "config.json", config_lib.plain(config))
+    results = jsonl.JsonLines(workdir / "results.jsonl")
     kept = processes.first(
       lambda: sweep_rows.kept(results, todo, config.variant, workdir)
     )
     rows = {row["cell"]: row for row in kept}
     with (
-      writers.SweepConsole(len(todo), config.variant, quiet=quiet) as console,
+      SweepConsole(len(todo), config.variant, quiet=quiet) as console,
       _stop() as stop,
     ):
       for warning in results.warnings:
@@ -124,7 +125,7 @@ def run(
       **sweep_rows.summary(rows.values()),
       "wall_seconds": time.monotonic() - began,
     }
-    writers.write_json(workdir / "summary.json", summary)
+    files.write_json(workdir / "summary.json", summary)
     console.say(
       f"{summary['cells']} cells in {summary['wall_seconds']:.0f} s: "
       f"{summary['finished']} finished, {summary['censored']} of them never "
@@ -194,7 +195,7 @@ def _run_cell(
   todo: Mapping[str, ConfigDict],
   stop: threading.Event,
   workdir: epath.Path,
-  console: writers.SweepConsole,
+  console: SweepConsole,
   beside: int,
 ) -> dict[str, Any]:
   """One run in a program of its own; what `sweep_rows.make` makes a row of.

@@ -14,8 +14,8 @@ import numpy as np
 from rethinking.runtime import processes
 from rethinking.runtime.console import Console
 from rethinking.runtime.errors import Diverged, Stopped, UserError
-from rethinking.storage import checkpoint
-from rethinking.storage import jsonl as writers
+from rethinking.storage import checkpoint, jsonl
+from rethinking.storage.events import Events
 from rethinking.training import metrics, optim, parallel, programs
 from rethinking.training import step as step_lib
 from rethinking.training import summary as results
@@ -69,7 +69,7 @@ class Loop:
     self.streams: dict[int, step_lib.Stream] = {}
     self.sizes: dict[int, jax.Array] = {}
     self.checkpoints = checkpoint.Checkpointer(workdir / "checkpoints", keep=2)
-    self.lines = writers.JsonLines(workdir / "metrics.jsonl")
+    self.lines = jsonl.JsonLines(workdir / "metrics.jsonl")
     self.board = None
     self.rows: list[dict[str, Any]] = []
     self.saved: int | None = None
@@ -105,7 +105,7 @@ class Loop:
       self.saved_epoch = self.rows[-1]["epoch"]
     self.state = parallel.replicate(self.state, self.devices)
     if self.config.tensorboard and processes.is_first():
-      self.board = writers.Events(self.workdir / "tensorboard", seen)
+      self.board = Events(self.workdir / "tensorboard", seen)
 
   def check_rows(self, found: checkpoint.Restored) -> None:
     """Refuses evaluations other than those the checkpoint was saved with."""

@@ -13,7 +13,7 @@ from rethinking.runtime import platform as runtime
 from rethinking.runtime import processes, signals
 from rethinking.runtime.console import Console
 from rethinking.storage import files, plots
-from rethinking.storage import jsonl as writers
+from rethinking.storage.lock import Lock
 from rethinking.training import parallel
 from rethinking.training import summary as results
 from rethinking.training import task as problem
@@ -65,7 +65,7 @@ def run(
     return finished
   with processes.together():
     task = problem.load(config)
-  with writers.Lock(workdir):
+  with Lock(workdir):
     # Checks again, now that nobody else can be writing.
     workdir_lib.claim(workdir, config, task.facts())
     loop = Loop(config, workdir, task, devices, began)
@@ -78,6 +78,6 @@ def run(
     if config.plots and processes.is_first():
       plots.curves(loop.rows, workdir / "curves.png", title)
     # Last: its presence says that the run is finished.
-    writers.write_json(workdir / "summary.json", summary)
+    files.write_json(workdir / "summary.json", summary)
     results.show(console, summary, task, workdir)
   return summary

@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rethinking.runtime.errors import UserError
-from rethinking.storage import jsonl as writers
+from rethinking.storage import jsonl
 
 ROWS = [{"step": step, "train_loss": 1 / (step + 1)} for step in range(5)]
 
 
 def filled(path):
-  lines = writers.JsonLines(path)
+  lines = jsonl.JsonLines(path)
   for row in ROWS:
     lines.append(row)
   return lines
@@ -24,7 +24,7 @@ def path(tmp_path):
 
 def test_rows_come_back_in_order_from_a_new_object(path):
   filled(path)
-  lines = writers.JsonLines(path)
+  lines = jsonl.JsonLines(path)
   assert lines.rows() == ROWS
   assert lines.warnings == []
 
@@ -42,26 +42,26 @@ def test_the_sum_of_the_first_lines_tells_any_change_of_theirs(path):
 
 
 def test_a_missing_file_has_no_rows(path):
-  lines = writers.JsonLines(path)
+  lines = jsonl.JsonLines(path)
   assert lines.rows() == []
   lines.truncate(lambda row: False)
   assert not lines.path.exists()
 
 
 def test_every_row_is_on_disk_when_append_returns(path):
-  lines = writers.JsonLines(path)
+  lines = jsonl.JsonLines(path)
   for count, row in enumerate(ROWS, 1):
     lines.append(row)
-    assert writers.JsonLines(path).rows() == ROWS[:count]
+    assert jsonl.JsonLines(path).rows() == ROWS[:count]
 
 
 def test_a_row_torn_anywhere_is_dropped_with_a_warning(path):
   data = filled(path).path.read_bytes()
   start = data[:-1].rindex(b"\n") + 1
   for end in range(start + 1, len(data)):
-    filled_path = writers.JsonLines(path).path
+    filled_path = jsonl.JsonLines(path).path
     filled_path.write_bytes(data[:end])
-    lines = writers.JsonLines(path)
+    lines = jsonl.JsonLines(path)
     assert lines.rows() == ROWS[:-1]
     assert lines.warnings == [
       f"{lines.path}: dropped its torn last line, number 5"
@@ -73,7 +73,7 @@ def test_a_row_torn_anywhere_is_dropped_with_a_warning(path):
 
 def test_a_single_torn_row_is_line_1(tmp_path):
   (tmp_path / "a").write_bytes(b'{"st')
-  lines = writers.JsonLines(tmp_path / "a")
+  lines = jsonl.JsonLines(tmp_path / "a")
   assert "number 1 (4 bytes)" in lines.warnings[0]
   assert lines.rows() == []
 
@@ -115,10 +115,10 @@ def test_a_crash_in_truncate_leaves_every_row(tmp_path, monkeypatch):
   def crash(source, target):
     raise KeyboardInterrupt
 
-  monkeypatch.setattr(writers.files.os, "replace", crash)
+  monkeypatch.setattr(jsonl.files.os, "replace", crash)
   with pytest.raises(KeyboardInterrupt):
     lines.truncate(lambda row: False)
-  assert writers.JsonLines(tmp_path / "a").rows() == ROWS
+  assert jsonl.JsonLines(tmp_path / "a").rows() == ROWS
 
 
 @given(
@@ -131,7 +131,7 @@ def test_a_crash_in_truncate_leaves_every_row(tmp_path, monkeypatch):
   )
 )
 def test_any_row_is_one_line(tmp_path_factory, row):
-  lines = writers.JsonLines(tmp_path_factory.mktemp("rows") / "a")
+  lines = jsonl.JsonLines(tmp_path_factory.mktemp("rows") / "a")
   lines.append(row)
   data = lines.path.read_bytes()
   assert data.count(b"\n") == 1

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from rethinking import config as config_lib
 from rethinking import data
 from rethinking.runtime.errors import Stopped, UserError
-from rethinking.storage import jsonl as writers
+from rethinking.storage import jsonl
 from rethinking.sweeps import grid as cells_lib
 from rethinking.sweeps import rows as sweep_rows
 from rethinking.sweeps import run as sweep
@@ -169,7 +169,7 @@ def test_a_flipped_bit_anywhere_in_a_row_is_refused(undisturbed, tmp_path):
   whole = path.read_bytes()
 
   def load():
-    lines = writers.JsonLines(path)
+    lines = jsonl.JsonLines(path)
     return sweep_rows.kept(lines, todo, config.variant, epath.Path(workdir))
 
   rows = load()

@@ -16,8 +16,8 @@ from ml_collections import ConfigDict
 
 from rethinking.runtime import signals
 from rethinking.runtime.errors import Stopped
-from rethinking.storage import checkpoint, plots
-from rethinking.storage import jsonl as writers
+from rethinking.storage import checkpoint, files, plots
+from rethinking.sweeps.console import SweepConsole
 from rethinking.sweeps.lockstep.arrays import Arrays
 from rethinking.sweeps.lockstep.grouping import group_key
 from rethinking.sweeps.lockstep.member import Member
@@ -33,7 +33,7 @@ def run(
   workdir: epath.Path,
   at_once: int,
   finish: Finish,
-  console: writers.SweepConsole,
+  console: SweepConsole,
 ) -> None:
   """Trains runs together until each has ended.
 
@@ -214,7 +214,7 @@ class _Group:
       )
       if one.config.plots:
         plots.curves(one.rows, one.folder / "curves.png", one.name)
-      writers.write_json(one.folder / "summary.json", summary)
+      files.write_json(one.folder / "summary.json", summary)
       self.end(one, {"status": "finished", **summary})
 
   def end(self, one: Member, row: Mapping[str, Any]) -> None:

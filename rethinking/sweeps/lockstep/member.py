@@ -9,7 +9,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking.runtime.errors import UserError
-from rethinking.storage import jsonl as writers
+from rethinking.storage import jsonl
 from rethinking.training import optim
 from rethinking.training import task as problem
 from rethinking.training import workdir as workdir_lib
@@ -71,7 +71,7 @@ class Member:
     self.folder = folder
     folder.mkdir(parents=True, exist_ok=True)
     workdir_lib.claim(folder, self.config, self.task.facts())
-    self.lines = writers.JsonLines(folder / "metrics.jsonl")
+    self.lines = jsonl.JsonLines(folder / "metrics.jsonl")
     self.lines.truncate(lambda row: bool(kept) and row["step"] <= self.step)
     self.rows = self.lines.rows()
     if kept and not self.rows:
