@@ -19,18 +19,11 @@ from collections.abc import Callable
 import numpy as np
 
 from rethinking.data import records
+from rethinking.runtime import paths
 
 _LAYOUT = 1  # Raised when the same source would decode to other arrays.
 _ARRAYS = {"images": np.uint8, "labels": np.int32, "ids": np.uint32}
 _LARGEST_META = 2**16  # Bytes; a real one holds less than a thousand.
-
-
-def folder() -> pathlib.Path:
-  """Returns `$XDG_CACHE_HOME/rethinking`, else `~/.cache/rethinking`."""
-  base = os.environ.get("XDG_CACHE_HOME", "")
-  if not os.path.isabs(base):  # The XDG specification: ignore relative paths.
-    base = os.path.expanduser("~/.cache")
-  return pathlib.Path(base, "rethinking")
 
 
 def load(key: str, fingerprint: Callable[[], str]) -> records.Arrays | None:
@@ -43,7 +36,7 @@ def load(key: str, fingerprint: Callable[[], str]) -> records.Arrays | None:
     fingerprint: returns the SHA-256 of the source it must have been decoded
       from; called last, so that it may be computed meanwhile.
   """
-  entry = folder() / key
+  entry = paths.cache_folder() / key
   try:
     meta = _read_meta(entry)
     arrays = {name: _read_array(entry, name, meta) for name in _ARRAYS}
@@ -66,7 +59,7 @@ def store(key: str, fingerprint: str, arrays: records.Arrays) -> None:
     fingerprint: SHA-256 of the source the arrays were decoded from.
     arrays: the decoded split.
   """
-  entry = folder() / key
+  entry = paths.cache_folder() / key
   try:
     entry.mkdir(parents=True, exist_ok=True)
     with (entry / "lock").open("w") as lock:

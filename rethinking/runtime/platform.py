@@ -14,8 +14,7 @@ import jax
 import jaxlib
 import numpy as np
 
-from rethinking.data import cache
-from rethinking.runtime import xla_flags
+from rethinking.runtime import paths, xla_flags
 from rethinking.runtime.errors import UserError
 
 _DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
@@ -131,7 +130,7 @@ def _cpu_only() -> bool:
 def _use_compilation_cache() -> None:
   if jax.config.jax_compilation_cache_dir is not None:
     return
-  folder = cache.folder() / "xla"
+  folder = paths.cache_folder() / "xla"
   try:
     folder.mkdir(parents=True, exist_ok=True)
   except OSError as error:

@@ -16,7 +16,7 @@ import warnings
 
 import jaxlib
 
-from rethinking.data import cache
+from rethinking.runtime import paths
 
 # What each does is in configs/results/benchmark.md.
 CPU_FLAGS = (
@@ -41,7 +41,7 @@ def accepted() -> tuple[str, ...]:
   two; later ones read what it found. Where no process can be started, or it
   takes a minute, none is taken and the next call tries again.
   """
-  path = cache.folder() / "xla_flags" / f"{jaxlib.__version__}.json"
+  path = paths.cache_folder() / "xla_flags" / f"{jaxlib.__version__}.json"
   known = _read(path)
   if known is None:
     try:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import strategies as st
 
 from rethinking.data import cache, records
+from rethinking.runtime import paths
 
 _SOURCE = "5" * 64
 
@@ -38,11 +39,11 @@ def test_what_is_stored_is_loaded_without_a_word():
 
 
 def test_the_folder_follows_xdg(monkeypatch, tmp_path):
-  assert cache.folder() == tmp_path / "cache/rethinking"
+  assert paths.cache_folder() == tmp_path / "cache/rethinking"
   monkeypatch.setenv("HOME", str(tmp_path))
   for ignored in ("", "relative"):
     monkeypatch.setenv("XDG_CACHE_HOME", ignored)
-    assert cache.folder() == tmp_path / ".cache/rethinking"
+    assert paths.cache_folder() == tmp_path / ".cache/rethinking"
 
 
 @hypothesis.given(st.data())
@@ -54,7 +55,7 @@ def test_the_folder_follows_xdg(monkeypatch, tmp_path):
 def test_any_damage_is_said_and_mended(data):
   cache.store("k", _SOURCE, _arrays())
   names = ["images.npy", "labels.npy", "ids.npy", "meta.json"]
-  path = cache.folder() / "k" / data.draw(st.sampled_from(names))
+  path = paths.cache_folder() / "k" / data.draw(st.sampled_from(names))
   content = bytearray(path.read_bytes())
   position = data.draw(st.integers(0, len(content) - 1))
   if data.draw(st.booleans()):
@@ -71,7 +72,7 @@ def test_any_damage_is_said_and_mended(data):
 @pytest.mark.parametrize("name", ["images.npy", "labels.npy", "ids.npy"])
 def test_a_missing_file_is_said(name):
   cache.store("k", _SOURCE, _arrays())
-  (cache.folder() / "k" / name).unlink()
+  (paths.cache_folder() / "k" / name).unlink()
   with pytest.warns(RuntimeWarning, match=name):
     assert cache.load("k", lambda: _SOURCE) is None
 
@@ -85,14 +86,14 @@ def test_the_cache_of_another_source_is_refused():
 @pytest.mark.parametrize("content", ["[]", "{}", "", "null", '{"checksum": 1}'])
 def test_a_meta_of_another_kind_is_refused(content):
   cache.store("k", _SOURCE, _arrays())
-  (cache.folder() / "k/meta.json").write_text(content)
+  (paths.cache_folder() / "k/meta.json").write_text(content)
   with pytest.warns(RuntimeWarning, match="unusable"):
     assert cache.load("k", lambda: _SOURCE) is None
 
 
 def test_pickles_are_never_opened():
   cache.store("k", _SOURCE, _arrays())
-  entry = cache.folder() / "k"
+  entry = paths.cache_folder() / "k"
   np.save(entry / "images.npy", np.array([{"a": 1}]), allow_pickle=True)
   meta = json.loads((entry / "meta.json").read_text())
   meta["sha256"]["images"] = cache._sha256(entry / "images.npy")
@@ -134,14 +135,14 @@ def test_a_full_disk_leaves_nothing_half_written():
     warnings.simplefilter("always")
     cache.store("k", _SOURCE, arrays)
   assert ["without a cache" in str(w.message) for w in caught] == [True]
-  assert [p.name for p in (cache.folder() / "k").iterdir()] == ["lock"]
+  assert [p.name for p in (paths.cache_folder() / "k").iterdir()] == ["lock"]
   assert cache.load("k", lambda: _SOURCE) is None
 
 
 def test_a_second_writer_leaves_it_to_the_first():
   import fcntl
 
-  entry = cache.folder() / "k"
+  entry = paths.cache_folder() / "k"
   entry.mkdir(parents=True)
   with (entry / "lock").open("w") as lock:
     fcntl.flock(lock, fcntl.LOCK_EX)
