@@ -91,6 +91,7 @@ def main(config: ConfigDict) -> int:
   import jax
 
   from rethinking.runtime import processes, signals
+  from rethinking.training import parallel
 
   records.rename(config)
   name = config.get("experiment")
@@ -123,6 +124,7 @@ def main(config: ConfigDict) -> int:
     if _MULTIHOST.value:
       with signals.heard(_end_waiting):
         processes.start(*place)
+        parallel.connect()
     run(config, workdir)
   except UserError:
     # All refuse the same; one says it.

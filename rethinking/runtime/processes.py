@@ -118,22 +118,6 @@ def start(
       f"Could not join the other processes: {_first_line(error)}; start all of "
       "them, with the same --coordinator."
     ) from error
-  _connect()
-
-
-def _connect() -> None:
-  """Makes the connections between CPUs while all processes are here.
-
-  Gloo makes them when a sum over some devices first runs, and gives up where
-  one process comes 30 seconds after another, as one does that has to prepare
-  data; once made, they wait as long as it takes.
-  """
-  from jax.experimental import multihost_utils
-
-  from rethinking.training import parallel
-
-  multihost_utils.sync_global_devices("rethinking_start")
-  parallel.sum_over(parallel.all_devices())
 
 
 def started() -> bool:

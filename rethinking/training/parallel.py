@@ -61,6 +61,19 @@ def sum_over(devices: Sequence[jax.Device]) -> int:
   return int(total)
 
 
+def connect() -> None:
+  """Makes the connections between CPUs while all processes are here.
+
+  Gloo makes them when a sum over some devices first runs, and gives up where
+  one process comes 30 seconds after another, as one does that has to prepare
+  data; once made, they wait as long as it takes.
+  """
+  from jax.experimental import multihost_utils
+
+  multihost_utils.sync_global_devices("rethinking_start")
+  sum_over(all_devices())
+
+
 def check_batch(name: str, batch_size: int, devices: int) -> None:
   """Refuses a batch that does not divide: pmap would leave devices idle.
 
