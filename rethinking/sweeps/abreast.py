@@ -16,7 +16,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from rethinking.runtime import processes, signals
-from rethinking.sweeps import lockstep
+from rethinking.sweeps.lockstep import grouping
 from rethinking.training import parallel
 
 # Examples a step times parameters, up to which two runs side by side were
@@ -43,7 +43,7 @@ def width(config: ConfigDict, at_once: int | None) -> int:
     return 1
   if devices[0].platform != "cpu":
     return 1
-  if config.batch_size * lockstep.parameters(config) > _SMALL_STEP:
+  if config.batch_size * grouping.parameters(config) > _SMALL_STEP:
     return 1
   return min(_cores(), _MOST)
 

@@ -21,10 +21,12 @@ from rethinking.runtime import processes, signals
 from rethinking.runtime.errors import Diverged, Stopped
 from rethinking.storage import files, jsonl
 from rethinking.storage.lock import Lock
-from rethinking.sweeps import abreast, lockstep
+from rethinking.sweeps import abreast
 from rethinking.sweeps import grid as cells
 from rethinking.sweeps import rows as sweep_rows
 from rethinking.sweeps.console import SweepConsole
+from rethinking.sweeps.lockstep import grouping
+from rethinking.sweeps.lockstep.group import run as run_group
 from rethinking.training import parallel
 from rethinking.training import run as train
 from rethinking.training import task as problem
@@ -103,9 +105,9 @@ def run(
           continue
         _go_on(stop, workdir)
         first = next(iter(left.values()))
-        at_once = lockstep.places(first, len(group), config.runs_at_once)
+        at_once = grouping.places(first, len(group), config.runs_at_once)
         if at_once > 1:
-          lockstep.run(left, workdir, at_once, finish, console)
+          run_group(left, workdir, at_once, finish, console)
         else:
           beside = abreast.width(first, config.runs_at_once)
           alone.setdefault(beside, {}).update(left)
@@ -172,7 +174,7 @@ def _groups(todo: Mapping[str, ConfigDict]) -> list[list[str]]:
   """The cells' names, those together that can train together."""
   found: dict[str, list[str]] = {}
   for name, cell in todo.items():
-    found.setdefault(lockstep.group_key(cell), []).append(name)
+    found.setdefault(grouping.group_key(cell), []).append(name)
   return list(found.values())
 
 

@@ -118,3 +118,17 @@ def shape(config: ConfigDict, images: np.ndarray) -> tuple[int, int, int]:
   """
   _, height, width, channels = images.shape
   return (config.crop or height, config.crop or width, channels)
+
+
+def shapes(
+  init: Callable[..., step_lib.TrainState], shape: tuple[int, int, int]
+) -> step_lib.TrainState:
+  """Returns the shapes of one run's state.
+
+  Args:
+    init: from `steps`.
+    shape: [H, W, C] of what the model sees.
+  """
+  return jax.eval_shape(
+    functools.partial(init, shape=shape), key=step_lib.root(0, "init")
+  )

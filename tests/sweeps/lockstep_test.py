@@ -10,9 +10,8 @@ from ml_collections import ConfigDict
 from rethinking import config as config_lib
 from rethinking.runtime.errors import Stopped
 from rethinking.sweeps import grid as cells_lib
-from rethinking.sweeps import lockstep
 from rethinking.sweeps import run as sweep
-from rethinking.sweeps.lockstep import arrays
+from rethinking.sweeps.lockstep import arrays, grouping
 from rethinking.sweeps.lockstep.group import _Group
 from rethinking.training import metrics, parallel
 from rethinking.training import task as problem
@@ -257,8 +256,8 @@ def test_only_runs_of_the_same_images_and_program_are_together():
 )
 def test_how_many_train_together_on_a_cpu(fields, at_once, want):
   cell = config_lib.resolve(_config(**fields))
-  assert lockstep.places(cell, 5, at_once) == want
-  assert lockstep.places(cell, 1, at_once) == 1
+  assert grouping.places(cell, 5, at_once) == want
+  assert grouping.places(cell, 1, at_once) == 1
 
 
 def test_relabelled_is_as_loaded():
@@ -291,8 +290,8 @@ def test_an_accelerator_takes_as_many_runs_as_fit_its_memory(
       return {"bytes_limit": memory}
 
   cell = next(iter(cells_lib.expand(_config()).values()))
-  assert lockstep.parameters(cell) == 38_410
+  assert grouping.parameters(cell) == 38_410
   monkeypatch.setattr(jax, "local_devices", lambda: [Accelerator()] * devices)
-  assert lockstep.places(cell, 88, None) == number
+  assert grouping.places(cell, 88, None) == number
   # What the user asks for goes before.
-  assert lockstep.places(cell, 88, 7) == 7
+  assert grouping.places(cell, 88, 7) == 7

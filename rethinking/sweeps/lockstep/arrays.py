@@ -18,20 +18,6 @@ from rethinking.training import step as step_lib
 from rethinking.training import task as problem
 
 
-def shapes(
-  init: Callable[..., step_lib.TrainState], shape: tuple[int, int, int]
-) -> step_lib.TrainState:
-  """Returns the shapes of one run's state.
-
-  Args:
-    init: from programs.steps.
-    shape: [H, W, C] of what the model sees.
-  """
-  return jax.eval_shape(
-    functools.partial(init, shape=shape), key=step_lib.root(0, "init")
-  )
-
-
 class _Programs(NamedTuple):
   """The compiled functions of a group."""
 
@@ -81,7 +67,7 @@ class Arrays:
     self._key = programs.key(config)
     init, _, _ = programs.steps(self._key, self._count, self._classes, None)
     self._init = init
-    self.empty = shapes(init, self._shape)
+    self.empty = programs.shapes(init, self._shape)
     self.places: list[Member | None] = []
     self.warm = False
     self._shared = {

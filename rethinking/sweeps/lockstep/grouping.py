@@ -10,7 +10,6 @@ from ml_collections import ConfigDict
 from rethinking import config as config_lib
 from rethinking import data, models
 from rethinking.config.fields import flagged
-from rethinking.sweeps.lockstep import arrays
 from rethinking.training import programs
 
 # Parameters up to which a matrix product is so small that a CPU gains from
@@ -80,5 +79,5 @@ def parameters(config: ConfigDict) -> int:
   init, _, _ = programs.steps(
     programs.key(config), len(test.ids), test.num_classes, None
   )
-  empty = arrays.shapes(init, programs.shape(config, test.images))
+  empty = programs.shapes(init, programs.shape(config, test.images))
   return sum(x.size for x in jax.tree.leaves(empty.params))
