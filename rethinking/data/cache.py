@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rethinking.data import records
+from rethinking.data.arrays import Arrays
 from rethinking.runtime import paths
 
 _LAYOUT = 1  # Raised when the same source would decode to other arrays.
@@ -26,7 +26,7 @@ _ARRAYS = {"images": np.uint8, "labels": np.int32, "ids": np.uint32}
 _LARGEST_META = 2**16  # Bytes; a real one holds less than a thousand.
 
 
-def load(key: str, fingerprint: Callable[[], str]) -> records.Arrays | None:
+def load(key: str, fingerprint: Callable[[], str]) -> Arrays | None:
   """Returns a cached split, or None where there is no valid one.
 
   A damaged, truncated or foreign entry is named in a warning.
@@ -48,10 +48,10 @@ def load(key: str, fingerprint: Callable[[], str]) -> records.Arrays | None:
     return _rebuild(entry, error)
   if meta["source"] != fingerprint():
     return _rebuild(entry, "it was made from another source")
-  return records.Arrays(encoding=meta["encoding"], **arrays)
+  return Arrays(encoding=meta["encoding"], **arrays)
 
 
-def store(key: str, fingerprint: str, arrays: records.Arrays) -> None:
+def store(key: str, fingerprint: str, arrays: Arrays) -> None:
   """Writes a split to the cache; warns and goes on where it cannot.
 
   Args:
@@ -77,9 +77,7 @@ def store(key: str, fingerprint: str, arrays: records.Arrays) -> None:
     )
 
 
-def _write(
-  entry: pathlib.Path, fingerprint: str, arrays: records.Arrays
-) -> None:
+def _write(entry: pathlib.Path, fingerprint: str, arrays: Arrays) -> None:
   """Writes each file beside its place and moves it there, `meta.json` last."""
   # Only the holder of the lock writes, so the names of unfinished files can be
   # fixed, and what a killed process left behind is overwritten. No fsync: what

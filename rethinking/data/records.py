@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 import concurrent.futures
-import dataclasses
 import functools
 import os
 from collections.abc import Sequence
 
 import numpy as np
 
-from rethinking.data import prepared
+from rethinking.data import arrays, prepared
 
 _SIGNATURES = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG"}
 _CHUNK = 2500  # Examples decoded by one task of the thread pool.
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Arrays:
-  """A decoded split in ascending order of id.
-
-  Attributes:
-    images: uint8 `[N, H, W, C]`.
-    labels: int32 `[N]`.
-    ids: uint32 `[N]`.
-    encoding: how the images were stored: "PNG", "JPEG", "other" or "mixed".
-  """
-
-  images: np.ndarray
-  labels: np.ndarray
-  ids: np.ndarray
-  encoding: str
-
-
-def read(source: prepared.Source) -> Arrays:
+def read(source: prepared.Source) -> arrays.Arrays:
   """Reads and decodes a prepared split.
 
   Args:
@@ -69,7 +51,7 @@ def read(source: prepared.Source) -> Arrays:
   if source.spec.numbered:
     images, labels = images[order], labels[order]
   encoding = encodings.pop() if len(encodings) == 1 else "mixed"
-  return Arrays(images=images, labels=labels, ids=ids, encoding=encoding)
+  return arrays.Arrays(images=images, labels=labels, ids=ids, encoding=encoding)
 
 
 def _examples(source: prepared.Source) -> Sequence[bytes]:

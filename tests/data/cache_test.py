@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from rethinking.data import cache, records
+from rethinking.data import cache
+from rethinking.data.arrays import Arrays
 from rethinking.runtime import paths
 
 _SOURCE = "5" * 64
@@ -16,7 +17,7 @@ _SOURCE = "5" * 64
 
 def _arrays(count=4):
   rng = np.random.default_rng(0)
-  return records.Arrays(
+  return Arrays(
     images=rng.integers(0, 256, (count, 3, 3, 1), dtype=np.uint8),
     labels=rng.integers(0, 10, count, dtype=np.int32),
     ids=np.arange(count, dtype=np.uint32),

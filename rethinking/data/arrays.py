@@ -1,0 +1,24 @@
+"""A split once it is decoded."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Arrays:
+  """A decoded split in ascending order of id.
+
+  Attributes:
+    images: uint8 `[N, H, W, C]`.
+    labels: int32 `[N]`.
+    ids: uint32 `[N]`.
+    encoding: how the images were stored: "PNG", "JPEG", "other" or "mixed".
+  """
+
+  images: np.ndarray
+  labels: np.ndarray
+  ids: np.ndarray
+  encoding: str
