@@ -16,7 +16,7 @@ def text(experiments: Mapping[str, str]) -> str:
     experiments: sentences by name.
   """
   # NumPy comes with it.
-  from rethinking.data import prepared
+  from rethinking.data import registry
 
   variants = {
     name: ", ".join(f"{k}={v}" for k, v in sets.items()) or "nothing changed"
@@ -24,7 +24,7 @@ def text(experiments: Mapping[str, str]) -> str:
   }
   data = {
     name: f"{'x'.join(map(str, spec.shape))}, {spec.num_classes} classes"
-    for name, spec in prepared.SPECS.items()
+    for name, spec in registry.PREPARED.items()
   }
   parts = [
     _section("Experiments (a variant sets its own)", experiments),

@@ -28,7 +28,8 @@ def resolve(config: ConfigDict) -> ConfigDict:
     UserError: for a value outside its range, naming the field, what was given
       and what is allowed.
   """
-  from rethinking import data, models
+  from rethinking import models
+  from rethinking.data import registry
 
   c = ConfigDict(config.to_dict())
   missing = sorted(set(fields.default()) - set(c))
@@ -40,12 +41,12 @@ def resolve(config: ConfigDict) -> ConfigDict:
   records.rename(c)
   checks.choose("recipe", c.recipe, recipes.RECIPES)
   checks.choose("arch", c.arch, models.ARCHITECTURES)
-  checks.choose("dataset", c.dataset, data.NAMES)
+  checks.choose("dataset", c.dataset, registry.NAMES)
   for name, value in recipes.fields(c.recipe, c.arch).items():
     if c[name] is None:
       c[name] = value
   if c.crop is None:
-    height, width, _ = data.SPECS[c.dataset].shape
+    height, width, _ = registry.SPECS[c.dataset].shape
     c.crop = models.ARCHITECTURES[c.arch].crop_of(height, width)
   if c.checkpoint_epochs is None:
     c.checkpoint_epochs = max(1, c.epochs // 10)

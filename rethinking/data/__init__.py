@@ -7,6 +7,7 @@ training.
 May import: models, ops, storage, runtime, corruptions.
 """
 
-from rethinking.data.dataset import NAMES, SPECS, Dataset, load
+from rethinking.data.dataset import Dataset, load
+from rethinking.data.registry import NAMES, SPECS
 
 __all__ = ["NAMES", "SPECS", "Dataset", "load"]

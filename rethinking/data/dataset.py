@@ -10,14 +10,9 @@ import os
 import numpy as np
 
 from rethinking.data import cache as cache_lib
-from rethinking.data import digits, prepared, records
+from rethinking.data import digits, prepared, records, registry
 from rethinking.runtime.errors import UserError
 
-SPECS = {
-  "digits": prepared.Spec((8, 8, 1), 10, numbered=False),
-  **prepared.SPECS,
-}
-NAMES = tuple(SPECS)
 _SPLITS = ("train", "test")
 
 
@@ -26,7 +21,7 @@ class Dataset:
   """A whole split in memory, rows in ascending order of id.
 
   Attributes:
-    name: one of `NAMES`.
+    name: one of `registry.NAMES`.
     split: "train" or "test".
     images: uint8 `[N, H, W, C]`, RGB where C is 3, values 0 to 255.
     labels: int32 `[N]`, values 0 to `num_classes - 1`.
@@ -59,7 +54,7 @@ def load(
   """Returns a split of a dataset; downloads and prepares it where needed.
 
   Args:
-    name: one of `NAMES`.
+    name: one of `registry.NAMES`.
     split: "train" or "test".
     data_dir: local folder of prepared TFDS datasets. None: `TFDS_DATA_DIR`,
       else TFDS's default, `~/tensorflow_datasets`.
@@ -74,8 +69,10 @@ def load(
     UserError: if the name or split is unknown, the prepared data is damaged
       or unreadable, or it is absent and cannot be downloaded.
   """
-  if name not in NAMES:
-    raise UserError(f"Unknown dataset {name!r}; choose one of {list(NAMES)}.")
+  if name not in registry.NAMES:
+    raise UserError(
+      f"Unknown dataset {name!r}; choose one of {list(registry.NAMES)}."
+    )
   if split not in _SPLITS:
     raise UserError(f"Unknown split {split!r}; choose one of {list(_SPLITS)}.")
   if name == "digits":
@@ -86,7 +83,7 @@ def load(
       images=images,
       labels=labels,
       ids=ids,
-      num_classes=SPECS[name].num_classes,
+      num_classes=registry.SPECS[name].num_classes,
       class_names=tuple("0123456789"),
       identity=identity,
     )

@@ -25,7 +25,7 @@ def prepare(name: str, root: pathlib.Path) -> pathlib.Path:
   their checksums hold in any case.
 
   Args:
-    name: a key of `prepared.SPECS`.
+    name: a key of `registry.PREPARED`.
     root: the folder of prepared datasets.
 
   Returns:

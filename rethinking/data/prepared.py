@@ -9,30 +9,8 @@ import os
 import pathlib
 import re
 
+from rethinking.data import registry
 from rethinking.runtime.errors import UserError
-
-
-@dataclasses.dataclass(frozen=True)
-class Spec:
-  """What a dataset's examples look like.
-
-  Attributes:
-    shape: `(H, W, C)` of an image.
-    num_classes: number of classes.
-    numbered: whether examples carry an id such as `train_00017`.
-  """
-
-  shape: tuple[int, int, int]
-  num_classes: int
-  numbered: bool
-
-
-SPECS = {
-  "mnist": Spec((28, 28, 1), 10, numbered=False),
-  "fashion_mnist": Spec((28, 28, 1), 10, numbered=False),
-  "cifar10": Spec((32, 32, 3), 10, numbered=True),
-  "cifar100": Spec((32, 32, 3), 100, numbered=True),
-}
 
 _FORMAT = "array_record"
 _TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
@@ -63,7 +41,7 @@ class Source:
   files: tuple[pathlib.Path, ...]
   examples: int
   class_names: tuple[str, ...]
-  spec: Spec
+  spec: registry.Spec
 
 
 def root(data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
@@ -94,7 +72,7 @@ def find(name: str, root: pathlib.Path) -> pathlib.Path | None:
   """Returns the newest prepared version's folder, or None where there is none.
 
   Args:
-    name: a key of `SPECS`.
+    name: a key of `registry.PREPARED`.
     root: the folder of prepared datasets.
 
   Raises:
@@ -135,14 +113,14 @@ def describe(name: str, split: str, folder: pathlib.Path) -> Source:
   """Returns the description of a prepared split, checked for completeness.
 
   Args:
-    name: a key of `SPECS`.
+    name: a key of `registry.PREPARED`.
     split: "train" or "test".
     folder: what `find` returned.
 
   Raises:
     UserError: if files are missing or the description contradicts itself.
   """
-  spec = SPECS[name]
+  spec = registry.PREPARED[name]
   info = _info(name, folder)
   try:
     (entry,) = (s for s in info["splits"] if s["name"] == split)
@@ -231,7 +209,7 @@ def damaged(name: str, folder: pathlib.Path, reason: str) -> UserError:
   """Returns the error for prepared data that cannot be used.
 
   Args:
-    name: a key of `SPECS`.
+    name: a key of `registry.PREPARED`.
     folder: the folder of the prepared version.
     reason: what is wrong with it.
   """

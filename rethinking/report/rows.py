@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from etils import epath
 
 from rethinking import config as config_lib
-from rethinking import data
 from rethinking.config.fields import SEEDS
+from rethinking.data import registry
 from rethinking.report.settings import condition, regularisers, settings
 from rethinking.runtime.errors import UserError
 from rethinking.storage import files
@@ -127,7 +127,7 @@ class Group:
   @property
   def chance(self) -> float:
     """Test accuracy of a guess."""
-    return 1 / data.SPECS[self.settings["dataset"]].num_classes
+    return 1 / registry.SPECS[self.settings["dataset"]].num_classes
 
   @property
   def regularisers(self) -> tuple[str, ...]:

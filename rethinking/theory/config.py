@@ -172,14 +172,15 @@ def resolve(config: ConfigDict) -> ConfigDict:
     UserError: for a value outside its range, naming the field, what was given
       and what is allowed.
   """
-  from rethinking import data, models
+  from rethinking import models
+  from rethinking.data import registry
 
   c = ConfigDict(config.to_dict())
   records.rename(c)
   if c.corruption_seed is None:
     c.corruption_seed = c.seed
   checks.choose("experiment", c.experiment, _ROWS)
-  checks.choose("dataset", c.dataset, data.NAMES)
+  checks.choose("dataset", c.dataset, registry.NAMES)
   if "arch" in c:
     from rethinking import models
 

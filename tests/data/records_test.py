@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from rethinking import data
-from rethinking.data import prepared, records
+from rethinking.data import prepared, records, registry
 from rethinking.runtime.errors import UserError
 
 
@@ -79,7 +79,7 @@ def _read(monkeypatch, *examples):
       files=(),
       examples=len(examples),
       class_names=(),
-      spec=prepared.SPECS["cifar10"],
+      spec=registry.PREPARED["cifar10"],
     )
   )
 
