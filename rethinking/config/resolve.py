@@ -11,7 +11,7 @@ from rethinking.config import checks, fields, recipes, records
 from rethinking.runtime.errors import UserError
 
 if TYPE_CHECKING:
-  from rethinking.corruptions import Corruption
+  from rethinking.corruptions.description import Corruption
 
 
 def resolve(config: ConfigDict) -> ConfigDict:
@@ -71,7 +71,7 @@ def corruptions(config: ConfigDict) -> tuple[Corruption, ...]:
     UserError: for an unknown name, option or level.
   """
   # JAX comes with it.
-  from rethinking import corruptions as corruptions_lib
+  from rethinking.corruptions import description
 
   label_options = _options(config, "label_options")
   if config.exact:
@@ -85,7 +85,7 @@ def corruptions(config: ConfigDict) -> tuple[Corruption, ...]:
     if name is None:
       continue
     allowed = {
-      n: d for n, d in corruptions_lib.DEFINITIONS.items() if d.target == target
+      n: d for n, d in description.DEFINITIONS.items() if d.target == target
     }
     if name not in allowed:
       raise UserError(
@@ -94,7 +94,7 @@ def corruptions(config: ConfigDict) -> tuple[Corruption, ...]:
     if target == "labels" and allowed[name].has_level:
       options["level"] = config.p
     try:
-      found.append(corruptions_lib.Corruption.create(name, **options))
+      found.append(description.Corruption.create(name, **options))
     except ValueError as error:
       raise UserError(str(error)) from error
   return tuple(found)
