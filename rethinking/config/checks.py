@@ -61,10 +61,10 @@ def check(c: ConfigDict) -> None:
     UserError: naming the field, what was given and what is allowed.
   """
   # Imported here: JAX costs a second that --help need not wait for.
-  from rethinking.data import augment, registry
+  from rethinking.data import presets, registry
 
   choose("dataset", c.dataset, registry.NAMES)
-  augment.create(c.augment)
+  presets.resolve(c.augment)
   ranges(c, TABLE)
   if c.p > 0 and c.label_noise is None:
     raise UserError(

@@ -126,7 +126,7 @@ TABLE: tuple[Field, ...] = (
     Field("arch", "inception", "program",
           "The architecture; see Architectures."),
     Field("augment", "none", "program sized regulariser",
-          "A name of rethinking.data.augment.PRESETS.", absent="none"),
+          "A name of rethinking.data.presets.PRESETS.", absent="none"),
     Field("normalization", "per_image", "program",
           "per_image, or global: by the train images' channels.",
           ("per_image", "global"), absent="per_image"),

@@ -5,7 +5,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from rethinking.data import augment
+from rethinking.data import augment, presets
 from rethinking.runtime import errors
 
 KEY = jax.random.key(0, impl="threefry2x32")
@@ -25,7 +25,7 @@ def test_none_is_the_image_of_any_type():
 def test_presets_are_the_published_settings():
   on = {
     name: {field: value for field, value in fields.items() if value}
-    for name, fields in augment.PRESETS.items()
+    for name, fields in presets.PRESETS.items()
   }
   assert on == {
     "none": {},
@@ -42,7 +42,7 @@ def test_presets_are_the_published_settings():
     },
     "seed_mnist": {"rotation": 18.0, "zoom": 0.2},
   }
-  assert len({tuple(fields) for fields in augment.PRESETS.values()}) == 1
+  assert len({tuple(fields) for fields in presets.PRESETS.values()}) == 1
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_presets_are_the_published_settings():
 )
 def test_fields_are_read_from_configs(make):
   key, image = KEY, noise(8, 8, 1)
-  config = make(augment.PRESETS["none"] | {"crop": 5})
+  config = make(presets.PRESETS["none"] | {"crop": 5})
   np.testing.assert_array_equal(
     augment.create(config)(key, image), augment.create({"crop": 5})(key, image)
   )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from rethinking.data import augment
+from rethinking.data import augment, presets
 from rethinking.runtime import errors
 
 
@@ -28,7 +28,7 @@ def noise(*shape, seed=0):
 
 
 # Compiled once and shared: every op is in it.
-FIELDS = augment.PRESETS["seed_cifar"] | {"crop": 14, "padding": 2}
+FIELDS = presets.PRESETS["seed_cifar"] | {"crop": 14, "padding": 2}
 everything = batch(augment.create(FIELDS))
 
 
