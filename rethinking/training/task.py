@@ -10,7 +10,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking import corruptions, data
+from rethinking import data
+from rethinking.corruptions.dataset import apply as corrupt_set
+from rethinking.corruptions.quantiles import image_statistics
+from rethinking.corruptions.report import fingerprint
 from rethinking.data import augment
 from rethinking.runtime.errors import UserError
 from rethinking.training import step
@@ -46,12 +49,8 @@ class Problem:
     """Returns the report, and the SHA-256 of the test set as it is shown."""
     return {
       **self.report,
-      "test_labels_sha256": corruptions.fingerprint(
-        self.test.ids, self.test.labels
-      ),
-      "test_images_sha256": corruptions.fingerprint(
-        self.test.ids, self.test.images
-      ),
+      "test_labels_sha256": fingerprint(self.test.ids, self.test.labels),
+      "test_images_sha256": fingerprint(self.test.ids, self.test.images),
     }
 
 
@@ -145,7 +144,7 @@ def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   Returns:
     The biased deviation is at least 1/255, one level of grey.
   """
-  sums = corruptions.image_statistics(images)
+  sums = image_statistics(images)
   mean = np.array(sums.sums) / sums.pixels
   variance = np.array(sums.squares) / sums.pixels - mean**2
   std = np.sqrt(np.maximum(variance, 1.0))
@@ -186,10 +185,10 @@ def load(config: ConfigDict) -> Problem:
     )
   measured = None
   if pixel or config.validation:
-    measured = corruptions.image_statistics(train_images[kept])
+    measured = image_statistics(train_images[kept])
 
   def corrupt(rows, which):
-    return corruptions.apply(
+    return corrupt_set(
       which,
       seed=config.corruption_seed,
       images=train_images[rows],
@@ -208,7 +207,7 @@ def load(config: ConfigDict) -> Problem:
       validation = corrupt(
         held, config_lib.corruptions(config) if whole else pixel
       )
-    shown = corruptions.apply(
+    shown = corrupt_set(
       pixel,
       seed=config.corruption_seed,
       images=test_images,
@@ -251,7 +250,7 @@ def relabel(task: Problem, config: ConfigDict) -> Problem:
   """
   noise = [c for c in config_lib.corruptions(config) if c.target == "labels"]
   try:
-    given = corruptions.apply(
+    given = corrupt_set(
       noise,
       seed=config.corruption_seed,
       images=task.train.images if config.label_noise == "instance" else None,
