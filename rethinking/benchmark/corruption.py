@@ -11,7 +11,7 @@ import numpy as np
 
 from rethinking import corruptions
 from rethinking.benchmark import subprocesses, timing
-from rethinking.theory.memory import peak_bytes
+from rethinking.runtime.memory import peak_bytes
 
 EXAMPLES = 50_000
 _CLASSES = 10

@@ -16,8 +16,8 @@ import jax
 from rethinking import config as config_lib
 from rethinking import data
 from rethinking.benchmark import jax_steps, subprocesses, timing
+from rethinking.runtime.memory import peak_bytes
 from rethinking.storage import checkpoint
-from rethinking.theory.memory import peak_bytes
 from rethinking.training import programs
 from rethinking.training import run as train
 from rethinking.training import step as step_lib

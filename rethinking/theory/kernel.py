@@ -24,9 +24,10 @@ import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
+from rethinking.runtime.memory import peak_bytes
 from rethinking.storage import files, tables
 from rethinking.theory import features as features_lib
-from rethinking.theory import folder, memory, pictures, plan, solvers
+from rethinking.theory import folder, pictures, plan, solvers
 from rethinking.theory import task as task_lib
 from rethinking.training import task as problem
 
@@ -155,7 +156,7 @@ def _run(
     "num_features": maps.width,
     "precision": config.precision,
     "estimated_bytes": data.estimate,
-    "peak_bytes": memory.peak_bytes(),
+    "peak_bytes": peak_bytes(),
     "backend": jax.default_backend(),
     "data_source": task.source,
     "fits": fits,

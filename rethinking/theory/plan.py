@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from rethinking.runtime.memory import available_bytes
 from rethinking.theory import features as features_lib
 from rethinking.theory import (
   gabor,
@@ -112,7 +113,7 @@ def check_memory(
     memory.check(
       n, limit, lambda k: solvers.device_need(k, itemsize), "solver=tiles"
     )
-  available = memory.available_bytes()
+  available = available_bytes()
   if config.memory_gb is not None:
     available = config.memory_gb * 1e9
   estimate = functools.partial(
