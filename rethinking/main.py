@@ -16,9 +16,10 @@ Exit codes: 0 finished, 1 failed, 2 refused input, 75 stopped and resumable.
 
 import datetime
 import importlib
+import os
 import pathlib
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from absl import flags
 from ml_collections import ConfigDict
@@ -85,6 +86,34 @@ EXPERIMENTS = {
 }
 
 
+def _experiment(config: ConfigDict) -> tuple[str, Any]:
+  """The name and the row of what a config asks for."""
+  name = config.get("experiment")
+  if name not in EXPERIMENTS:
+    raise UserError(
+      f"Unknown experiment {name!r}; choose one of {sorted(EXPERIMENTS)}."
+    )
+  return name, EXPERIMENTS[name]
+
+
+def run(config: ConfigDict, workdir: str | os.PathLike) -> Any:
+  """Does what a config describes, as the command does.
+
+  Args:
+    config: from a config file or `rethinking.config.default`.
+    workdir: folder for everything it leaves.
+
+  Returns:
+    What the experiment's own `run` returns: of a training run its summary.
+
+  Raises:
+    UserError: for an unknown experiment, or what the experiment refuses.
+  """
+  return importlib.import_module(_experiment(config)[1].module).run(
+    config, workdir
+  )
+
+
 def main(config: ConfigDict) -> int:
   """Runs what the config's `experiment` names; returns the exit code."""
   # Imported here: --help and a mistyped config should not wait for JAX.
@@ -94,13 +123,7 @@ def main(config: ConfigDict) -> int:
   from rethinking.training import parallel
 
   records.rename(config)
-  name = config.get("experiment")
-  if name not in EXPERIMENTS:
-    raise UserError(
-      f"Unknown experiment {name!r}; choose one of {sorted(EXPERIMENTS)}."
-    )
-  experiment = EXPERIMENTS[name]
-  run = importlib.import_module(experiment.module).run
+  name, experiment = _experiment(config)
   workdir = _WORKDIR.value
   if workdir == "":
     raise UserError("--workdir is empty; name a folder, or leave it out.")
