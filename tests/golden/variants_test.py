@@ -38,5 +38,5 @@ def test_a_variant_ends_as_it_did(variant, tmp_path, request, monkeypatch):
   ]
   digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
   found = [summary["train_accuracy"], summary["test_accuracy"]]
-  # Five of the 360 test images: rounding alone moves a few.
-  golden(request, "digits", variant).closely(found, digest, atol=5 / 360)
+  # Rounding alone moves some of the 360 test images.
+  golden(request, "variants", variant).closely(found, digest, atol=18 / 360)
