@@ -12,7 +12,7 @@ accuracy on 2,000 random labels 100 % by epoch 12, test accuracy 10.5 %.
 `dataset=cifar100` takes CIFAR-100 with the same settings. The paper's models
 see the central 28 x 28 pixels, whitened image by image. There is no validation
 set, as in the paper: the test set is evaluated along the run and nothing is
-chosen by it; `seed_study`, whose recipe needs one, keeps 5,000 train images
+chosen by it; `keras_study`, whose recipe needs one, keeps 5,000 train images
 apart.
 
 Sweeps, each with its figures and tables beside the published numbers:
@@ -23,7 +23,7 @@ Sweeps, each with its figures and tables beside the published numbers:
                on shuffled pixels
   table4       regularisers on random labels
   figure2b     small Inception with and without BatchNorm
-  seed_study   noise levels x augmentation x architectures, the seed's recipe
+  keras_study  noise levels x augmentation x architectures, Keras's recipe
 
 `table1,only=mlp` runs the cells whose names contain "mlp". Everything but the
 MLPs wants an accelerator. Weight decay is L2 in the loss, as the word was used
@@ -110,9 +110,9 @@ def get_config(variant: str = "true_labels") -> ConfigDict:
     "table1": _sweep(_TABLE1),
     "table4": _sweep(_TABLE4),
     "figure2b": _sweep(_FIGURE2B),
-    "seed_study": {
-      **grids.seed_study(
-        ("seed_cifar_cnn", "alexnet"), ("mlp_1x512",), "seed_cifar"
+    "keras_study": {
+      **grids.keras_study(
+        ("keras_cifar_cnn", "alexnet"), ("mlp_1x512",), "keras_cifar"
       ),
       "batch_size": 64,
       "epochs": 200,  # At most: the run ends early.

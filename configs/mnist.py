@@ -16,9 +16,9 @@ train together, or a night on two CPU cores (not measured).
 
 `dataset=fashion_mnist` takes Fashion-MNIST with the same settings. There is no
 validation set: the test set is evaluated along the run and nothing is chosen
-by it. Only `seed_study`, whose recipe needs one, keeps 6,000 train images
-apart: the seed project's noise levels, augmentation and architectures. It wants
-an accelerator; `seed_study,only=mlp` leaves its CNN out.
+by it. Only `keras_study`, whose recipe needs one, keeps 6,000 train images
+apart: the Keras study's noise levels, augmentation and architectures. It wants
+an accelerator; `keras_study,only=mlp` leaves its CNN out.
 """
 
 from ml_collections import ConfigDict
@@ -48,8 +48,8 @@ def get_config(variant: str = "true_labels") -> ConfigDict:
   sweeps = {
     "figure1": figure1,
     "levels": {**figure1, "grids": grids.levels()},
-    "seed_study": {
-      **grids.seed_study(("seed_mnist_cnn",), ("mlp_1x512",), "seed_mnist"),
+    "keras_study": {
+      **grids.keras_study(("keras_mnist_cnn",), ("mlp_1x512",), "keras_mnist"),
       "batch_size": 500,
       "learning_rate": 1e-3,
       "epochs": 200,  # At most: the run ends early.

@@ -46,7 +46,7 @@ def alexnet(shape):
   return nn.Sequential(*layers)
 
 
-def seed_cifar_cnn(shape):
+def keras_cifar_cnn(shape):
   layers, channels = [], shape[2]
   for width, rate in zip((32, 64, 128, 256), (0.2, 0.3, 0.4, 0.5), strict=True):
     for _ in range(2):
@@ -147,7 +147,7 @@ def wide_resnet(shape):
 BUILDERS = {
   "mlp_1x512": lambda shape: mlp(shape, 1),
   "mlp_3x512": lambda shape: mlp(shape, 3),
-  "seed_cifar_cnn": seed_cifar_cnn,
+  "keras_cifar_cnn": keras_cifar_cnn,
   "alexnet": alexnet,
   "inception": inception,
   "inception_no_bn": lambda shape: inception(shape, batch_norm=False),

@@ -42,7 +42,7 @@ def figure1(
   }
 
 
-def seed_study(
+def keras_study(
   convolutional: tuple[str, ...],
   mlps: tuple[str, ...],
   augment: str,
@@ -50,7 +50,7 @@ def seed_study(
   levels: tuple[float, ...] = tuple(n / 10 for n in range(10)),
   seeds: tuple[int, ...] = _SEEDS,
 ) -> dict[str, Any]:
-  """Returns the seed project's study: noise levels, augmentation, networks.
+  """Returns the Keras study's study: noise levels, augmentation, networks.
 
   Args:
     convolutional: architectures with the seed recipe's L2 on convolutions.
@@ -71,7 +71,7 @@ def seed_study(
       "convolutional": {"arch": convolutional, **axes},
       "mlp": {"arch": mlps, "l2": (0.0,), **axes},
     },
-    "recipe": "seed",
+    "recipe": "keras",
     "normalization": "global",
     "plots": False,
     "tensorboard": False,

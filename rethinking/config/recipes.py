@@ -23,9 +23,9 @@ RECIPES: dict[str, dict[str, Any]] = {
     "optimizer": "sgd",
     "schedule": "exponential",
   },
-  # The seed project's notebooks, in Keras, whose l2(1e-4) adds 1e-4 times the
+  # The Keras study's notebooks, in Keras, whose l2(1e-4) adds 1e-4 times the
   # sum of squares where l2 here adds half of that.
-  "seed": {
+  "keras": {
     "optimizer": "adam",
     "learning_rate": 5e-4,
     "schedule": "plateau",

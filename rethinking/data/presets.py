@@ -24,9 +24,9 @@ PRESETS = {
   # The images of Zhang et al. (2017) are 28 x 28: here cut at random places.
   "crop": {**NONE, "crop": 28},
   # Zhang et al. (2017), Table 4. The paper does not state the angle; 15 degrees
-  # is the one of `seed_cifar`.
+  # is the one of `keras_cifar`.
   "flip_rotation": {**NONE, "flip": True, "rotation": 15.0},
-  "seed_cifar": {
+  "keras_cifar": {
     **NONE,
     "rotation": 15.0,
     "shift": 0.12,
@@ -39,7 +39,7 @@ PRESETS = {
   },
   # The original fills the outside with zeros; so does the nearest edge, save
   # for the 813 of the 60,000 digits that touch it.
-  "seed_mnist": {**NONE, "rotation": 18.0, "zoom": 0.2},
+  "keras_mnist": {**NONE, "rotation": 18.0, "zoom": 0.2},
 }
 
 # What a range may be: a test, and the same in words.

@@ -53,15 +53,15 @@ _MODELS = "rethinking.models"
 # Crops and learning rates: Zhang et al. (2017), section 2 and appendix A.
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
   {
-    "seed_cifar_cnn": Architecture(
+    "keras_cifar_cnn": Architecture(
       "eight 3x3 convolutions with BatchNorm and dropout, for 32x32x3",
-      f"{_MODELS}.seed:SeedCifarCNN",
+      f"{_MODELS}.seed:KerasCifarCNN",
       (32, 32, 3),
       own_dropout=True,
     ),
-    "seed_mnist_cnn": Architecture(
+    "keras_mnist_cnn": Architecture(
       "two convolutions and a dense layer with dropout, for 28x28x1",
-      f"{_MODELS}.seed:SeedMnistCNN",
+      f"{_MODELS}.seed:KerasMnistCNN",
       (28, 28, 1),
       own_dropout=True,
     ),

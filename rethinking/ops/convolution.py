@@ -13,7 +13,7 @@ from rethinking.ops import plain, sums, switch, winograd
 
 # A kernel's gradient is taken in parts of the batch, so that their transposed
 # copies fit the cache: a step of Wide ResNet 28-1 took 5 % less time, one of
-# the seed's CNN 3 to 5 %; on an AMD EPYC both changed by less than 2 %.
+# the Keras study's CNN 3 to 5 %; on an AMD EPYC both changed by less than 2 %.
 _PARTS = 8
 # It is where neither side of the kernel has more channels than this ...
 _NARROW = 32

@@ -28,7 +28,7 @@ __all__ = ["draw"]
 # What is drawn for a sweep's variant; Figure 1 for every other one.
 _PICTURES = {
   "figure2b": studies.batch_norm,
-  "seed_study": studies.noise_levels,
+  "keras_study": studies.noise_levels,
   "table1": None,
   "table4": None,
 }

@@ -1,4 +1,4 @@
-"""The figures of the studies: BatchNorm, and the seed project's questions."""
+"""The figures of the studies: BatchNorm, and the Keras study's questions."""
 
 from __future__ import annotations
 

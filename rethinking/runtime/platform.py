@@ -71,10 +71,9 @@ def _keep_memory() -> None:
   """Keeps freed memory in the process, where the C library is glibc.
 
   XLA allocates a step's arrays anew each time. glibc gives such large blocks
-  back to the system at once, which then clears their pages for the next step:
-  a step of the seed's CNN took 318 ms so and takes 262, one of small AlexNet
-  161 and 141 (two cores of an AMD EPYC). Only the main thread's heap can keep
-  them, so XLA is to run programs in the thread that calls them; the CPU gains
+  back to the system at once, which then clears their pages for the next step.
+  Only the main thread's heap can keep them, so XLA is to run programs in the
+  thread that calls them; the CPU gains
   nothing by asynchronous dispatch, where host and device are the same cores.
   Several devices, and runs in threads of their own, keep less.
 

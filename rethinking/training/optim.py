@@ -91,7 +91,7 @@ def create(
   return optax.chain(*parts)
 
 
-# Of the seed project's notebooks; the least gain that counts is Keras's.
+# Of the Keras study's notebooks; the least gain that counts is Keras's.
 _FACTOR, _PATIENCE, _FLOOR, _LEAST_GAIN = 0.5, 10, 1e-5, 1e-4
 
 

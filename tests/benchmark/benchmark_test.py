@@ -24,7 +24,7 @@ from rethinking.benchmark import (
     ("inception", 1225.3),
     ("inception_no_bn", 1225.3),
     ("alexnet", 150.7),
-    ("seed_cifar_cnn", 316.8),
+    ("keras_cifar_cnn", 316.8),
   ],
 )
 def test_operations(arch, millions):
@@ -39,7 +39,7 @@ def test_operations(arch, millions):
   [
     ("mlp_1x512", 1_209_866),
     ("mlp_3x512", 1_735_178),
-    ("seed_cifar_cnn", 1_184_426),
+    ("keras_cifar_cnn", 1_184_426),
     ("alexnet", 1_387_786),
     ("inception", 1_649_402),
     ("inception_no_bn", 1_649_402),

@@ -78,13 +78,13 @@ def test_derived_fields_follow_overrides():
   r = config_lib.resolve(c)
   assert r.learning_rate == 0.1 and r.init_seed == 6 and r.order_seed == 5
   with c.unlocked():
-    c.arch, c.learning_rate = "seed_cifar_cnn", 0.2
+    c.arch, c.learning_rate = "keras_cifar_cnn", 0.2
   r = config_lib.resolve(c)
   assert r.learning_rate == 0.2 and r.crop == 0
 
 
 def test_the_seed_s_recipe():
-  c = _load("cifar", "true_labels,recipe=seed,arch=alexnet,validation=5000")
+  c = _load("cifar", "true_labels,recipe=keras,arch=alexnet,validation=5000")
   r = config_lib.resolve(c)
   assert (r.optimizer, r.learning_rate) == ("adam", 5e-4)
   assert (r.schedule, r.early_stopping) == ("plateau", 40)
@@ -135,11 +135,11 @@ def test_resolve_changes_no_input_and_is_idempotent():
     ({"validation": -1}, "validation is -1; it must be at least 0"),
     ({"validation_labels": "no"}, "Unknown validation_labels 'no'"),
     ({"early_stopping": -1}, "early_stopping is -1; it must be at least 0"),
-    ({"recipe": "seed"}, "validation is 0; give .* such as validation=5000"),
+    ({"recipe": "keras"}, "validation is 0; give .* such as validation=5000"),
     ({"schedule": "plateau"}, "schedule=plateau .* validation is 0"),
     ({"early_stopping": 3}, "early_stopping=3 looks at a validation loss"),
     (
-      {"recipe": "seed", "validation": 9, "arch": "mlp_1x512"},
+      {"recipe": "keras", "validation": 9, "arch": "mlp_1x512"},
       "mlp_1x512 has none; give l2=0 or l2_kernels=all",
     ),
     (

@@ -31,7 +31,7 @@ def test_presets_are_the_published_settings():
     "none": {},
     "crop": {"crop": 28},
     "flip_rotation": {"flip": True, "rotation": 15.0},
-    "seed_cifar": {
+    "keras_cifar": {
       "rotation": 15.0,
       "shift": 0.12,
       "zoom": 0.1,
@@ -40,7 +40,7 @@ def test_presets_are_the_published_settings():
       "flip": True,
       "brightness": 0.1,
     },
-    "seed_mnist": {"rotation": 18.0, "zoom": 0.2},
+    "keras_mnist": {"rotation": 18.0, "zoom": 0.2},
   }
   assert len({tuple(fields) for fields in presets.PRESETS.values()}) == 1
 

@@ -28,7 +28,7 @@ def noise(*shape, seed=0):
 
 
 # Compiled once and shared: every op is in it.
-FIELDS = presets.PRESETS["seed_cifar"] | {"crop": 14, "padding": 2}
+FIELDS = presets.PRESETS["keras_cifar"] | {"crop": 14, "padding": 2}
 everything = batch(augment.create(FIELDS))
 
 

@@ -19,8 +19,8 @@ from rethinking.training.order import Order
 STEPS, BATCH, EXAMPLES = 20, 8, 64
 SHAPES = {
   "digits_cnn": (8, 8, 1),
-  "seed_mnist_cnn": (28, 28, 1),
-  "seed_cifar_cnn": (32, 32, 3),
+  "keras_mnist_cnn": (28, 28, 1),
+  "keras_cifar_cnn": (32, 32, 3),
   "wide_resnet_28_1": (32, 32, 3),
 }
 # Half a minute and more to compile; rounding grows with depth.

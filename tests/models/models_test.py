@@ -13,8 +13,8 @@ from rethinking import models
 # Image sides and channels, parameters and running statistics. The counts of
 # the published networks are published; digits_cnn's is its own.
 PUBLISHED = {
-  "seed_cifar_cnn": ((32, 32, 3), 1_184_426, 1_920),
-  "seed_mnist_cnn": ((28, 28, 1), 602_634, 0),
+  "keras_cifar_cnn": ((32, 32, 3), 1_184_426, 1_920),
+  "keras_mnist_cnn": ((28, 28, 1), 602_634, 0),
   "inception": ((28, 28, 3), 1_649_402, 3_424),
   "inception_no_bn": ((28, 28, 3), 1_649_402, 0),
   "alexnet": ((28, 28, 3), 1_387_786, 0),
@@ -168,7 +168,7 @@ def largest_difference(a, b):
   return max(float(gap) for gap in jax.tree.leaves(gaps))
 
 
-@pytest.mark.parametrize("arch", ["seed_cifar_cnn", "digits_cnn"])
+@pytest.mark.parametrize("arch", ["keras_cifar_cnn", "digits_cnn"])
 def test_masks_follow_the_example(arch, quick_compilation):
   """A permuted batch gives permuted logits: no draw by position."""
   module = models.create(arch, dropout=0.5)
@@ -204,7 +204,7 @@ def test_dropout_of_zero_needs_no_keys(arch):
 
 
 def test_dropout_without_keys_is_refused():
-  module = models.create("seed_mnist_cnn")
+  module = models.create("keras_mnist_cnn")
   x = jnp.zeros((2, 8, 8, 1))
   variables = initial(module, x)
   with pytest.raises(ValueError, match="dropout_keys"):

@@ -26,14 +26,39 @@ def _paper(**config):
 def _study(**fields):
   """A row of the study on MNIST with a tenth of the labels uniform."""
   return synthetic.row(
-    figure="seed_study",
+    figure="keras_study",
     dataset="mnist",
-    arch="seed_mnist_cnn",
-    recipe="seed",
-    augment="seed_mnist",
+    arch="keras_mnist_cnn",
+    recipe="keras",
+    augment="keras_mnist",
     p=0.1,
     **fields,
   )
+
+
+def test_rows_with_the_names_of_before_meet_the_same_numbers(tmp_path):
+  new = _study(test=0.99)
+  old = json.loads(json.dumps(new))
+  old |= {"figure": "seed_study"}
+  old["config"] |= {
+    "arch": "seed_mnist_cnn",
+    "recipe": "seed",
+    "augment": "seed_mnist",
+  }
+  path = tmp_path / "results.jsonl"
+  path.write_text(json.dumps(old) + "\n")
+  found, today = (
+    [
+      (c.quantity, c.published, c.verdict, c.measured and c.measured.mean)
+      for c in comparisons
+    ]
+    for comparisons in (
+      published.compare(rows.load(path).groups),
+      _compare(new),
+    )
+  )
+  assert found == today
+  assert any(measured for *_, measured in found)
 
 
 def _compare(*made):

@@ -177,25 +177,25 @@ def test_a_band_keeps_within_limits_and_ends_at_a_bound():
 
 def test_seed_study_with_and_without_augmentation(tmp_path):
   made = [
-    synthetic.row(figure="seed_study", arch=arch, p=p, augment=augment)
+    synthetic.row(figure="keras_study", arch=arch, p=p, augment=augment)
     for arch in ("digits_cnn", "mlp_1x512")
-    for augment in ("none", "seed_mnist")
+    for augment in ("none", "keras_mnist")
     for p in _LEVELS
   ]
   synthetic.write(tmp_path, made)
   written = report.draw(tmp_path)
-  assert {"seed_study.png", "seed_study_changed.svg"} <= set(written)
-  words = _texts(tmp_path, "seed_study")
+  assert {"keras_study.png", "keras_study_changed.svg"} <= set(written)
+  words = _texts(tmp_path, "keras_study")
   for label in (
     "not augmented, final",
     "not augmented, best",
-    "augmented by seed_mnist, final",
-    "augmented by seed_mnist, best",
+    "augmented by keras_mnist, final",
+    "augmented by keras_mnist, best",
   ):
     # One legend serves both panels.
     assert words.count(label) == 1
   # Early stopping keeps weights that the first fit says nothing of.
-  words = " ".join(_texts(tmp_path, "seed_study_changed"))
+  words = " ".join(_texts(tmp_path, "keras_study_changed"))
   assert words.count("weights kept") == 4
   assert "first fit" not in words
   table = (tmp_path / "table.md").read_text()

@@ -35,7 +35,7 @@ def test_condition(fields, name):
     ("none", "none"),
     ({}, "none"),
     ({"preset": "none"}, "none"),
-    ("seed_cifar", "seed_cifar"),
+    ("keras_cifar", "keras_cifar"),
     ({"preset": "crop"}, "crop"),
     (
       {"rotation": 15.0, "flip": True, "shear": 0.0},
@@ -54,8 +54,8 @@ def test_augmentation(given, name):
     ({"weight_decay": 5e-4}, ("weight decay 0.0005",)),
     ({"l2": 1e-4, "dropout": 0.5}, ("L2 0.0001", "dropout 0.5")),
     ({"augment": "crop"}, ("augmentation crop",)),
-    ({"arch": "seed_mnist_cnn"}, ("its own dropout",)),
-    ({"arch": "seed_mnist_cnn", "dropout": 0.0}, ()),
+    ({"arch": "keras_mnist_cnn"}, ("its own dropout",)),
+    ({"arch": "keras_mnist_cnn", "dropout": 0.0}, ()),
   ],
 )
 def test_regularisers(fields, names):

@@ -117,7 +117,7 @@ def test_what_one_raises_ends_those_beside_it():
     ({}, 1, 1),
     ({}, 3, 1),
     ({"batch_size": 256}, None, 1),
-    ({"arch": "seed_mnist_cnn"}, None, 1),
+    ({"arch": "keras_mnist_cnn"}, None, 1),
   ],
 )
 def test_how_many_go_side_by_side(
@@ -126,7 +126,7 @@ def test_how_many_go_side_by_side(
   monkeypatch.setattr(
     abreast.lockstep,
     "parameters",
-    lambda c: {"digits_cnn": 272_000, "seed_mnist_cnn": 602_634}[c.arch],
+    lambda c: {"digits_cnn": 272_000, "keras_mnist_cnn": 602_634}[c.arch],
   )
   cell = ConfigDict({"arch": "digits_cnn", "batch_size": 64} | fields)
   assert abreast.width(cell, at_once) == want

@@ -46,9 +46,9 @@ _SWEEPS = {
   ("cifar", "table1"): 83,
   ("cifar", "table4"): 24,
   ("cifar", "figure2b"): 6,
-  ("cifar", "seed_study"): 180,
-  ("mnist", "seed_study"): 120,
-  ("digits", "seed_study"): 80,
+  ("cifar", "keras_study"): 180,
+  ("mnist", "keras_study"): 120,
+  ("digits", "keras_study"): 80,
 }
 
 

@@ -102,7 +102,7 @@ def test_l2_on_convolutions_leaves_dense_layers_alone():
 
 
 def _seed(**fields):
-  return _config(recipe="seed", l2=0.0, validation=100, **fields)
+  return _config(recipe="keras", l2=0.0, validation=100, **fields)
 
 
 def _rate(config, state):

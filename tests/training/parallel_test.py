@@ -15,7 +15,7 @@ from rethinking.training import parallel, step
 
 # The smallest images that every layer can still see: float64 convolutions
 # take their time.
-_SHAPES = {"digits_cnn": (8, 8, 1), "seed_cifar_cnn": (16, 16, 3)}
+_SHAPES = {"digits_cnn": (8, 8, 1), "keras_cifar_cnn": (16, 16, 3)}
 
 
 def _one_step(
@@ -95,8 +95,8 @@ def test_augmentation_is_the_same_on_1_device_and_on_4():
     )
 
   with jax.enable_x64(True):
-    one, seen_one = run(1, "seed_cifar")
-    four, seen_four = run(4, "seed_cifar")
+    one, seen_one = run(1, "keras_cifar")
+    four, seen_four = run(4, "keras_cifar")
     _assert_close(one.params, four.params, 1e-9)
     _assert_close(seen_one, seen_four, 1e-9)
     assert abs(seen_one["loss"] - run(1, "none")[1]["loss"]).max() > 1e-3

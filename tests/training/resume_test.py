@@ -38,7 +38,7 @@ def test_a_crash_and_a_restart_end_in_the_same_bits(
   runs.assert_same(tmp_path, workdir, runs.config())
 
 
-@pytest.mark.parametrize("arch", ["mlp_1x512", "seed_cifar_cnn"])
+@pytest.mark.parametrize("arch", ["mlp_1x512", "keras_cifar_cnn"])
 def test_a_stop_at_any_step_and_a_restart_end_in_the_same_bits(
   tmp_path, monkeypatch, arch
 ):
@@ -60,7 +60,7 @@ def test_a_stop_at_any_step_and_a_restart_end_in_the_same_bits(
 
 @pytest.mark.parametrize("last", [3, 16])
 def test_an_augmented_run_resumes_to_the_same_bits(tmp_path, monkeypatch, last):
-  config = runs.config(augment="seed_mnist", normalization="global", epochs=3)
+  config = runs.config(augment="keras_mnist", normalization="global", epochs=3)
   train.run(config, tmp_path / "whole", quiet=True)
   with runs.stopped_after(monkeypatch, last):
     train.run(config, tmp_path / "stopped", quiet=True)

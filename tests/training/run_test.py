@@ -137,7 +137,7 @@ def test_random_labels_are_fitted_and_teach_nothing(tmp_path):
   assert 0.02 < summary["test_accuracy"] < 0.2
 
 
-@pytest.mark.parametrize("name", ["none", "seed_mnist"])
+@pytest.mark.parametrize("name", ["none", "keras_mnist"])
 def test_the_step_is_given_the_augmentation_or_none(monkeypatch, name):
   given = []
 
@@ -158,7 +158,7 @@ def test_runs_share_programs_only_if_they_look_alike():
   alike = config_lib.resolve(runs.config(p=0.1, seed=3))
   assert programs.create(one, 256, 10) is programs.create(alike, 256, 10)
   for fields in (
-    {"augment": "seed_mnist"},
+    {"augment": "keras_mnist"},
     {"normalization": "global"},
     {"l2_kernels": "conv", "arch": "digits_cnn"},
   ):

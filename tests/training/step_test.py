@@ -190,7 +190,7 @@ def test_augmentation_changes_with_the_epoch_dropout_with_the_step():
 
 @pytest.mark.parametrize(
   ("arch", "optimizer"),
-  [("mlp_1x512", "adam"), ("mlp_1x512", "sgd"), ("seed_cifar_cnn", "adam")],
+  [("mlp_1x512", "adam"), ("mlp_1x512", "sgd"), ("keras_cifar_cnn", "adam")],
 )
 def test_in_bfloat16_what_is_kept_stays_float32(arch, optimizer):
   def run(dtype):
@@ -210,7 +210,7 @@ def test_in_bfloat16_what_is_kept_stays_float32(arch, optimizer):
     if jnp.issubdtype(leaf.dtype, jnp.floating):
       assert leaf.dtype == jnp.float32
       assert np.isfinite(leaf).all()
-  assert bool(state.batch_stats) == (arch == "seed_cifar_cnn")
+  assert bool(state.batch_stats) == (arch == "keras_cifar_cnn")
   # Computed in bfloat16 all the same, whose steps are of 2**-8.
   full, want = run("float32")
   np.testing.assert_allclose(seen["loss"], want["loss"], rtol=3e-2)

@@ -154,7 +154,7 @@ def test_what_the_data_cannot_give_is_refused(fields, message):
 
 def test_a_random_crop_needs_the_crop_it_is_tested_with():
   c = config_lib.default()
-  c.update(arch="seed_cifar_cnn", augment="crop", batch_size=2)
+  c.update(arch="keras_cifar_cnn", augment="crop", batch_size=2)
   train = data.Dataset(
     name="cifar10",
     split="train",

@@ -11,7 +11,7 @@ from rethinking.models.classifier import Classifier
 _KERAS_NORM = {"momentum": 0.99, "epsilon": 1e-3}
 
 
-class SeedCifarCNN(Classifier):
+class KerasCifarCNN(Classifier):
   """Four blocks of two 3x3 convolutions, normalised after the ReLU."""
 
   dropout_rates: tuple[float, ...] = (0.2, 0.3, 0.4, 0.5)
@@ -29,7 +29,7 @@ class SeedCifarCNN(Classifier):
     return x
 
 
-class SeedMnistCNN(Classifier):
+class KerasMnistCNN(Classifier):
   """Two convolutions and a hidden dense layer, dropout after each."""
 
   dropout_rates: tuple[float, ...] = (0.3, 0.3, 0.4)

@@ -1,4 +1,4 @@
-"""Runs by the seed's recipe: early stopping and the plateau of its rate."""
+"""The Keras study's recipe: early stopping, and the plateau of its rate."""
 
 import numpy as np
 import pytest
@@ -13,12 +13,12 @@ from . import runs
 # Noisy labels with clean ones to validate on: the best epoch comes soon, and
 # the early end after it.
 _SEED = {
-  "recipe": "seed",
+  "recipe": "keras",
   "l2_kernels": "all",
   "p": 0.6,
   "subset": 192,
   "validation": 96,
-  "augment": "seed_mnist",
+  "augment": "keras_mnist",
   "epochs": 20,
   "early_stopping": 4,
   # Its own, so that no other test has compiled the plateau for it.
