@@ -10,7 +10,7 @@ import numpy as np
 
 from rethinking import config as config_lib
 from rethinking.benchmark import timing
-from rethinking.training import parallel, programs
+from rethinking.training import placement, programs
 from rethinking.training import step as step_lib
 from rethinking.training.dispatches import Dispatches
 from rethinking.training.order import Order
@@ -59,22 +59,22 @@ def contenders(
   config = config_lib.resolve(config)
   devices = jax.local_devices()
   compiled = programs.create(config, EXAMPLES, 10)
-  data = parallel.replicate(random_data(shape), devices)
-  key = parallel.lay_key(step_lib.root(0, "noise"), devices)
+  data = placement.replicate(random_data(shape), devices)
+  key = placement.lay_key(step_lib.root(0, "noise"), devices)
   state = compiled.init(
     key=step_lib.root(0, "init"), shape=programs.shape(config, data.images)
   )
-  held = [parallel.replicate(state, devices)]
+  held = [placement.replicate(state, devices)]
   dispatches = Dispatches(config, EXAMPLES)
   order = Order(0, EXAMPLES, batch_size, dispatches.most)
 
   @functools.lru_cache(maxsize=1)
   def stream(epoch: int) -> step_lib.Stream:
-    return parallel.lay_stream(order.draw(epoch), batch_size, devices)
+    return placement.lay_stream(order.draw(epoch), batch_size, devices)
 
   @functools.lru_cache
   def on_devices(size: int) -> jax.Array:
-    return parallel.replicate(np.int32(size), devices)
+    return placement.replicate(np.int32(size), devices)
 
   def steps(count: int) -> None:
     state = held.pop()

@@ -15,7 +15,7 @@ from rethinking import config as config_lib
 from rethinking import models, ops
 from rethinking.benchmark import jax_steps, timing
 from rethinking.models import layers
-from rethinking.training import parallel, programs
+from rethinking.training import parallel, placement, programs
 from rethinking.training import step as step_lib
 from rethinking.training.order import Order
 
@@ -88,7 +88,7 @@ def _vectorized(
 ) -> Callable[[int], None]:
   """Takes `_STEPS` steps of every run, `count` times."""
   devices = jax.local_devices()
-  put = functools.partial(parallel.split_runs, devices=devices, spread=True)
+  put = functools.partial(placement.split_runs, devices=devices, spread=True)
   config = config_lib.default()
   config.update(arch=arch, batch_size=_BATCH, crop=0)
   key = programs.key(config_lib.resolve(config))
@@ -97,12 +97,12 @@ def _vectorized(
   data = jax_steps.random_data(shape)
   state = init(key=step_lib.root(0, "init"), shape=shape)
   held = [put(jax.tree.map(lambda x: np.stack([np.asarray(x)] * runs), state))]
-  images, ids = parallel.replicate((data.images, data.ids), devices)
+  images, ids = placement.replicate((data.images, data.ids), devices)
   shown = step_lib.Data(images, put(np.stack([data.labels] * runs)), ids)
   keys = put(jnp.stack([step_lib.root(i, "noise") for i in range(runs)]))
   orders = [Order(i, jax_steps.EXAMPLES, _BATCH, _STEPS) for i in range(runs)]
   sizes = put(np.full(runs, _STEPS, np.int32))
-  limit = parallel.replicate(np.int32(_STEPS), devices)
+  limit = placement.replicate(np.int32(_STEPS), devices)
 
   @functools.lru_cache(maxsize=1)
   def streams(epoch: int) -> step_lib.Stream:

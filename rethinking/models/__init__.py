@@ -3,7 +3,7 @@
   registry    one row an architecture; `create` builds it
   classifier  what all of them repeat: types, dropout, the head
   layers      convolution, dense layer, normalisation, dropout
-  alexnet, digits, inception, mlp, seed, wide_resnet: a family each
+  alexnet, digits, inception, keras, mlp, wide_resnet: a family each
 
 A new one is a file with its layers and a row. Imports `rethinking.ops`.
 

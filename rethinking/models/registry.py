@@ -55,13 +55,13 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
   {
     "keras_cifar_cnn": Architecture(
       "eight 3x3 convolutions with BatchNorm and dropout, for 32x32x3",
-      f"{_MODELS}.seed:KerasCifarCNN",
+      f"{_MODELS}.keras:KerasCifarCNN",
       (32, 32, 3),
       own_dropout=True,
     ),
     "keras_mnist_cnn": Architecture(
       "two convolutions and a dense layer with dropout, for 28x28x1",
-      f"{_MODELS}.seed:KerasMnistCNN",
+      f"{_MODELS}.keras:KerasMnistCNN",
       (28, 28, 1),
       own_dropout=True,
     ),

@@ -16,7 +16,7 @@ from rethinking.runtime.console import Console
 from rethinking.runtime.errors import Diverged, Stopped, UserError
 from rethinking.storage import checkpoint, jsonl
 from rethinking.storage.events import Events
-from rethinking.training import metrics, optim, parallel, programs
+from rethinking.training import metrics, optim, placement, programs
 from rethinking.training import step as step_lib
 from rethinking.training import summary as results
 from rethinking.training.dispatches import Dispatches
@@ -53,12 +53,12 @@ class Loop:
     )
     if config.early_stopping:
       self.state = self.state.replace(best=_weights(self.state))
-    self.train_data = parallel.replicate(task.train, devices)
-    self.test_data = parallel.replicate(task.test, devices)
+    self.train_data = placement.replicate(task.train, devices)
+    self.test_data = placement.replicate(task.test, devices)
     self.validation_data = None
     if task.validation is not None:
-      self.validation_data = parallel.replicate(task.validation, devices)
-    self.key = parallel.lay_key(
+      self.validation_data = placement.replicate(task.validation, devices)
+    self.key = placement.lay_key(
       step_lib.root(config.noise_seed, "noise"), devices
     )
     self.dispatches = Dispatches(config, count)
@@ -103,7 +103,7 @@ class Loop:
       self.check_rows(found)
     if self.rows:
       self.saved_epoch = self.rows[-1]["epoch"]
-    self.state = parallel.replicate(self.state, self.devices)
+    self.state = placement.replicate(self.state, self.devices)
     if self.config.tensorboard and processes.is_first():
       self.board = Events(self.workdir / "tensorboard", seen)
 
@@ -168,7 +168,7 @@ class Loop:
       self.set_state(best=_weights(self.state))
 
   def set_state(self, **parts: Any) -> None:
-    self.state = parallel.replicate(self.state.replace(**parts), self.devices)
+    self.state = placement.replicate(self.state.replace(**parts), self.devices)
 
   def train_to(self, end, step, console, stop) -> int:
     """Dispatches chunks up to step `end`, reading each one's loss late."""
@@ -216,12 +216,12 @@ class Loop:
     return seen
 
   def stream(self, epoch: int) -> step_lib.Stream:
-    return parallel.lay_stream(
+    return placement.lay_stream(
       self.order.draw(epoch), self.config.batch_size, self.devices
     )
 
   def size(self, size: int) -> jax.Array:
-    return parallel.replicate(np.int32(size), self.devices)
+    return placement.replicate(np.int32(size), self.devices)
 
   def check(self, pending, clock) -> None:
     """Waits for a chunk, counts its time and refuses a loss not finite."""

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from rethinking.runtime.errors import UserError
+from rethinking.training import placement
 from rethinking.training import step as step_lib
-
-AXIS = "batch"
 
 
 def all_devices() -> list[jax.Device]:
@@ -23,38 +20,16 @@ def all_devices() -> list[jax.Device]:
   return sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
 
 
-def own(devices: Sequence[jax.Device]) -> list[jax.Device]:
-  """Returns those that belong to this process.
-
-  Args:
-    devices: of all processes.
-  """
-  return [d for d in devices if d.process_index == jax.process_index()]
-
-
-def replicate(tree: Any, devices: Sequence[jax.Device]) -> Any:
-  """Puts whole arrays on every device of this process, once.
-
-  pmap would copy an argument that lies anywhere else at each call.
-
-  Args:
-    tree: arrays.
-    devices: where to.
-  """
-  mesh = Mesh(np.array(own(devices)), (AXIS,))
-  return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
-
-
 def sum_over(devices: Sequence[jax.Device]) -> int:
   """Returns the number of devices, summed over all of them.
 
   Args:
     devices: of all processes.
   """
-  ones = np.ones((len(own(devices)),), np.int32)
+  ones = np.ones((len(placement.own(devices)),), np.int32)
   total = jax.pmap(
-    lambda one: jax.lax.psum(one, AXIS),
-    axis_name=AXIS,
+    lambda one: jax.lax.psum(one, placement.AXIS),
+    axis_name=placement.AXIS,
     out_axes=None,
     devices=devices,
   )(ones)
@@ -91,70 +66,6 @@ def check_batch(name: str, batch_size: int, devices: int) -> None:
       f"{name} is {batch_size}, which {devices} devices cannot share evenly; "
       f"give a multiple of {devices}, such as {lower or devices}."
     )
-
-
-def shard(array: np.ndarray, devices: int) -> np.ndarray:
-  """Splits the last axis: [..., B] -> [devices, ..., B / devices].
-
-  Args:
-    array: [..., B].
-    devices: a divisor of B.
-  """
-  parts = array.reshape(*array.shape[:-1], devices, -1)
-  return np.moveaxis(parts, -2, 0)
-
-
-def own_places(
-  place: np.ndarray, batch_size: int, devices: Sequence[jax.Device]
-) -> np.ndarray:
-  """Where the parts of a batch begin: [...] -> [own devices, ...].
-
-  Args:
-    place: where the batch begins, the same in every process.
-    batch_size: examples, over all devices.
-    devices: of all processes; a divisor of batch_size many.
-  """
-  size = batch_size // len(devices)
-  return np.stack(
-    [
-      np.int32(place + i * size)
-      for i, d in enumerate(devices)
-      if d.process_index == jax.process_index()
-    ]
-  )
-
-
-def lay_stream(
-  stream: step_lib.Stream, batch_size: int, devices: Sequence[jax.Device]
-) -> step_lib.Stream:
-  """Puts a stream on every device of this process, each to its own place.
-
-  Args:
-    stream: `place` is NumPy.
-    batch_size: examples a step, over all devices.
-    devices: of all processes; a divisor of batch_size many.
-
-  Returns:
-    What `train_chunk` takes: `place` is [own devices, ...].
-  """
-  mesh = Mesh(np.array(own(devices)), (AXIS,))
-  places = own_places(stream.place, batch_size, devices)
-  return step_lib.Stream(
-    *replicate(stream[:3], devices),
-    place=jax.device_put(places, NamedSharding(mesh, PartitionSpec(AXIS))),
-  )
-
-
-def lay_key(key: jax.Array, devices: Sequence[jax.Device]) -> jax.Array:
-  """Puts the bits of a key on every device of this process: uint32 [2].
-
-  In several processes pmap fetches a typed key to the host at each call.
-
-  Args:
-    key: from step.root.
-    devices: of all processes.
-  """
-  return replicate(jax.random.key_data(key), devices)
 
 
 # Devices that share a batch have each their place in the stream.
@@ -206,7 +117,7 @@ def train_chunk(
 
   return jax.pmap(
     chunk,
-    axis_name=AXIS,
+    axis_name=placement.AXIS,
     in_axes=(None, None, None, _STREAM, None, None),
     out_axes=None,
     static_broadcasted_argnums=0,
@@ -229,15 +140,15 @@ def evaluate(
     A function over the whole split, exact at any batch size: the last batch is
     filled up with example 0, whose extra values are cut off again.
   """
-  devices = own(devices)
+  devices = placement.own(devices)
   mapped = jax.pmap(
-    step, axis_name=AXIS, in_axes=(None, None, 0), devices=devices
+    step, axis_name=placement.AXIS, in_axes=(None, None, 0), devices=devices
   )
 
   def run(state, data, batch_size):
     count = data.ids.shape[0]
     found = [
-      mapped(state, data, shard(rows, len(devices)))
+      mapped(state, data, placement.shard(rows, len(devices)))
       for rows in _padded(count, batch_size, len(devices))
     ]
     loss, prediction = (
@@ -313,7 +224,7 @@ def train_runs(
 
   return jax.pmap(
     together,
-    axis_name=AXIS,
+    axis_name=placement.AXIS,
     in_axes=(None, 0, _RUNS, 0, 0, None, 0)
     if spread
     else (None, None, None, _STREAM, None, None, None),
@@ -340,7 +251,7 @@ def evaluate_runs(
   """
   mapped = jax.pmap(
     jax.vmap(step, in_axes=(0, _RUNS, None)),
-    axis_name=AXIS,
+    axis_name=placement.AXIS,
     in_axes=(0, _RUNS, None) if spread else (None, None, 0),
     devices=devices,
   )
@@ -350,7 +261,7 @@ def evaluate_runs(
     shards = 1 if spread else len(devices)
     index = _padded(count, batch_size, shards)
     found = [
-      mapped(state, data, rows if spread else shard(rows, shards))
+      mapped(state, data, rows if spread else placement.shard(rows, shards))
       for rows in index
     ]
 
@@ -370,37 +281,3 @@ def evaluate_runs(
     return loss, prediction
 
   return run
-
-
-def split_runs(
-  tree: Any, devices: Sequence[jax.Device], *, spread: bool
-) -> Any:
-  """Lays arrays with one row a run out for `train_runs`.
-
-  Args:
-    tree: leaves [R, ...]; spread, R is a multiple of the devices.
-    devices: where to.
-    spread: as for `train_runs`.
-  """
-  if not spread:
-    return replicate(tree, devices)
-  mesh = Mesh(np.array(devices), (AXIS,))
-  return jax.device_put(
-    jax.tree.map(lambda x: x.reshape(len(devices), -1, *x.shape[1:]), tree),
-    NamedSharding(mesh, PartitionSpec(AXIS)),
-  )
-
-
-def join_runs(tree: Any, *, spread: bool) -> Any:
-  """Returns what `split_runs` laid out as NumPy arrays, one row a run.
-
-  Args:
-    tree: leaves [devices, R / devices, ...] if spread, else [R, ...].
-    spread: as for `train_runs`.
-  """
-
-  # The step's next call is given these buffers, so the host needs its own.
-  host = jax.tree.map(np.array, jax.device_get(tree))
-  if not spread:
-    return host
-  return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), host)

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 from rethinking import models
 from rethinking.config.fields import flagged
 from rethinking.data import augment
-from rethinking.training import optim, parallel
+from rethinking.training import optim, parallel, placement
 from rethinking.training import step as step_lib
 
 
@@ -95,7 +95,7 @@ def create(config: ConfigDict, num_examples: int, num_classes: int) -> Programs:
 def _create(fields: str, num_examples: int, num_classes: int) -> Programs:
   devices = parallel.all_devices()
   # A mean over one device is a copy of every gradient.
-  axis_name = parallel.AXIS if len(devices) > 1 else None
+  axis_name = placement.AXIS if len(devices) > 1 else None
   init, train_step, eval_step = steps(
     fields, num_examples, num_classes, axis_name
   )

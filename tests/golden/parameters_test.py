@@ -13,7 +13,7 @@ from kept import golden
 
 from rethinking import config as config_lib
 from rethinking import models
-from rethinking.training import parallel, programs, step
+from rethinking.training import parallel, placement, programs, step
 from rethinking.training.order import Order
 
 STEPS, BATCH, EXAMPLES = 20, 8, 64
@@ -48,14 +48,14 @@ def test_twenty_steps_stay(arch, request):
   init, train, _ = programs.steps(programs.key(config), EXAMPLES, 10, None)
   chunk = parallel.train_chunk(train, BATCH, devices)
   state = init(key=step.root(0, "init"), shape=data.images.shape[1:])
-  state = parallel.replicate(state, devices)
-  data = parallel.replicate(data, devices)
-  key = parallel.lay_key(step.root(0, "noise"), devices)
+  state = placement.replicate(state, devices)
+  data = placement.replicate(data, devices)
+  key = placement.lay_key(step.root(0, "noise"), devices)
   order = Order(0, EXAMPLES, BATCH, 1)
   losses = []
   for i in range(STEPS):
-    stream = parallel.lay_stream(order.draw(order.epoch(i)), BATCH, devices)
-    size = parallel.replicate(np.int32(1), devices)
+    stream = placement.lay_stream(order.draw(order.epoch(i)), BATCH, devices)
+    size = placement.replicate(np.int32(1), devices)
     state, seen = chunk(1, state, data, stream, size, key)
     losses.append(float(jax.device_get(seen["loss"])[0]))
   params = jax.device_get(jax.tree.leaves(state.params))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rethinking.training import parallel, step
+from rethinking.training import parallel, placement, step
 from rethinking.training.order import Order
 
 SEED = 3
@@ -30,7 +30,7 @@ def _seen(num_examples, batch_size, most, devices, start, sizes):
 
   def note(state, data, batch, key):
     del data, key
-    parts = jax.lax.all_gather(jnp.stack(batch), parallel.AXIS)
+    parts = jax.lax.all_gather(jnp.stack(batch), placement.AXIS)
     row = jnp.moveaxis(parts, 0, 1).reshape(2, -1)
     state = state.replace(
       step=state.step + 1,
@@ -40,14 +40,14 @@ def _seen(num_examples, batch_size, most, devices, start, sizes):
 
   devices = jax.devices()[:devices]
   train = parallel.train_chunk(note, batch_size, devices)
-  key = parallel.lay_key(jax.random.key(0), devices)
+  key = placement.lay_key(jax.random.key(0), devices)
   order = Order(SEED, num_examples, batch_size, most)
   noted = np.zeros((2, sum(sizes), batch_size), np.int32)
   state = step.TrainState(np.int32(start), noted, {}, {})
   at = start
   for size in sizes:
     stream = order.draw(order.epoch(at))
-    stream = parallel.lay_stream(stream, batch_size, devices)
+    stream = placement.lay_stream(stream, batch_size, devices)
     state, _ = train(most, state, (), stream, np.int32(size), key)
     at += size
   assert int(state.step) == at

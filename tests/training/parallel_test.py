@@ -11,7 +11,7 @@ import pytest
 from rethinking import models
 from rethinking.data import augment
 from rethinking.runtime.errors import UserError
-from rethinking.training import parallel, step
+from rethinking.training import parallel, placement, step
 
 # The smallest images that every layer can still see: float64 convolutions
 # take their time.
@@ -31,7 +31,7 @@ def _one_step(
   """The state after SGD steps from the same start on some devices."""
   shape = _SHAPES.get(arch, (8, 8, 3))
   module = models.create(
-    arch, num_classes=10, dropout=0.3, dtype=dtype, axis_name=parallel.AXIS
+    arch, num_classes=10, dropout=0.3, dtype=dtype, axis_name=placement.AXIS
   )
   optimizer = optax.sgd(0.1)
   keys = jax.random.split(jax.random.key(0), 3)
@@ -52,18 +52,18 @@ def _one_step(
       optimizer,
       crop=0,
       augment=augmentation,
-      axis_name=parallel.AXIS,
+      axis_name=placement.AXIS,
     ),
     batch,
     devices,
   )
   return train(
     chunk,
-    parallel.replicate(state, devices),
-    parallel.replicate(data, devices),
-    parallel.lay_stream(order, batch, devices),
+    placement.replicate(state, devices),
+    placement.replicate(data, devices),
+    placement.lay_stream(order, batch, devices),
     np.int32(chunk if size is None else size),
-    parallel.lay_key(keys[2], devices),
+    placement.lay_key(keys[2], devices),
   )
 
 
@@ -131,10 +131,10 @@ def test_the_state_is_given_up_to_the_next():
   devices = jax.devices()[:1]
   module = models.create("mlp_1x512", num_classes=10)
   optimizer = optax.sgd(0.1)
-  state = parallel.replicate(
+  state = placement.replicate(
     step.init_state(module, optimizer, jax.random.key(0), (2, 2, 1)), devices
   )
-  data = parallel.replicate(
+  data = placement.replicate(
     step.Data(
       jnp.zeros((2, 2, 2, 1), jnp.uint8),
       jnp.zeros(2, jnp.int32),
@@ -146,8 +146,8 @@ def test_the_state_is_given_up_to_the_next():
     step.make_train_step(module, optimizer, crop=0), 2, devices
   )
   order = step.Stream(np.array([[1, 0]], np.int32), *np.zeros(3, np.int32))
-  stream = parallel.lay_stream(order, 2, devices)
-  key = parallel.lay_key(jax.random.key(0), devices)
+  stream = placement.lay_stream(order, 2, devices)
+  key = placement.lay_key(jax.random.key(0), devices)
   train(1, state, data, stream, np.int32(1), key)
   assert all(x.is_deleted() for x in jax.tree.leaves(state.params))
 
@@ -166,8 +166,8 @@ def test_evaluation_is_exact_at_any_batch_size(batch_size, devices):
   one = step.make_eval_step(module, crop=0)
   want = one(state, data, jnp.arange(17))
   loss, prediction = parallel.evaluate(one, devices)(
-    parallel.replicate(state, devices),
-    parallel.replicate(data, devices),
+    placement.replicate(state, devices),
+    placement.replicate(data, devices),
     batch_size,
   )
   assert loss.shape == prediction.shape == (17,)
@@ -195,13 +195,13 @@ def test_the_processes_parts_are_the_batch(monkeypatch):
   parts = []
   for index in range(2):
     monkeypatch.setattr(jax, "process_index", lambda index=index: index)
-    assert [d.id for d in parallel.own(devices)] == [[0, 2], [1, 3]][index]
-    parts += [*parallel.own_places(place, 12, devices)]
+    assert [d.id for d in placement.own(devices)] == [[0, 2], [1, 3]][index]
+    parts += [*placement.own_places(place, 12, devices)]
   np.testing.assert_array_equal(parts, [[0, 100], [3, 103], [6, 106], [9, 109]])
 
 
 def test_shards_keep_the_order():
   array = np.arange(24).reshape(2, 12)
-  shards = parallel.shard(array, 4)
+  shards = placement.shard(array, 4)
   assert shards.shape == (4, 2, 3)
   np.testing.assert_array_equal(np.concatenate([*shards], axis=-1), array)

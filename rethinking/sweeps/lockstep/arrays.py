@@ -13,7 +13,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from rethinking.sweeps.lockstep.member import Member, most
-from rethinking.training import parallel, programs
+from rethinking.training import parallel, placement, programs
 from rethinking.training import step as step_lib
 from rethinking.training import task as problem
 
@@ -32,7 +32,7 @@ def _programs(
 ) -> _Programs:
   devices = jax.local_devices()
   init, train_step, eval_step = programs.steps(
-    fields, num_examples, num_classes, None if spread else parallel.AXIS
+    fields, num_examples, num_classes, None if spread else placement.AXIS
   )
   return _Programs(
     init=init,
@@ -71,7 +71,7 @@ class Arrays:
     self.places: list[Member | None] = []
     self.warm = False
     self._shared = {
-      part: parallel.replicate(whole._replace(labels=()), self._devices)
+      part: placement.replicate(whole._replace(labels=()), self._devices)
       for part, whole in (("train", task.train), ("test", task.test))
     }
 
@@ -119,7 +119,7 @@ class Arrays:
     Args:
       new: at most as many as there are empty places.
     """
-    host = parallel.join_runs(self._state, spread=self._spread)
+    host = placement.join_runs(self._state, spread=self._spread)
     for one in new:
       place = self.places.index(None)
       self.places[place] = one
@@ -145,7 +145,7 @@ class Arrays:
 
   def states(self) -> dict[str, step_lib.TrainState]:
     """Returns the runs' states by name, as NumPy arrays."""
-    host = parallel.join_runs(self._state, spread=self._spread)
+    host = placement.join_runs(self._state, spread=self._spread)
     return {
       one.name: jax.tree.map(lambda x, i=place: x[i], host)
       for place, one in enumerate(self.places)
@@ -176,7 +176,7 @@ class Arrays:
         self._data["train"],
         self._streams[epochs],
         self._lay(np.array(sizes, np.int32)),
-        parallel.replicate(np.int32(max(sizes)), self._devices),
+        placement.replicate(np.int32(max(sizes)), self._devices),
         self._keys,
       )
     for one, size in zip(self.places, sizes, strict=True):
@@ -193,7 +193,7 @@ class Arrays:
     Returns:
       [places, steps], of which as many count as the place took.
     """
-    return parallel.join_runs(found, spread=self._spread)
+    return placement.join_runs(found, spread=self._spread)
 
   def evaluate(self, part: str) -> tuple[np.ndarray, np.ndarray]:
     """Returns loss and prediction of each example, [places, N] each.
@@ -223,7 +223,7 @@ class Arrays:
     self._keys = self._lay(jnp.stack(keys))
 
   def _lay(self, tree: Any) -> Any:
-    return parallel.split_runs(tree, self._devices, spread=self._spread)
+    return placement.split_runs(tree, self._devices, spread=self._spread)
 
   def _stream(self, epochs: tuple[int, ...]) -> step_lib.Stream:
     """What each run takes its batches from: orders are [places, K, N]."""
@@ -235,7 +235,7 @@ class Arrays:
     stream = step_lib.Stream(jnp.stack(orders), *map(np.stack, rest))
     if self._spread:
       return self._lay(stream)
-    return parallel.lay_stream(stream, self._config.batch_size, self._devices)
+    return placement.lay_stream(stream, self._config.batch_size, self._devices)
 
 
 def _put(host: Any, place: int, state: Any) -> None:
