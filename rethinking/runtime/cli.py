@@ -86,6 +86,7 @@ def _parse(
     if more is not None:
       print(f"\n{more()}")
     sys.exit(FINISHED)
+  argv = [_with_shipped(word) for word in argv]
   _check_config(argv)
   try:
     rest = flags.FLAGS(argv, known_only=known_only)
@@ -105,6 +106,19 @@ def _parse(
       "after the config's path, as in configs/digits.py:random_labels."
     )
   return _CONFIG.value
+
+
+def _with_shipped(word: str) -> str:
+  """Where there is no folder `configs`, the package's own stands for it."""
+  match = re.match(r"(--?config=)?(configs/\w+\.py)(?=:|$)", word)
+  if match is None or pathlib.Path(match[2]).exists():
+    return word
+  spec = importlib.util.find_spec("rethinking.configs")
+  for folder in spec.submodule_search_locations if spec else ():
+    path = pathlib.Path(folder).parent / match[2]
+    if path.is_file():
+      return f"{match[1] or ''}{path}{word[match.end() :]}"
+  return word
 
 
 def _check_config(argv: list[str]) -> None:
