@@ -86,17 +86,19 @@ def _to_host(leaf: Any) -> np.ndarray:
 
 def _by_name(tree: PyTree) -> dict[str, Any]:
   """The tree's leaves by their path, such as `.params['Dense_0']['bias']`."""
-  return {
-    jax.tree_util.keystr(path): leaf
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-  }
+  leaves = jax.tree.leaves_with_path(tree)
+  return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
 
 
 def _spec(leaf: Any) -> list[Any]:
   """Shape and dtype of a leaf, abstract ones included, as JSON has them."""
-  if not hasattr(leaf, "dtype"):
-    leaf = np.asarray(leaf)
+  leaf = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
   return [list(leaf.shape), str(leaf.dtype)]
+
+
+def _sized(leaves: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """Those with elements: Orbax refuses others, which need no bytes."""
+  return {name: leaf for name, leaf in leaves.items() if leaf.size}
 
 
 class Checkpointer:
@@ -146,10 +148,6 @@ class Checkpointer:
         (self._folder / str(step)).rmtree()
     self._damaged.difference_update(steps)
 
-  def _meet(self, name: str) -> None:
-    if jax.process_count() > 1:
-      multihost_utils.sync_global_devices(f"rethinking_checkpoint_{name}")
-
   def save(self, step: int, state: PyTree, extra: dict[str, Any]) -> None:
     """Writes a checkpoint; it is on disk, with its sums, on return.
 
@@ -174,15 +172,12 @@ class Checkpointer:
     try:
       with _quiet():
         self._delete([old for old in self._steps() if old >= step])
-        self._meet("deleted")
+        multihost_utils.sync_global_devices("rethinking_checkpoint_deleted")
         self._manager.reload()
         self._manager.save(
           step,
           args=ocp.args.Composite(
-            # Orbax refuses arrays without elements; they need no bytes.
-            state=ocp.args.StandardSave(
-              {name: leaf for name, leaf in leaves.items() if leaf.size}
-            ),
+            state=ocp.args.StandardSave(_sized(leaves)),
             extra=ocp.args.JsonSave(about),
           ),
           force=True,
@@ -200,14 +195,14 @@ class Checkpointer:
         f"Cannot save the checkpoint of step {step} in '{self._folder}':"
         f" {reason}; the earlier ones are intact."
       ) from error
-    self._meet("summed")
+    multihost_utils.sync_global_devices("rethinking_checkpoint_summed")
     finished = [
       old
       for old in self._steps()
       if old not in self._damaged and sums.exist(self._folder / str(old))
     ][: self._keep]
     self._delete([old for old in self._steps() if old not in finished])
-    self._meet("pruned")
+    multihost_utils.sync_global_devices("rethinking_checkpoint_pruned")
 
   def restore(
     self, like: PyTree | Callable[[dict[str, Any]], PyTree]
@@ -236,29 +231,21 @@ class Checkpointer:
       ).extra
       if callable(like):
         like = like(about["extra"])
-      wanted = _by_name(like)
-      self._check(step, {k: _spec(v) for k, v in wanted.items()}, about)
+      self._check(step, like, about["leaves"])
       target = {
         name: np.empty(shape, dtype)
         for name, (shape, dtype) in about["leaves"].items()
       }
       target |= self._manager.restore(
         step,
-        args=ocp.args.Composite(
-          state=ocp.args.StandardRestore(
-            {name: leaf for name, leaf in target.items() if leaf.size}
-          )
-        ),
+        args=ocp.args.Composite(state=ocp.args.StandardRestore(_sized(target))),
       ).state
-    state = jax.tree.map(
-      lambda name, leaf: (
-        target[name] if hasattr(leaf, "dtype") else target[name].item()
-      ),
-      jax.tree_util.tree_map_with_path(
-        lambda path, _: jax.tree_util.keystr(path), like
-      ),
-      like,
-    )
+
+    def take(path, leaf):
+      found = target[jax.tree_util.keystr(path)]
+      return found if hasattr(leaf, "dtype") else found.item()
+
+    state = jax.tree.map_with_path(take, like)
     return Restored(step, state, about["extra"], tuple(warnings))
 
   def _newest_intact(self) -> tuple[int | None, list[str]]:
@@ -282,15 +269,10 @@ class Checkpointer:
       )
     return None, []
 
-  def _check(
-    self, step: int, wanted: dict[str, list[Any]], about: dict[str, Any]
-  ) -> None:
-    saved = about["leaves"]
-    differ = [
-      name
-      for name in sorted(wanted.keys() | saved.keys())
-      if wanted.get(name) != saved.get(name)
-    ]
+  def _check(self, step: int, like: PyTree, saved: dict[str, Any]) -> None:
+    wanted = {name: _spec(leaf) for name, leaf in _by_name(like).items()}
+    names = sorted(wanted.keys() | saved.keys())
+    differ = [name for name in names if wanted.get(name) != saved.get(name)]
     if differ:
       name = differ[0]
       raise UserError(

@@ -8,6 +8,7 @@ Of a job in several processes only the first writes: in the others every write
 here does nothing.
 """
 
+import hashlib
 import json
 import math
 import os
@@ -163,6 +164,19 @@ def read(path: epath.PathLike, most_bytes: int) -> bytes:
   if len(data) > most_bytes:
     raise ValueError(f"more than {most_bytes} bytes")
   return data
+
+
+def sha256(path: epath.PathLike) -> str:
+  """Returns the SHA-256 of a file, as 64 hex digits.
+
+  Args:
+    path: the file.
+
+  Raises:
+    OSError: it could not be read.
+  """
+  with epath.Path(path).open("rb") as file:
+    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_json(path: epath.PathLike) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Optimisers and learning-rate schedules from a config."""
 
-from __future__ import annotations
-
 import fractions
 import functools
 
@@ -69,39 +67,32 @@ def create(
     num_examples: examples an epoch.
   """
 
-  def kernels(params):
-    return jax.tree.map(lambda w: w.ndim > 1, params)
+  def decay(rate, axes):
+    def mask(params):
+      return jax.tree.map(lambda w: w.ndim >= axes, params)
 
-  def convolutions(params):
-    return jax.tree.map(lambda w: w.ndim > 2, params)
+    return optax.add_decayed_weights(rate, mask)
 
-  parts = []
+  adam = config.optimizer == "adam"
+  parts = [optax.scale_by_adam() if adam else optax.trace(decay=0.9)]
   if config.l2:
-    mask = convolutions if config.l2_kernels == "conv" else kernels
-    parts.append(optax.add_decayed_weights(config.l2, mask))
-  if config.optimizer == "adam":
-    parts.append(optax.scale_by_adam())
-  else:
-    parts.append(optax.trace(decay=0.9))
+    parts.insert(0, decay(config.l2, 3 if config.l2_kernels == "conv" else 2))
   if config.weight_decay:
-    parts.append(optax.add_decayed_weights(config.weight_decay, kernels))
+    parts.append(decay(config.weight_decay, 2))
   parts.append(optax.scale_by_learning_rate(schedule(config, num_examples)))
   if config.schedule == "plateau":
     parts.append(_scale_by_plateau(config))
   return optax.chain(*parts)
 
 
-# Of the seed project's notebooks; the least gain that counts is Keras's.
-_FACTOR, _PATIENCE, _FLOOR, _LEAST_GAIN = 0.5, 10, 1e-5, 1e-4
-
-
 def _plateau(rate: float) -> optax.GradientTransformationExtraArgs:
+  # Of the Keras study's notebooks; the least gain, `atol`, is Keras's own.
   return optax.contrib.reduce_on_plateau(
-    factor=_FACTOR,
-    patience=_PATIENCE,
+    factor=0.5,
+    patience=10,
     rtol=0.0,
-    atol=_LEAST_GAIN,
-    min_scale=min(1.0, _FLOOR / rate),
+    atol=1e-4,
+    min_scale=min(1.0, 1e-5 / rate),
   )
 
 
@@ -138,9 +129,8 @@ def observe(
     return isinstance(part, optax.contrib.ReduceLROnPlateauState)
 
   def see(part):
-    if not is_plateau(part):
-      return part
-    return _see(part, validation_loss, rate=config.learning_rate)
+    rate = config.learning_rate
+    return _see(part, validation_loss, rate=rate) if is_plateau(part) else part
 
   return jax.tree.map(see, opt_state, is_leaf=is_plateau)
 

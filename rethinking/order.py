@@ -1,7 +1,5 @@
 """Which examples each step takes."""
 
-from __future__ import annotations
-
 import functools
 
 import jax
@@ -55,21 +53,17 @@ class Order:
       scalars as NumPy's; the last one is kept.
     """
     if epoch not in self._drawn:
-      self._drawn = {epoch: self._draw(epoch)}
+      step = optim.epoch_end(epoch, self._num_examples, self._batch_size)
+      place = step * self._batch_size - epoch * self._num_examples
+      orders = _orders(
+        self._key,
+        jax.device_put(np.int32(epoch)),
+        num_examples=self._num_examples,
+        number=self._number,
+      )
+      scalars = map(np.int32, (epoch, step, place))
+      self._drawn = {epoch: step_lib.Stream(orders, *scalars)}
     return self._drawn[epoch]
-
-  def _draw(self, epoch: int) -> step_lib.Stream:
-    step = optim.epoch_end(epoch, self._num_examples, self._batch_size)
-    orders = _orders(
-      self._key,
-      jax.device_put(np.int32(epoch)),
-      num_examples=self._num_examples,
-      number=self._number,
-    )
-    place = step * self._batch_size - epoch * self._num_examples
-    return step_lib.Stream(
-      orders, np.int32(epoch), np.int32(step), np.int32(place)
-    )
 
   def batches(self, start: int, steps: int) -> step_lib.Batch:
     """Returns `Batch` leaves [steps, B] on the device.

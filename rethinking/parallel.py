@@ -45,22 +45,6 @@ def replicate(tree: Any, devices: Sequence[jax.Device]) -> Any:
   return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
-def sum_over(devices: Sequence[jax.Device]) -> int:
-  """Returns the number of devices, summed over all of them.
-
-  Args:
-    devices: of all processes.
-  """
-  ones = np.ones((len(own(devices)),), np.int32)
-  total = jax.pmap(
-    lambda one: jax.lax.psum(one, AXIS),
-    axis_name=AXIS,
-    out_axes=None,
-    devices=devices,
-  )(ones)
-  return int(total)
-
-
 def check_batch(name: str, batch_size: int, devices: int) -> None:
   """Refuses a batch that does not divide: pmap would leave devices idle.
 

@@ -5,17 +5,11 @@ batch. Only the first one writes, prints, draws and holds the lock; what it
 alone can tell, such as what a workdir holds, it tells the others.
 """
 
-from __future__ import annotations
-
 import contextlib
-import itertools
 import json
 import os
 import re
-import signal
 import sys
-import threading
-import types
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -26,7 +20,7 @@ from rethinking.errors import UserError
 # JAX ends every process when one has been silent for so long.
 HEARTBEAT_SECONDS = 60
 
-# What fits is told in one message, longer texts in two.
+# Texts are sent in blocks of this size.
 _MESSAGE_BYTES = 4096
 
 _NO_CLUSTER = (
@@ -60,10 +54,8 @@ def check(
   }
   named = [name for name, value in given.items() if value is not None]
   missing = [name for name in given if name not in named]
-  if not multihost:
-    if named:
-      raise UserError(f"{named[0]} goes with --multihost; give that too.")
-    return
+  if named and not multihost:
+    raise UserError(f"{named[0]} goes with --multihost; give that too.")
   if not named:
     return
   if missing:
@@ -89,7 +81,7 @@ def start(
   """Joins the other processes of the job; returns when all are there.
 
   Call it before anything that starts JAX's devices. From then on SIGTERM is
-  JAX's: it is a notice for all processes (see `preemption`).
+  JAX's: it is a notice for all processes (see `signals.deferred`).
 
   Args:
     coordinator: HOST:PORT of the first process; None, with the others: found
@@ -102,14 +94,12 @@ def start(
     ConnectionError: where the others are not reached.
   """
   import jax
+  from jax.experimental import multihost_utils
 
   jax.config.update("jax_cpu_collectives_implementation", "gloo")
   try:
     jax.distributed.initialize(
-      coordinator,
-      count,
-      index,
-      heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+      coordinator, count, index, heartbeat_timeout_seconds=HEARTBEAT_SECONDS
     )
   except ValueError as error:
     raise UserError(_NO_CLUSTER) from error
@@ -118,22 +108,14 @@ def start(
       f"Could not join the other processes: {_first_line(error)}; start all of "
       "them, with the same --coordinator."
     ) from error
-  _connect()
-
-
-def _connect() -> None:
-  """Makes the connections between CPUs while all processes are here.
-
-  Gloo makes them when a sum over some devices first runs, and gives up where
-  one process comes 30 seconds after another, as one does that has to prepare
-  data; once made, they wait as long as it takes.
-  """
-  from jax.experimental import multihost_utils
-
-  from rethinking import parallel
-
   multihost_utils.sync_global_devices("rethinking_start")
-  parallel.sum_over(parallel.all_devices())
+  # Gloo connects CPUs when a sum over some devices first runs, and gives up
+  # where one process comes 30 seconds after another, as one does that has to
+  # prepare data; once connected, they wait as long as it takes. So do it while
+  # all are here.
+  devices = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
+  add = jax.pmap(lambda x: jax.lax.psum(x, "all"), "all", devices=devices)
+  jax.block_until_ready(add(np.ones(jax.local_device_count(), np.int32)))
 
 
 def started() -> bool:
@@ -169,16 +151,16 @@ def first(function: Callable[[], Any]) -> Any:
   """
   if not several():
     return function()
-  told = {}
+  message = {}
   if is_first():
     try:
-      told = {"result": function()}
+      message = {"result": function()}
     except UserError as error:
-      told = {"refused": str(error)}
-  told = json.loads(_broadcast(json.dumps(told).encode()))
-  if "refused" in told:
-    raise UserError(told["refused"])
-  return told["result"]
+      message = {"refused": str(error)}
+  message = json.loads(_broadcast(json.dumps(message).encode()))
+  if "refused" in message:
+    raise UserError(message["refused"])
+  return message["result"]
 
 
 @contextlib.contextmanager
@@ -191,86 +173,36 @@ def together() -> Iterator[None]:
   Raises:
     UserError: with the number of the process that met it.
   """
-  refused = b""
+  if not several():
+    yield
+    return
+  refused = ""
   try:
     yield
   except UserError as error:
-    if not several():
-      raise
-    refused = str(error).encode()
-  if not several():
-    return
+    refused = str(error)
   from jax.experimental import multihost_utils
 
-  message = np.zeros(_MESSAGE_BYTES, np.uint8)
-  refused = refused[:_MESSAGE_BYTES]
-  message[: len(refused)] = np.frombuffer(refused, np.uint8)
-  for index, row in enumerate(multihost_utils.process_allgather(message)):
-    text = row.tobytes().rstrip(b"\0").decode(errors="replace")
+  # NumPy's byte strings are cut at this size, and padded to it.
+  kind = f"S{_MESSAGE_BYTES}"
+  message = np.array([refused.encode()], kind).view(np.uint8)
+  gathered = np.asarray(multihost_utils.process_allgather(message))
+  for index, text in enumerate(gathered.view(kind).ravel()):
     if text:
-      raise UserError(f"Process {index}: {text}")
+      raise UserError(f"Process {index}: {text.decode(errors='replace')}")
 
 
 def _broadcast(data: bytes) -> bytes:
   """The first process's bytes, in every process."""
   from jax.experimental import multihost_utils
 
-  head = np.zeros(_MESSAGE_BYTES, np.uint8)
+  share = multihost_utils.broadcast_one_to_all
+  size = int(share(np.int32(len(data))))
+  # Whole blocks, so that few sizes are compiled.
+  padded = np.zeros(-(-size // _MESSAGE_BYTES) * _MESSAGE_BYTES, np.uint8)
   if is_first():
-    size = np.frombuffer(np.uint32(len(data)).tobytes(), np.uint8)
-    start_of = np.frombuffer(data[: _MESSAGE_BYTES - 4], np.uint8)
-    head[:4], head[4 : 4 + len(start_of)] = size, start_of
-  head = np.asarray(multihost_utils.broadcast_one_to_all(head))
-  size = int(head[:4].view(np.uint32)[0])
-  if size <= _MESSAGE_BYTES - 4:
-    return head[4 : 4 + size].tobytes()
-  whole = np.zeros(size, np.uint8)
-  if is_first():
-    whole[:] = np.frombuffer(data, np.uint8)
-  return np.asarray(multihost_utils.broadcast_one_to_all(whole)).tobytes()
-
-
-class _Preemption:
-  """Whether all processes are to stop, the same answer in all of them."""
-
-  # JAX agrees on a call, not on a time: the calls of all processes are
-  # numbered one after another, through all the runs of a sweep.
-  _calls = itertools.count(1)
-
-  def is_set(self) -> bool:
-    from jax.experimental import multihost_utils
-
-    return multihost_utils.reached_preemption_sync_point(next(self._calls))
-
-
-@contextlib.contextmanager
-def preemption() -> Iterator[_Preemption]:
-  """Asks, between steps, whether all processes are to save and stop.
-
-  SIGTERM to any process makes all stop after the same step; Ctrl-C does what
-  SIGTERM does, a second one ends at once.
-
-  Returns:
-    An object whose `is_set` every process must call equally often.
-  """
-  if threading.current_thread() is not threading.main_thread():
-    yield _Preemption()
-    return
-  asked = False
-
-  def ask(number: int, frame: types.FrameType | None) -> None:
-    nonlocal asked
-    del number, frame
-    if asked:
-      raise KeyboardInterrupt
-    asked = True
-    os.kill(os.getpid(), signal.SIGTERM)
-
-  old = signal.signal(signal.SIGINT, ask)
-  try:
-    yield _Preemption()
-  finally:
-    signal.signal(signal.SIGINT, old)
+    padded[:size] = np.frombuffer(data, np.uint8)
+  return np.asarray(share(padded)).tobytes()[:size]
 
 
 def lost(error: Exception) -> str:

@@ -41,12 +41,12 @@ def row(
     **metrics.train_metrics(
       *train, np.asarray(task.train.labels), task.true_labels
     ),
-    **metrics.test_metrics(*test, np.asarray(task.test.labels)),
+    **metrics.split_metrics("test", *test, np.asarray(task.test.labels)),
     **(
       {}
       if validation is None
-      else metrics.validation_metrics(
-        *validation, np.asarray(task.validation.labels)
+      else metrics.split_metrics(
+        "validation", *validation, np.asarray(task.validation.labels)
       )
     ),
   }

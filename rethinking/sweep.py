@@ -1,7 +1,5 @@
 """Many runs: a grid of configs, each the run that the main job makes."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import pathlib
@@ -39,8 +37,8 @@ def run(
 ) -> dict[str, Any]:
   """Runs every cell that has no row yet, then draws figures and tables.
 
-  The same call again goes on where an earlier one was ended, however it was:
-  a finished cell has its row, an unfinished one its checkpoint.
+  The same call again continues where an earlier one ended, however it did: a
+  finished cell has its row, an unfinished one its checkpoint.
 
   Args:
     config: of a sweep, from a config file.
@@ -63,14 +61,15 @@ def run(
   )
   quiet = quiet or not processes.is_first()
   workdir = files.workdir(workdir)
-  finished = _finished(workdir, config, quiet)
+  said = None if quiet else "table.md"
+  finished = workdir_lib.check(workdir, config, said)
   if finished is not None:
     return finished
   with processes.together():
     _check(todo.values())
   with writers.Lock(workdir):
     # Asks again, now that nobody else can be writing.
-    finished = _finished(workdir, config, quiet)
+    finished = workdir_lib.check(workdir, config, said)
     if finished is not None:
       return finished
     writers.write_json(workdir / "config.json", config_lib.plain(config))
@@ -81,7 +80,11 @@ def run(
     rows = {row["cell"]: row for row in kept}
     with (
       writers.SweepConsole(len(todo), config.variant, quiet=quiet) as console,
-      _stop() as stop,
+      # Several processes must stop at the same step, which only a run can see
+      # to; else a signal counts between runs, too.
+      contextlib.nullcontext(threading.Event())
+      if processes.started()
+      else signals.deferred() as stop,
     ):
       for warning in results.warnings:
         console.warn(warning)
@@ -99,8 +102,11 @@ def run(
         results.append(rows[name])
         console.finished(name, rows[name])
 
+      groups: dict[str, list[str]] = {}
+      for name, cell in todo.items():
+        groups.setdefault(lockstep.group_key(cell), []).append(name)
       alone: dict[int, dict[str, ConfigDict]] = {}
-      for group in _groups(todo):
+      for group in groups.values():
         left = {name: todo[name] for name in group if name not in rows}
         if not left:
           continue
@@ -124,10 +130,8 @@ def run(
         abreast.run(left, beside, one, finish)
       if processes.is_first():
         report.draw(workdir)
-    summary = {
-      **sweep_rows.summary(rows.values()),
-      "wall_seconds": time.monotonic() - began,
-    }
+    summary = sweep_rows.summary(rows.values())
+    summary["wall_seconds"] = time.monotonic() - began
     writers.write_json(workdir / "summary.json", summary)
     console.say(
       f"{summary['cells']} cells in {summary['wall_seconds']:.0f} s: "
@@ -142,16 +146,6 @@ def run(
       )
     console.say(f"The figures and table.md are in {workdir}.")
   return summary
-
-
-def _finished(
-  workdir: epath.Path, config: ConfigDict, quiet: bool
-) -> dict[str, Any] | None:
-  """The summary of a sweep that is finished, and says so; else None."""
-  found = workdir_lib.check(workdir, config)
-  if found is not None and not quiet:
-    print(f"Finished already: {workdir / 'table.md'} has the results.")
-  return found
 
 
 def _check(todo: Iterable[ConfigDict]) -> None:
@@ -181,22 +175,6 @@ def _check(todo: Iterable[ConfigDict]) -> None:
           cell.dataset, "train", data_dir=cell.data_dir, cache=cell.data_cache
         ),
       )
-
-
-def _groups(todo: Mapping[str, ConfigDict]) -> list[list[str]]:
-  """The cells' names, those together that can train together."""
-  found: dict[str, list[str]] = {}
-  for name, cell in todo.items():
-    found.setdefault(lockstep.group_key(cell), []).append(name)
-  return list(found.values())
-
-
-def _stop() -> contextlib.AbstractContextManager[threading.Event]:
-  """What hears of a signal between runs, too."""
-  if processes.started():
-    # All processes must stop at the same step, which only a run can see to.
-    return contextlib.nullcontext(threading.Event())
-  return signals.deferred()
 
 
 def _go_on(stop: threading.Event, workdir: epath.Path) -> None:

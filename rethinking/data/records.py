@@ -1,9 +1,6 @@
 """Reads prepared records through TFDS and decodes them with OpenCV."""
 
-from __future__ import annotations
-
 import concurrent.futures
-import dataclasses
 import functools
 import os
 from collections.abc import Sequence
@@ -11,26 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from rethinking.data import prepared
+from rethinking.data.prepared import Arrays
 
 _SIGNATURES = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG"}
 _CHUNK = 2500  # Examples decoded by one task of the thread pool.
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Arrays:
-  """A decoded split in ascending order of id.
-
-  Attributes:
-    images: uint8 `[N, H, W, C]`.
-    labels: int32 `[N]`.
-    ids: uint32 `[N]`.
-    encoding: how the images were stored: "PNG", "JPEG", "other" or "mixed".
-  """
-
-  images: np.ndarray
-  labels: np.ndarray
-  ids: np.ndarray
-  encoding: str
 
 
 def read(source: prepared.Source) -> Arrays:
@@ -48,7 +29,6 @@ def read(source: prepared.Source) -> Arrays:
   examples = _examples(source)
   if len(examples) != source.examples:
     raise prepared.damaged(
-      source.name,
       source.folder,
       f"{len(examples)} of {source.examples} {source.split} examples",
     )
@@ -56,20 +36,17 @@ def read(source: prepared.Source) -> Arrays:
   images = np.empty((count, *source.spec.shape), np.uint8)
   labels = np.empty(count, np.int32)
   ids = np.arange(count, dtype=np.uint32)
-  decode = functools.partial(_decode, source, examples, images, labels, ids)
+  decode = functools.partial(_decode, source, examples, (images, labels, ids))
   starts = range(0, count, _CHUNK)
   with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
     encodings = set().union(*pool.map(decode, starts))
-  order = np.argsort(ids, kind="stable")
-  ids = ids[order]
-  if np.any(ids[1:] == ids[:-1]):
-    raise prepared.damaged(
-      source.name, source.folder, "two examples share an id"
-    )
+  ids, order = np.unique(ids, return_index=True)
+  if len(ids) < count:
+    raise prepared.damaged(source.folder, "two examples share an id")
   if source.spec.numbered:
     images, labels = images[order], labels[order]
   encoding = encodings.pop() if len(encodings) == 1 else "mixed"
-  return Arrays(images=images, labels=labels, ids=ids, encoding=encoding)
+  return Arrays(images, labels, ids, encoding)
 
 
 def _examples(source: prepared.Source) -> Sequence[bytes]:
@@ -87,15 +64,13 @@ def _examples(source: prepared.Source) -> Sequence[bytes]:
     )
     return data_source.__getitems__(range(len(data_source)))
   except (OSError, RuntimeError, ValueError, LookupError) as error:
-    raise prepared.damaged(source.name, source.folder, str(error)) from error
+    raise prepared.damaged(source.folder, str(error)) from error
 
 
 def _decode(
   source: prepared.Source,
   examples: Sequence[bytes],
-  images: np.ndarray,
-  labels: np.ndarray,
-  ids: np.ndarray,
+  arrays: tuple[np.ndarray, np.ndarray, np.ndarray],
   start: int,
 ) -> set[str]:
   """Decodes one chunk into the given arrays; returns the encodings seen."""
@@ -103,6 +78,7 @@ def _decode(
   from google.protobuf import message
   from tensorflow_datasets.proto import tf_example_pb2
 
+  images, labels, ids = arrays
   shape, prefix = source.spec.shape, f"{source.split}_"
   encodings = set()
   for i in range(start, min(start + _CHUNK, len(examples))):
@@ -116,33 +92,21 @@ def _decode(
       pixels = cv2.imdecode(
         np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED
       )
-    except (
-      message.DecodeError,
-      ValueError,
-      OverflowError,
-      cv2.error,
-    ) as error:
+      if (
+        pixels is None
+        or pixels.dtype != np.uint8
+        or pixels.shape != (shape if shape[-1] > 1 else shape[:2])
+        or not 0 <= label < source.spec.num_classes
+      ):
+        raise ValueError(f"not a labelled image of shape {shape}")
+    except (message.DecodeError, ValueError, OverflowError, cv2.error) as error:
       raise prepared.damaged(
-        source.name, source.folder, f"{source.split} record {i}: {error}"
+        source.folder, f"{source.split} record {i}: {error}"
       ) from error
-    if (
-      pixels is None
-      or pixels.dtype != np.uint8
-      or pixels.shape != (shape if shape[-1] > 1 else shape[:2])
-      or not 0 <= label < source.spec.num_classes
-    ):
-      raise prepared.damaged(
-        source.name,
-        source.folder,
-        f"{source.split} record {i} isn't a labelled image of shape {shape}",
-      )
     if shape[-1] == 3:
       pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
     images[i] = pixels.reshape(shape)
     labels[i] = label
-    encodings.add(
-      next(
-        (e for s, e in _SIGNATURES.items() if encoded.startswith(s)), "other"
-      )
-    )
+    names = (e for s, e in _SIGNATURES.items() if encoded.startswith(s))
+    encodings.add(next(names, "other"))
   return encodings

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from rethinking.data import cache, records
+from rethinking import files
+from rethinking.data import cache
+from rethinking.data.prepared import Arrays
 
 _SOURCE = "5" * 64
 
 
 def _arrays(count=4):
   rng = np.random.default_rng(0)
-  return records.Arrays(
+  return Arrays(
     images=rng.integers(0, 256, (count, 3, 3, 1), dtype=np.uint8),
     labels=rng.integers(0, 10, count, dtype=np.int32),
     ids=np.arange(count, dtype=np.uint32),
@@ -95,7 +97,7 @@ def test_pickles_are_never_opened():
   entry = cache.folder() / "k"
   np.save(entry / "images.npy", np.array([{"a": 1}]), allow_pickle=True)
   meta = json.loads((entry / "meta.json").read_text())
-  meta["sha256"]["images"] = cache._sha256(entry / "images.npy")
+  meta["sha256"]["images"] = files.sha256(entry / "images.npy")
   meta["checksum"] = cache._checksum(meta)
   (entry / "meta.json").write_text(json.dumps(meta))
   with pytest.warns(RuntimeWarning, match="allow_pickle=False"):
