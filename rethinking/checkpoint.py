@@ -1,9 +1,9 @@
-"""Checkpoints that can be trusted: Orbax's, each with SHA-256 sums.
+"""Checkpoints that can be trusted: Orbax's, each with SHA-256 checksums.
 
 Orbax restores a file with flipped bits without a word, so process 0 writes
-the sums of a checkpoint's files into its folder once Orbax has committed it,
-and they are checked before a restore. A checkpoint without sums was not
-finished. One that fails the check is skipped for the one before it.
+the checksums of a checkpoint's files into its folder once Orbax has committed
+it, and they are checked before a restore. A checkpoint without checksums was
+not finished. One that fails the check is skipped for the one before it.
 """
 
 import contextlib
@@ -105,7 +105,7 @@ class Checkpointer:
   """Saves and restores a run's state; every process calls every method.
 
   Args:
-    folder: where the checkpoints lie, one folder a step; made if missing.
+    folder: where the checkpoints are, one folder per step; made if missing.
     keep: how many intact checkpoints stay, at least 2.
 
   Raises:
@@ -126,7 +126,7 @@ class Checkpointer:
         self._folder,
         item_names=("state", "extra"),
         options=ocp.CheckpointManagerOptions(
-          # What is kept depends on the sums, which Orbax doesn't know.
+          # What is kept depends on the checksums, unknown to Orbax.
           max_to_keep=None,
           enable_async_checkpointing=False,
           cleanup_tmp_directories=True,
@@ -149,15 +149,15 @@ class Checkpointer:
     self._damaged.difference_update(steps)
 
   def save(self, step: int, state: PyTree, extra: dict[str, Any]) -> None:
-    """Writes a checkpoint; it is on disk, with its sums, on return.
+    """Writes a checkpoint; it is on disk, with its checksums, on return.
 
     A checkpoint of this step or a later one is removed first: it was left by
-    a run that went back to an earlier one. The oldest are removed last.
+    a run that continued from an earlier one. The oldest are removed last.
 
     Args:
       step: the training step, at least 0.
       state: a tree of arrays and Python numbers, whole or sharded.
-      extra: a dict that JSON can hold, saved beside the state.
+      extra: a dict that JSON can hold, saved with the state.
 
     Raises:
       SaveError: it could not be written (a full disk); the checkpoints of
@@ -185,7 +185,7 @@ class Checkpointer:
         if jax.process_index() == 0:
           sums.write(folder)
     except (OSError, ValueError) as error:
-      # What was half written would go on filling a full disk.
+      # What was half written would keep filling a full disk.
       if jax.process_index() == 0:
         for path in self._folder.iterdir():
           if path.name.partition(".")[0] == str(step):
@@ -195,7 +195,7 @@ class Checkpointer:
         f"Cannot save the checkpoint of step {step} in '{self._folder}':"
         f" {reason}; the earlier ones are intact."
       ) from error
-    multihost_utils.sync_global_devices("rethinking_checkpoint_summed")
+    multihost_utils.sync_global_devices("rethinking_checkpoint_checked")
     finished = [
       old
       for old in self._steps()

@@ -1,12 +1,12 @@
-"""What a person sees of a run: a progress bar, or plain lines in a log."""
+"""The progress of a run: a bar on a terminal, or plain lines in a log."""
 
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-# The columns of a metrics row that are shown, and what they are called: all
-# of them in a log, three beside the bar, where 80 characters must do.
+# The columns of a metrics row that are shown, and their labels: all of them in
+# a log, three next to the bar, for a terminal of 80 columns.
 _SHOWN = {
   "train_loss": "train loss",
   "train_accuracy": "accuracy",
@@ -127,7 +127,7 @@ class Console:
     )
 
   def step(self, step: int, images_per_second: float | None = None) -> None:
-    """Says that `step` steps are done; cheap enough for every step.
+    """Updates the number of steps done; cheap enough for every step.
 
     Args:
       step: steps done since the run began, a resumed one's included.
@@ -137,19 +137,19 @@ class Console:
     if self._start is None:
       self._start = step
     elif self._timed_from is None and step > self._start:
-      # What came before says nothing about what is left: an earlier call's
-      # steps, and this one's first, which waited for their compilation.
+      # Not timed: an earlier call's steps, and this call's first, which
+      # waited for their compilation.
       self._timed_from = (now, step)
     self._step = step
     if images_per_second is not None:
       self._speed = images_per_second
-    # The eye sees no more than ten a second.
+    # At most ten times per second.
     if self._live is not None and now - self._shown_at > 0.1:
       self._shown_at = now
       self._draw()
 
   def evaluation(self, row: Mapping[str, Any]) -> None:
-    """Shows a metrics row: beside the bar, or as one line of a log.
+    """Shows a metrics row: next to the bar, or as one line of a log.
 
     Args:
       row: `step`, and of `epoch`, `train_loss`, `train_accuracy`,

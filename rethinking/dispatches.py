@@ -14,7 +14,7 @@ class Dispatches:
 
   Args:
     config: resolved.
-    num_examples: examples an epoch.
+    num_examples: examples per epoch.
 
   Attributes:
     most: the steps that a dispatch takes at most.

@@ -24,7 +24,7 @@ _MOST_JSON = 2**24
 
 
 def is_local(path: epath.PathLike) -> bool:
-  """Whether `path` lies in this machine's file system.
+  """Whether `path` is in this machine's file system.
 
   >>> is_local("runs/a"), is_local("gs://bucket/runs/a")
   (True, False)
@@ -33,7 +33,7 @@ def is_local(path: epath.PathLike) -> bool:
 
 
 def workdir(path: epath.PathLike) -> epath.Path:
-  """Returns a workdir's path; call it before anything looks there.
+  """Returns a workdir's path; call it before any other access.
 
   Args:
     path: a folder of this machine, or gs://BUCKET/FOLDER.
@@ -55,8 +55,8 @@ def workdir(path: epath.PathLike) -> epath.Path:
     raise UserError(
       "A gs:// workdir needs the extra gcs: pip install 'rethinking[gcs]'."
     ) from error
-  # Other processes, and TensorStore in this one, write there too: what was
-  # there a moment ago says nothing.
+  # Other processes, and TensorStore in this one, write there too: a cached
+  # listing may be out of date.
   fsspec.config.conf.setdefault("gs", {})["use_listings_cache"] = False
   return epath.Path(path)
 

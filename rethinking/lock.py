@@ -15,7 +15,7 @@ class Lock:
   """Holds a workdir for this process, from `with` to its end.
 
   The kernel owns the lock (`flock`), so it dies with its process, however
-  that ends, and no clock takes part. Object stores have no locks: there it
+  that ends, and no time-out is involved. Object stores have no locks: there it
   does nothing. Of a job in several processes the first one holds it for all.
 
   Args:
@@ -61,7 +61,7 @@ class Lock:
           " another --workdir."
         ) from None
       # Its holder removes the file when it ends: a lock on a removed file
-      # keeps nobody out, so try again with the one that is there now.
+      # excludes no other process, so try again with the present one.
       with contextlib.suppress(FileNotFoundError):
         if os.path.samefile(self._path, file):
           os.ftruncate(file, 0)

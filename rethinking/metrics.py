@@ -1,4 +1,4 @@
-"""What one evaluation says, from one loss and one prediction an example."""
+"""Metrics of an evaluation, from one loss and one prediction per example."""
 
 from typing import Any
 
@@ -80,7 +80,7 @@ def time_to_fit(
 
   Returns:
     `steps_to_fit` and `epochs_to_fit` of the first evaluation at or above it,
-    and `steps_not_fit`, the last evaluation before it: the true time lies
+    and `steps_not_fit`, the last evaluation before it: the true time is
     between. The first two are None where it never was (censored).
   """
   found = {"steps_to_fit": None, "epochs_to_fit": None, "steps_not_fit": None}

@@ -11,15 +11,15 @@ from ml_collections import ConfigDict
 
 
 def epoch_end(epoch: int, num_examples: int, batch_size: int) -> int:
-  """Returns the number of steps after which an epoch's last example was seen.
+  """Returns the number of steps after which an epoch's last example was taken.
 
   Batches are always full: epochs follow each other in one stream of examples,
   and a batch may hold the last of one and the first of the next.
 
   Args:
     epoch: epochs completed, at least 0.
-    num_examples: examples an epoch.
-    batch_size: examples a step.
+    num_examples: examples per epoch.
+    batch_size: examples per step.
   """
   return -(-epoch * num_examples // batch_size)
 
@@ -34,7 +34,7 @@ def schedule(config: ConfigDict, num_examples: int) -> optax.Schedule:
 
   Args:
     config: resolved.
-    num_examples: examples an epoch.
+    num_examples: examples per epoch.
   """
   steps = epoch_end(config.epochs, num_examples, config.batch_size)
   if config.schedule == "cosine":
@@ -64,7 +64,7 @@ def create(
 
   Args:
     config: resolved.
-    num_examples: examples an epoch.
+    num_examples: examples per epoch.
   """
 
   def decay(rate, axes):
@@ -115,27 +115,24 @@ def observe(
 
   With `schedule=plateau` the learning rate is halved, down to 1e-5, after ten
   evaluations in a row whose validation loss was not below the best before by
-  more than 1e-4; the count then begins anew. Other states stay as they are.
+  more than 1e-4; the count then starts again. Other states stay as they are.
 
   Args:
     config: resolved.
     opt_state: of `create`'s optimiser.
     validation_loss: nats.
 
-  Reference: Chollet et al. (2015), Keras, `ReduceLROnPlateau`.
+  Reference:
+    Chollet et al. (2015), Keras, `ReduceLROnPlateau`.
   """
 
-  def is_plateau(part):
-    return isinstance(part, optax.contrib.ReduceLROnPlateauState)
-
-  def see(part):
-    rate = config.learning_rate
-    return _see(part, validation_loss, rate=rate) if is_plateau(part) else part
-
-  return jax.tree.map(see, opt_state, is_leaf=is_plateau)
+  if config.schedule != "plateau":
+    return opt_state
+  *others, plateau = opt_state
+  return (*others, _see(plateau, validation_loss, rate=config.learning_rate))
 
 
-# Compiled: its branches would be at every call otherwise.
+# Compiled once; else its branches would be at every call.
 @functools.partial(jax.jit, static_argnames="rate")
 def _see(state, value, *, rate):
   return _plateau(rate).update({}, state, value=value)[1]

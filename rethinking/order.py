@@ -14,14 +14,14 @@ class Order:
   """The stream of examples: epochs in their own orders, one after another.
 
   Epochs are drawn on the device. Steps and examples are counted in Python
-  integers here, and what the device counts of examples begins anew with each
+  integers here, and the device's count of examples starts again with each
   epoch: only the step must fit int32, as in all runs that `problem.check` lets
   through, which have fewer than 2**31 examples.
 
   Args:
     seed: in [0, 2**32).
     num_examples: N.
-    batch_size: B, examples a step, over all devices.
+    batch_size: B, examples per step, over all devices.
     most: the steps that a dispatch takes at most; most * B + 2 N fits int32.
   """
 
@@ -43,7 +43,7 @@ class Order:
     return step * self._batch_size // self._num_examples
 
   def draw(self, epoch: int) -> step_lib.Stream:
-    """Returns what the dispatches need that begin in an epoch.
+    """Returns the orders for the dispatches that begin in an epoch.
 
     Args:
       epoch: from 0.

@@ -1,8 +1,8 @@
-"""One job in several processes: who writes, what all know, when all stop.
+"""One job in several processes: which one writes, what all agree on.
 
 Every process runs the same program on the same data and takes its part of each
-batch. Only the first one writes, prints, draws and holds the lock; what it
-alone can tell, such as what a workdir holds, it tells the others.
+batch. Only the first one writes, prints, draws and holds the lock; what only
+it can read, such as a workdir, it sends to the others.
 """
 
 import contextlib
@@ -22,12 +22,6 @@ HEARTBEAT_SECONDS = 60
 
 # Texts are sent in blocks of this size.
 _MESSAGE_BYTES = 4096
-
-_NO_CLUSTER = (
-  "--multihost found no cluster (a TPU VM, Slurm, Open MPI or Kubernetes); "
-  "give --coordinator=HOST:PORT --process_count=N --process_id=I, or leave "
-  "--multihost out on a single machine."
-)
 
 
 def check(
@@ -78,7 +72,7 @@ def check(
 def start(
   coordinator: str | None, count: int | None, index: int | None
 ) -> None:
-  """Joins the other processes of the job; returns when all are there.
+  """Joins the other processes of the job; returns when all have joined.
 
   Call it before anything that starts JAX's devices. From then on SIGTERM is
   JAX's: it is a notice for all processes (see `signals.deferred`).
@@ -90,8 +84,8 @@ def start(
     index: this one's number, from 0.
 
   Raises:
-    UserError: where JAX finds no cluster.
-    ConnectionError: where the others are not reached.
+    UserError: JAX finds no cluster.
+    ConnectionError: the others are not reached.
   """
   import jax
   from jax.experimental import multihost_utils
@@ -102,7 +96,11 @@ def start(
       coordinator, count, index, heartbeat_timeout_seconds=HEARTBEAT_SECONDS
     )
   except ValueError as error:
-    raise UserError(_NO_CLUSTER) from error
+    raise UserError(
+      "--multihost found no cluster (a TPU VM, Slurm, Open MPI or Kubernetes); "
+      "give --coordinator=HOST:PORT --process_count=N --process_id=I, or leave "
+      "--multihost out on a single machine."
+    ) from error
   except RuntimeError as error:
     raise ConnectionError(
       f"Could not join the other processes: {_first_line(error)}; start all of "
@@ -120,7 +118,7 @@ def start(
 
 def started() -> bool:
   """Whether this process is one of a --multihost job."""
-  # Nothing was, before JAX was imported, for which a report need not wait.
+  # Without importing JAX, for which a report need not wait.
   jax = sys.modules.get("jax")
   return jax is not None and jax.distributed.is_initialized()
 
@@ -138,7 +136,7 @@ def is_first() -> bool:
 def first(function: Callable[[], Any]) -> Any:
   """Calls a function in the first process; all get its result.
 
-  Every process must come here.
+  Every process must call it.
 
   Args:
     function: returns what JSON can hold, or raises UserError.
@@ -165,13 +163,13 @@ def first(function: Callable[[], Any]) -> Any:
 
 @contextlib.contextmanager
 def together() -> Iterator[None]:
-  """Makes what one process refuses refused by all.
+  """Raises a UserError of one process in all of them.
 
-  Every process must come here; without it, the others would wait for the one
+  Every process must enter it; without it, the others would wait for the one
   that ended.
 
   Raises:
-    UserError: with the number of the process that met it.
+    UserError: with the number of the process that raised it.
   """
   if not several():
     yield
@@ -206,7 +204,7 @@ def _broadcast(data: bytes) -> bytes:
 
 
 def lost(error: Exception) -> str:
-  """A line about an error of JAX in the midst of a job of several processes.
+  """Returns a line about an error of JAX in a job of several processes.
 
   Args:
     error: what JAX raised.
@@ -223,8 +221,8 @@ def lost(error: Exception) -> str:
 def leave(code: int) -> NoReturn:
   """Ends this process without waiting for the others; they then end too.
 
-  An ordinary exit would meet the others first, which may be waiting for this
-  one in the midst of a step.
+  An ordinary exit would synchronise with the others first, which may be
+  waiting for this one in a collective.
 
   Args:
     code: the exit code.

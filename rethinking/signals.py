@@ -19,8 +19,8 @@ _early = threading.Event()
 def end_at_once() -> None:
   """Lets SIGTERM end this process as Ctrl-C does, by KeyboardInterrupt.
 
-  A callback of JAX swallows what is raised in it: the signal is noted too, for
-  the next `heard`, `deferred` or `end_if_asked`.
+  A callback of JAX swallows what is raised in it: the signal is recorded too,
+  for the next `heard`, `deferred` or `end_if_asked`.
   """
 
   def end(number: int, frame: types.FrameType | None) -> None:
@@ -36,7 +36,7 @@ def end_at_once() -> None:
 
 
 def end_if_asked() -> None:
-  """Ends what saves nothing, where a signal was swallowed before.
+  """Ends a command that saves nothing, if a signal was swallowed before.
 
   Raises:
     KeyboardInterrupt: as the signal did.
@@ -47,11 +47,11 @@ def end_if_asked() -> None:
 
 @contextlib.contextmanager
 def heard(end: Callable[[], None]) -> Iterator[None]:
-  """Hears SIGTERM and Ctrl-C while JAX waits, where no handler would run.
+  """Handles SIGTERM and Ctrl-C while JAX waits and no handler would run.
 
   Args:
-    end: called in another thread, or at once for a signal noted before; ends
-      the process.
+    end: called in another thread, or at once for a signal recorded before;
+      ends the process.
   """
   if threading.current_thread() is not threading.main_thread():
     yield
@@ -117,7 +117,7 @@ def deferred() -> Iterator[threading.Event]:
 
   def ask(number, frame):
     del frame
-    # Whether this process was asked before, whatever the others say.
+    # Whether this process was asked before, whatever all have agreed on.
     if threading.Event.is_set(stop) and number == signal.SIGINT:
       raise KeyboardInterrupt
     stop.set()

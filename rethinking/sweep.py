@@ -61,15 +61,15 @@ def run(
   )
   quiet = quiet or not processes.is_first()
   workdir = files.workdir(workdir)
-  said = None if quiet else "table.md"
-  finished = workdir_lib.check(workdir, config, said)
+  results_file = None if quiet else "table.md"
+  finished = workdir_lib.check(workdir, config, results_file)
   if finished is not None:
     return finished
   with processes.together():
     _check(todo.values())
   with writers.Lock(workdir):
-    # Asks again, now that nobody else can be writing.
-    finished = workdir_lib.check(workdir, config, said)
+    # Checks again, now that no other job can be writing.
+    finished = workdir_lib.check(workdir, config, results_file)
     if finished is not None:
       return finished
     writers.write_json(workdir / "config.json", config_lib.plain(config))
@@ -80,8 +80,8 @@ def run(
     rows = {row["cell"]: row for row in kept}
     with (
       writers.SweepConsole(len(todo), config.variant, quiet=quiet) as console,
-      # Several processes must stop at the same step, which only a run can see
-      # to; else a signal counts between runs, too.
+      # Several processes must stop at the same step, which only a run ensures;
+      # else a signal counts between runs, too.
       contextlib.nullcontext(threading.Event())
       if processes.started()
       else signals.deferred() as stop,
@@ -105,29 +105,29 @@ def run(
       groups: dict[str, list[str]] = {}
       for name, cell in todo.items():
         groups.setdefault(lockstep.group_key(cell), []).append(name)
-      alone: dict[int, dict[str, ConfigDict]] = {}
+      separate: dict[int, dict[str, ConfigDict]] = {}
       for group in groups.values():
         left = {name: todo[name] for name in group if name not in rows}
         if not left:
           continue
-        _go_on(stop, workdir)
+        _check_stop(stop, workdir)
         first = next(iter(left.values()))
         at_once = lockstep.places(first, len(group), config.runs_at_once)
         if at_once > 1:
           lockstep.run(left, workdir, at_once, finish, console)
         else:
-          beside = abreast.width(first, config.runs_at_once)
-          alone.setdefault(beside, {}).update(left)
-      for beside, left in alone.items():
+          width = abreast.width(first, config.runs_at_once)
+          separate.setdefault(width, {}).update(left)
+      for width, left in separate.items():
         one = functools.partial(
           _run_cell,
           todo=left,
           stop=stop,
           workdir=workdir,
           console=console,
-          beside=min(beside, len(left)),
+          concurrent=min(width, len(left)),
         )
-        abreast.run(left, beside, one, finish)
+        abreast.run(left, width, one, finish)
       if processes.is_first():
         report.draw(workdir)
     summary = sweep_rows.summary(rows.values())
@@ -177,7 +177,7 @@ def _check(todo: Iterable[ConfigDict]) -> None:
       )
 
 
-def _go_on(stop: threading.Event, workdir: epath.Path) -> None:
+def _check_stop(stop: threading.Event, workdir: epath.Path) -> None:
   if stop.is_set():
     raise Stopped("every run that had begun", workdir)
 
@@ -189,19 +189,19 @@ def _run_cell(
   stop: threading.Event,
   workdir: epath.Path,
   console: writers.SweepConsole,
-  beside: int,
+  concurrent: int,
 ) -> dict[str, Any]:
   """One run in a program of its own; what `sweep_rows.make` makes a row of.
 
   Args:
     name: the cell's.
     todo: resolved configs by name.
-    stop: says that no further run is to begin.
+    stop: set when no further run is to begin.
     workdir: of the sweep.
     console: shows what is running.
-    beside: how many runs share the machine, this one included.
+    concurrent: how many runs share the machine, this one included.
   """
-  _go_on(stop, workdir)
+  _check_stop(stop, workdir)
   began = time.monotonic()
   cell = todo[name]
   try:
@@ -220,4 +220,4 @@ def _run_cell(
   # Its share of the time, as that of runs in one program is; with what it took
   # before an interruption.
   seconds = seen.get("wall_seconds", time.monotonic() - began)
-  return {**seen, "seconds": seconds / beside}
+  return {**seen, "seconds": seconds / concurrent}

@@ -1,4 +1,4 @@
-"""What a person sees of a sweep: a live table, or a line a cell in a log."""
+"""The progress of a sweep: a live table, or one line per cell in a log."""
 
 import time
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ class SweepConsole(Console):
     self._counts["censored"] += not diverged and row["steps_to_fit"] is None
 
   def cell(self, name: str, epochs: int) -> Console:
-    """Returns what a run alone tells its progress to.
+    """Returns the console of one run, which reports to this one.
 
     Args:
       name: the cell's.
@@ -66,7 +66,7 @@ class SweepConsole(Console):
   def running(
     self, name: str, epoch: int, epochs: int, row: Mapping[str, Any] | None
   ) -> None:
-    """Says how far a cell is.
+    """Updates the progress of a cell.
 
     Args:
       name: the cell's.
@@ -80,7 +80,7 @@ class SweepConsole(Console):
     self._running[name] = (epoch / epochs, text)
 
   def finished(self, name: str, row: Mapping[str, Any]) -> None:
-    """Says what became of a cell.
+    """Shows the result of a cell.
 
     Args:
       name: the cell's.

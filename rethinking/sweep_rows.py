@@ -85,7 +85,7 @@ def _check_data(
   same = set()
   for row in rows:
     cell = todo[row["cell"]]
-    # A run that diverged says nothing of its data.
+    # A run that diverged has no record of its data.
     if row["status"] == "diverged":
       continue
     now = source(cell.dataset, cell.data_dir, cell.data_cache)
@@ -93,7 +93,7 @@ def _check_data(
     kind = (files.dumps(old), *(cell[field] for field in _DATA_FIELDS))
     if old == now or kind in same:
       continue
-    # Prepared anew, the same arrays lie in other files.
+    # Prepared again, the same arrays are in other files.
     if not _same_data(workdir / "cells" / row["cell"], cell):
       raise UserError(
         f"{results.path} holds runs on other {cell.dataset} data than is here "

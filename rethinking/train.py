@@ -62,8 +62,8 @@ def run(
   devices = parallel.all_devices()
   parallel.check_batch("batch_size", config.batch_size, len(devices))
   workdir = files.workdir(workdir)
-  said = None if quiet else "summary.json"
-  finished = workdir_lib.check(workdir, config, said)
+  results_file = None if quiet else "summary.json"
+  finished = workdir_lib.check(workdir, config, results_file)
   if finished is not None:
     return finished
   with processes.together():

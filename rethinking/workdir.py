@@ -19,8 +19,7 @@ def check(
   Args:
     workdir: the folder; it need not be there.
     config: resolved.
-    results: the file that a finished run is said to have its results in; None:
-      say nothing.
+    results: the file to name where the run is finished; None: print nothing.
 
   Returns:
     The summary of a finished run with the same config, else None.
@@ -71,7 +70,7 @@ def claim(
 def _check_data(workdir: epath.Path, facts: dict[str, Any]) -> None:
   kept = workdir / "corruption.json"
   old = read_json(kept) if kept.exists() else facts
-  # Runs of earlier versions say nothing of their test set.
+  # Runs of earlier versions don't have those of the test set.
   of_test = {key: facts[key] for key in facts if key.startswith("test_")}
   different = other_data(of_test | old, facts)
   if different:

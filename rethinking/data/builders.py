@@ -108,7 +108,7 @@ def _png(image: np.ndarray) -> io.BytesIO:
 
 
 # Unregistered, so that they may bear the names of TFDS's own builders. TFDS
-# looks for checksums beside a builder's module, so they are handed on.
+# looks for checksums beside a builder's module, so they are passed on.
 class Cifar10(_CifarBuilder, cifar.Cifar10, skip_registration=True):
   """CIFAR-10 as TFDS defines it."""
 

@@ -2,8 +2,7 @@
 
 An entry is a folder of plain `.npy` files and a `meta.json`, which is written
 last and holds the source's fingerprint and the SHA-256 of every file and of
-itself. Whatever doesn't agree is rebuilt; a cache that cannot be written is
-done without.
+itself. Whatever doesn't agree is rebuilt; a run doesn't need the cache.
 """
 
 import fcntl
@@ -92,7 +91,7 @@ def store(key: str, fingerprint: str, arrays: Arrays) -> None:
 
 
 def _write(entry: pathlib.Path, fingerprint: str, arrays: Arrays) -> None:
-  """Writes each file beside its place and moves it there, `meta.json` last."""
+  """Writes each file to a temporary name and renames it, `meta.json` last."""
   # Only the holder of the lock writes, so the names of unfinished files can be
   # fixed, and what a killed process left behind is overwritten. No fsync: what
   # a power cut damages, the checksums reveal.

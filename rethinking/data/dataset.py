@@ -30,7 +30,7 @@ class Dataset:
     num_classes: number of classes.
     class_names: one name per class.
     identity: what was read: dataset, version, image encoding and the SHA-256
-      of its source, but not where it lies.
+      of its source, but not its folder.
   """
 
   name: str

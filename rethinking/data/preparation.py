@@ -17,7 +17,7 @@ _PROBE_SECONDS = 10  # Name look-ups have no limit of their own.
 def prepare(name: str, root: pathlib.Path) -> pathlib.Path:
   """Downloads and prepares a dataset where that hasn't been done.
 
-  Archives that are already below `root/downloads`, or lie in
+  Archives that are already below `root/downloads`, or are in
   `root/downloads/manual` under their own names, aren't downloaded again;
   their checksums hold in any case.
 
@@ -56,7 +56,7 @@ def prepare(name: str, root: pathlib.Path) -> pathlib.Path:
 
 
 def _download_and_prepare(name: str, root: pathlib.Path) -> None:
-  """Runs TFDS's builder, after a look whether the archives can be had."""
+  """Runs TFDS's builder, once the archives are known to be reachable."""
   # Imported late: TFDS takes a second, and prepared data doesn't need it.
   import requests
   import tensorflow_datasets as tfds
@@ -137,7 +137,7 @@ def _unreachable(
 
 @contextlib.contextmanager
 def _lock(name: str, root: pathlib.Path) -> Iterator[None]:
-  """Holds the only right to prepare a dataset; ends with the process."""
+  """Excludes other processes that prepare this dataset."""
   path = root / f".{name}.lock"
   with path.open("w") as file:
     try:
