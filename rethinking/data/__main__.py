@@ -6,8 +6,6 @@
 The second prepares what the job with these flags reads.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence
@@ -35,11 +33,6 @@ def main(argv: Sequence[str] | None = None) -> int:
       ["data", *argv],
       known_only=True,
     )
-  return _prepare(*_given(argv))
-
-
-def _given(argv: list[str]) -> tuple[list[str], str | None]:
-  """The names and the folder on the command line."""
   parser = argparse.ArgumentParser(
     prog="python -m rethinking.data",
     description="Download and prepare datasets once, without TensorFlow. With"
@@ -54,7 +47,7 @@ def _given(argv: list[str]) -> tuple[list[str], str | None]:
     " ~/tensorflow_datasets, where it isn't given",
   )
   arguments = parser.parse_args(argv)
-  return arguments.names, arguments.data_dir
+  return _prepare(arguments.names, arguments.data_dir)
 
 
 def _prepare(names: Sequence[str], data_dir: str | None) -> int:
@@ -64,8 +57,8 @@ def _prepare(names: Sequence[str], data_dir: str | None) -> int:
     for name in names:
       if name == "digits":
         print("digits: comes with scikit-learn, nothing to prepare")
-        continue
-      print(f"{name}: {preparation.prepare(name, root)}", flush=True)
+      else:
+        print(f"{name}: {preparation.prepare(name, root)}", flush=True)
   except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     return 2

@@ -4,9 +4,8 @@ Nothing is unpacked to disk, so no member's name can lead out of a folder, and
 every read is bounded, so no archive can fill the memory.
 """
 
-from __future__ import annotations
-
 import gzip
+import math
 import os
 import pathlib
 import tarfile
@@ -106,11 +105,9 @@ def read_idx(path: str | os.PathLike[str], dimensions: int) -> np.ndarray:
       magic = file.read(4)
       if magic != bytes([0, 0, _IDX_UINT8, dimensions]):
         raise ValueError(f"its first bytes are {magic.hex()}")
-      header = file.read(4 * dimensions)
-      if len(header) != 4 * dimensions:
-        raise ValueError("its header is cut short")
-      shape = tuple(int(size) for size in np.frombuffer(header, ">u4"))
-      size = int(np.prod(shape, dtype=object))
+      sizes = np.frombuffer(file.read(4 * dimensions), ">u4")
+      shape = tuple(sizes.reshape(dimensions).tolist())
+      size = math.prod(shape)
       if size > _LARGEST:
         raise ValueError(f"an array of shape {shape} is too large")
       content = file.read(size + 1)

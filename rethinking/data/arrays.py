@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Arrays:
+class Arrays(NamedTuple):
   """A decoded split in ascending order of id.
 
   Attributes:

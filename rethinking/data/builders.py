@@ -5,9 +5,8 @@ the archives and the PNG encoding, which TFDS leaves to TensorFlow, are done
 here. Importing this module imports TFDS, which takes a second.
 """
 
-from __future__ import annotations
-
 import io
+import itertools
 import os
 import urllib.parse
 from collections.abc import Iterator
@@ -52,19 +51,15 @@ class _CifarBuilder:
 
   def _generate_examples(self, split: str, contents: list[bytes]) -> _Examples:
     keys = self._cifar_info.label_keys
-    index = 0
-    for content in contents:
-      labels, images = archives.read_cifar(content, len(keys))
-      for row, image in zip(labels, images, strict=True):
-        yield (
-          index,
-          {
-            "id": f"{split}_{index:05d}",
-            "image": _png(cv2.cvtColor(image, cv2.COLOR_RGB2BGR)),
-            **dict(zip(keys, map(int, row), strict=True)),
-          },
-        )
-        index += 1
+    rows = itertools.chain.from_iterable(
+      zip(*archives.read_cifar(content, len(keys)), strict=True)
+      for content in contents
+    )
+    for index, (labels, image) in enumerate(rows):
+      example = dict(zip(keys, map(int, labels), strict=True))
+      example["id"] = f"{split}_{index:05d}"
+      example["image"] = _png(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+      yield index, example
 
 
 class _IdxBuilder:
@@ -113,7 +108,7 @@ def _png(image: np.ndarray) -> io.BytesIO:
 
 
 # Unregistered, so that they may bear the names of TFDS's own builders. TFDS
-# looks for checksums beside a builder's module, so they are handed on.
+# looks for checksums beside a builder's module, so they are passed on.
 class Cifar10(_CifarBuilder, cifar.Cifar10, skip_registration=True):
   """CIFAR-10 as TFDS defines it."""
 

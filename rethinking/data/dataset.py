@@ -1,7 +1,5 @@
 """One call that returns a whole split as NumPy arrays with stable ids."""
 
-from __future__ import annotations
-
 import concurrent.futures
 import dataclasses
 import hashlib
@@ -10,7 +8,8 @@ import os
 import numpy as np
 
 from rethinking.data import cache as cache_lib
-from rethinking.data import digits, prepared, records, registry
+from rethinking.data import digits, preparation, prepared, records, registry
+from rethinking.data.arrays import Arrays
 from rethinking.runtime.errors import UserError
 
 _SPLITS = ("train", "test")
@@ -31,7 +30,7 @@ class Dataset:
     num_classes: number of classes.
     class_names: one name per class.
     identity: what was read: dataset, version, image encoding and the SHA-256
-      of its source, but not where it lies.
+      of its source, but not its folder.
   """
 
   name: str
@@ -77,27 +76,25 @@ def load(
     raise UserError(f"Unknown split {split!r}; choose one of {list(_SPLITS)}.")
   if name == "digits":
     images, labels, ids, identity = digits.read(split)
-    return Dataset(
-      name=name,
-      split=split,
-      images=images,
-      labels=labels,
-      ids=ids,
-      num_classes=registry.SPECS[name].num_classes,
-      class_names=tuple("0123456789"),
-      identity=identity,
+    class_names = tuple("0123456789")
+  else:
+    folder = preparation.prepare(name, prepared.root(data_dir))
+    source = prepared.describe(name, split, folder)
+    class_names = source.class_names
+    arrays, digest = _read(source, cache)
+    images, labels, ids, encoding = arrays
+    identity = (
+      f"{name}/{source.version} {split} ({encoding} images) sha256:{digest}"
     )
+  return Dataset(
+    name, split, images, labels, ids, len(class_names), class_names, identity
+  )
 
-  root = prepared.root(data_dir)
-  folder = prepared.find(name, root)
-  if folder is None:
-    # Imported late: a set that is already prepared needs none of this.
-    from rethinking.data import preparation
 
-    folder = preparation.prepare(name, root)
-  source = prepared.describe(name, split, folder)
-  place = hashlib.sha256(os.fsencode(folder)).hexdigest()
-  key = f"{name}-{source.version}-{split}-{place[:16]}"
+def _read(source: prepared.Source, cache: bool) -> tuple[Arrays, str]:
+  """A prepared split, from its cache where it can be, and its SHA-256."""
+  place = hashlib.sha256(os.fsencode(source.folder)).hexdigest()
+  key = f"{source.name}-{source.version}-{source.split}-{place[:16]}"
   with concurrent.futures.ThreadPoolExecutor(1) as pool:
     # The source and its cache are read whole, side by side.
     pending = pool.submit(prepared.fingerprint, source)
@@ -107,16 +104,4 @@ def load(
     arrays = records.read(source)
     if cache:
       cache_lib.store(key, fingerprint, arrays)
-  return Dataset(
-    name=name,
-    split=split,
-    images=arrays.images,
-    labels=arrays.labels,
-    ids=arrays.ids,
-    num_classes=source.spec.num_classes,
-    class_names=source.class_names,
-    identity=(
-      f"{name}/{source.version} {split} ({arrays.encoding} images)"
-      f" sha256:{fingerprint}"
-    ),
-  )
+  return arrays, fingerprint

@@ -1,7 +1,5 @@
 """scikit-learn's bundled handwritten digits: 1,797 real images, no download."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import importlib.util
@@ -36,18 +34,14 @@ def read(split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
     Machine Learning Repository, 1998.
   """
   table = _table()
-  identity = (
-    f"digits {split} sha256:"
-    f"{hashlib.sha256(table.astype('<u1').tobytes()).hexdigest()}"
-  )
-  rows = (
-    slice(_TRAIN_EXAMPLES) if split == "train" else slice(_TRAIN_EXAMPLES, None)
-  )
+  digest = hashlib.sha256(table.tobytes()).hexdigest()
+  end = _TRAIN_EXAMPLES
+  rows = slice(end) if split == "train" else slice(end, None)
   pixels = table[rows, :_PIXELS].reshape(-1, 8, 8, 1)
   images = np.round(pixels * (255 / _BRIGHTEST)).astype(np.uint8)
   labels = table[rows, _PIXELS].astype(np.int32)
   ids = np.arange(_EXAMPLES, dtype=np.uint32)[rows]
-  return images, labels, ids, identity
+  return images, labels, ids, f"digits {split} sha256:{digest}"
 
 
 def _table() -> np.ndarray:
@@ -64,14 +58,11 @@ def _table() -> np.ndarray:
   try:
     with gzip.open(path, "rt", encoding="ascii") as file:
       table = np.array([line.split(",") for line in file], float)
+    if table.shape != (_EXAMPLES, _PIXELS + 1) or table.max() > _BRIGHTEST:
+      raise ValueError(f"not the known set of {_EXAMPLES}")
   except (OSError, EOFError, ValueError) as error:
     raise UserError(
       f"Cannot read scikit-learn's digits in {path} ({error}); reinstall it"
       " with `pip install --force-reinstall scikit-learn`."
     ) from error
-  if table.shape != (_EXAMPLES, _PIXELS + 1) or table.max() > _BRIGHTEST:
-    raise UserError(
-      f"{path} isn't the known set of {_EXAMPLES} digits; reinstall it with"
-      " `pip install --force-reinstall scikit-learn`."
-    )
   return table.astype(np.uint8)

@@ -1,13 +1,10 @@
 """Downloads and prepares a dataset once, however many processes ask for it."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import pathlib
 import sys
 import threading
-import urllib.parse
 from collections.abc import Iterator
 
 from rethinking.data import prepared
@@ -20,7 +17,7 @@ _PROBE_SECONDS = 10  # Name look-ups have no limit of their own.
 def prepare(name: str, root: pathlib.Path) -> pathlib.Path:
   """Downloads and prepares a dataset where that hasn't been done.
 
-  Archives that are already below `root/downloads`, or lie in
+  Archives that are already below `root/downloads`, or are in
   `root/downloads/manual` under their own names, aren't downloaded again;
   their checksums hold in any case.
 
@@ -42,15 +39,14 @@ def prepare(name: str, root: pathlib.Path) -> pathlib.Path:
     root.mkdir(parents=True, exist_ok=True)
     with _lock(name, root):
       # Another process may have finished while this one waited.
-      folder = prepared.find(name, root)
-      if folder is None:
+      if prepared.find(name, root) is None:
         _download_and_prepare(name, root)
-        folder = prepared.find(name, root)
-  except OSError as error:
+  except (OSError, RuntimeError) as error:  # array_record raises the latter.
     raise UserError(
-      f"Cannot prepare {name} in {root} ({error}); make room there, or name a"
-      " folder that can be written with data_dir or TFDS_DATA_DIR."
+      f"Cannot prepare {name} in {root} ({_one_line(error)}); make room there,"
+      " or name a folder that can be written with data_dir or TFDS_DATA_DIR."
     ) from error
+  folder = prepared.find(name, root)
   if folder is None:
     raise UserError(
       f"TFDS prepared {name} elsewhere than in {root / name}; set"
@@ -60,7 +56,7 @@ def prepare(name: str, root: pathlib.Path) -> pathlib.Path:
 
 
 def _download_and_prepare(name: str, root: pathlib.Path) -> None:
-  """Runs TFDS's builder, after a look whether the archives can be had."""
+  """Runs TFDS's builder, once the archives are known to be reachable."""
   # Imported late: TFDS takes a second, and prepared data doesn't need it.
   import requests
   import tensorflow_datasets as tfds
@@ -82,20 +78,15 @@ def _download_and_prepare(name: str, root: pathlib.Path) -> None:
     )
   except download_manager.NonMatchingChecksumError as error:
     raise UserError(
-      f"Cannot prepare {name}: {' '.join(str(error).split())}; delete"
+      f"Cannot prepare {name}: {_one_line(error)}; delete"
       f" {root / 'downloads'} and run again, on another network if need be."
     ) from error
-  except (
-    requests.RequestException,
-    tfds.download.DownloadError,
-  ) as error:
+  except (requests.RequestException, tfds.download.DownloadError) as error:
     raise _unreachable(name, needed, root, error) from error
-  except RuntimeError as error:  # What array_record's writer raises.
-    raise UserError(
-      f"Cannot prepare {name} in {root} ({' '.join(str(error).split())});"
-      " make room there, or name another folder with data_dir or"
-      " TFDS_DATA_DIR."
-    ) from error
+
+
+def _one_line(error: Exception) -> str:
+  return " ".join(str(error).split())
 
 
 def _at_hand(builder: object, url: str, root: pathlib.Path) -> bool:
@@ -103,9 +94,8 @@ def _at_hand(builder: object, url: str, root: pathlib.Path) -> bool:
   from tensorflow_datasets.core.download import checksums, resource
 
   downloads = root / "downloads"
-  known = {**checksums.get_all_url_infos(), **(builder.url_infos or {})}.get(
-    url
-  )
+  infos = checksums.get_all_url_infos() | (builder.url_infos or {})
+  known = infos.get(url)
   if known is None:
     return False
   if known.filename and (downloads / "manual" / known.filename).exists():
@@ -118,31 +108,27 @@ def _probe(name: str, url: str, root: pathlib.Path) -> None:
   """Fails soon where the network is closed; TFDS alone retries for minutes."""
   import requests
 
-  answers: list[object] = []
+  answers: list[object] = [f"no answer in {_PROBE_SECONDS} s"]
 
   def ask() -> None:
     try:
       with requests.get(url, stream=True, timeout=_CONNECT_SECONDS) as answer:
-        answers.append(answer.status_code)
+        answers.append(f"HTTP status {answer.status_code}")
     except requests.RequestException as error:
       answers.append(error)
 
   asking = threading.Thread(target=ask, daemon=True)
   asking.start()
   asking.join(_PROBE_SECONDS)
-  answer = answers[0] if answers else f"no answer in {_PROBE_SECONDS} s"
-  if answer != requests.codes.ok:
-    if isinstance(answer, int):
-      answer = f"HTTP status {answer}"
-    raise _unreachable(name, [url], root, answer)
+  if answers[-1] != "HTTP status 200":
+    raise _unreachable(name, [url], root, answers[-1])
 
 
 def _unreachable(
   name: str, urls: list[str], root: pathlib.Path, reason: object
 ) -> UserError:
-  hosts = sorted({urllib.parse.urlsplit(url).netloc for url in urls})
   return UserError(
-    f"Cannot download {name}: tried {', '.join(urls or hosts)} ({reason})."
+    f"Cannot download {name}: tried {', '.join(urls)} ({reason})."
     f" Prepared data is looked for in {root / name}. Offline: run"
     f" `python -m rethinking.data {name} --data_dir=DIR` on a machine with a"
     " network, copy DIR here and set TFDS_DATA_DIR=DIR."
@@ -151,7 +137,7 @@ def _unreachable(
 
 @contextlib.contextmanager
 def _lock(name: str, root: pathlib.Path) -> Iterator[None]:
-  """Holds the only right to prepare a dataset; ends with the process."""
+  """Excludes other processes that prepare this dataset."""
   path = root / f".{name}.lock"
   with path.open("w") as file:
     try:

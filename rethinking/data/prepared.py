@@ -1,16 +1,14 @@
 """Finds and describes datasets that TFDS has prepared as array_record."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
-import json
 import os
 import pathlib
 import re
 
 from rethinking.data import registry
 from rethinking.runtime.errors import UserError
+from rethinking.storage import files
 
 _FORMAT = "array_record"
 _TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
@@ -79,11 +77,13 @@ def find(name: str, root: pathlib.Path) -> pathlib.Path | None:
     UserError: if it is prepared only in a format that needs TensorFlow, or
       its description is damaged.
   """
-  versions = []
   try:
-    for folder in (root / name).iterdir():
-      if re.fullmatch(r"\d+\.\d+\.\d+", folder.name) and folder.is_dir():
-        versions.append((tuple(map(int, folder.name.split("."))), folder))
+    folders = [
+      folder
+      for folder in (root / name).iterdir()
+      if re.fullmatch(r"\d+\.\d+\.\d+", folder.name)
+      and (folder / _INFO).is_file()
+    ]
   except (FileNotFoundError, NotADirectoryError):
     return None
   except OSError as error:
@@ -91,18 +91,14 @@ def find(name: str, root: pathlib.Path) -> pathlib.Path | None:
       f"Cannot look for {name} in {root} ({error}); make it readable or name"
       " another data_dir."
     ) from error
-  others = []
-  for _, folder in sorted(versions, reverse=True):
-    if not (folder / _INFO).is_file():
-      continue
-    stored = _info(name, folder).get("fileFormat")
-    if stored == _FORMAT:
+  folders.sort(key=lambda f: [int(n) for n in f.name.split(".")], reverse=True)
+  for folder in folders:
+    if _info(folder).get("fileFormat") == _FORMAT:
       return folder
-    others.append((folder, stored))
-  if others:
-    folder, stored = others[0]
+  if folders:
+    stored = _info(folders[0]).get("fileFormat")
     raise UserError(
-      f"{folder} holds {name} as {stored!r}, which cannot be read without"
+      f"{folders[0]} holds {name} as {stored!r}, which cannot be read without"
       f" TensorFlow; prepare it as {_FORMAT!r} in another folder with"
       f" `python -m rethinking.data {name} --data_dir=DIR`."
     )
@@ -121,7 +117,7 @@ def describe(name: str, split: str, folder: pathlib.Path) -> Source:
     UserError: if files are missing or the description contradicts itself.
   """
   spec = registry.PREPARED[name]
-  info = _info(name, folder)
+  info = _info(folder)
   try:
     (entry,) = (s for s in info["splits"] if s["name"] == split)
     lengths = [int(length) for length in entry["shardLengths"]]
@@ -132,7 +128,7 @@ def describe(name: str, split: str, folder: pathlib.Path) -> Source:
     if not 0 < sum(lengths) < 2**31 or min(lengths) < 0:
       raise ValueError(f"impossible shard lengths {lengths}")
   except (KeyError, TypeError, ValueError) as error:
-    raise damaged(name, folder, f"{_INFO}: {error!r}") from error
+    raise damaged(folder, f"{_INFO}: {error!r}") from error
   count = len(lengths)
   files = tuple(
     folder / f"{name}-{split}.{_FORMAT}-{i:05d}-of-{count:05d}"
@@ -140,7 +136,7 @@ def describe(name: str, split: str, folder: pathlib.Path) -> Source:
   )
   for file in files:
     if not file.is_file():
-      raise damaged(name, folder, f"{file.name} is missing")
+      raise damaged(folder, f"{file.name} is missing")
   return Source(
     name=name,
     version=folder.name,
@@ -148,7 +144,7 @@ def describe(name: str, split: str, folder: pathlib.Path) -> Source:
     folder=folder,
     files=files,
     examples=sum(lengths),
-    class_names=_class_names(name, folder, spec.num_classes),
+    class_names=_class_names(folder, spec.num_classes),
     spec=spec,
   )
 
@@ -163,56 +159,42 @@ def fingerprint(source: Source) -> str:
   digest = hashlib.sha256("\n".join(described).encode())
   try:
     for file in source.files:
-      with file.open("rb") as opened:
-        digest.update(hashlib.file_digest(opened, "sha256").digest())
+      digest.update(bytes.fromhex(files.sha256(file)))
   except OSError as error:
-    raise damaged(source.name, source.folder, str(error)) from error
+    raise damaged(source.folder, str(error)) from error
   return digest.hexdigest()
 
 
-def _info(name: str, folder: pathlib.Path) -> dict:
+def _info(folder: pathlib.Path) -> dict:
   """The dataset's description, as TFDS wrote it."""
   try:
-    info = json.loads(_text(folder / _INFO))
-  except (OSError, ValueError, RecursionError) as error:
-    raise damaged(name, folder, f"{_INFO}: {error}") from error
-  if not isinstance(info, dict):
-    raise damaged(name, folder, f"{_INFO} isn't a JSON object")
-  return info
+    return files.loads(files.read(folder / _INFO, _LARGEST_TEXT))
+  except (OSError, ValueError) as error:
+    raise damaged(folder, f"{_INFO}: {error}") from error
 
 
-def _class_names(
-  name: str, folder: pathlib.Path, num_classes: int
-) -> tuple[str, ...]:
+def _class_names(folder: pathlib.Path, num_classes: int) -> tuple[str, ...]:
   """The names TFDS stored, or the class numbers where it stored none."""
   try:
-    names = tuple(_text(folder / _LABELS).splitlines())
+    text = files.read(folder / _LABELS, _LARGEST_TEXT).decode()
   except FileNotFoundError:
     return tuple(str(label) for label in range(num_classes))
   except (OSError, ValueError) as error:
-    raise damaged(name, folder, f"{_LABELS}: {error}") from error
+    raise damaged(folder, f"{_LABELS}: {error}") from error
+  names = tuple(text.splitlines())
   if len(names) != num_classes:
-    raise damaged(name, folder, f"{_LABELS} holds {len(names)} names")
+    raise damaged(folder, f"{_LABELS} holds {len(names)} names")
   return names
 
 
-def _text(path: pathlib.Path) -> str:
-  """A short text file's content."""
-  with path.open("rb") as file:
-    content = file.read(_LARGEST_TEXT + 1)
-  if len(content) > _LARGEST_TEXT:
-    raise ValueError(f"more than {_LARGEST_TEXT} bytes")
-  return content.decode()
-
-
-def damaged(name: str, folder: pathlib.Path, reason: str) -> UserError:
+def damaged(folder: pathlib.Path, reason: str) -> UserError:
   """Returns the error for prepared data that cannot be used.
 
   Args:
-    name: a key of `registry.PREPARED`.
-    folder: the folder of the prepared version.
+    folder: the folder of the prepared version, ROOT/NAME/VERSION.
     reason: what is wrong with it.
   """
+  name = folder.parent.name
   reason = " ".join(reason.split())  # TFDS's own messages have many lines.
   return UserError(
     f"The prepared {name} in {folder} is damaged ({reason}); delete that"

@@ -1,13 +1,12 @@
-"""What a person sees of a run: a progress bar, or plain lines in a log."""
+"""The progress of a run: a bar on a terminal, or plain lines in a log."""
 
 import sys
 import time
-import types
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
-# The columns of a metrics row that are shown, and what they are called: all
-# of them in a log, three beside the bar, where 80 characters must do.
+# The columns of a metrics row that are shown, and their labels: all of them in
+# a log, three next to the bar, for a terminal of 80 columns.
 _SHOWN = {
   "train_loss": "train loss",
   "train_accuracy": "accuracy",
@@ -55,6 +54,8 @@ class Console:
     quiet: print nothing at all (every process but the first).
   """
 
+  _unit = "steps"
+
   def __init__(self, total_steps: int, title: str, quiet: bool = False):
     self._total = total_steps
     self._title = title
@@ -64,49 +65,45 @@ class Console:
     self._step = 0
     self._speed: float | None = None
     self._shown_at = 0.0
-    self._rich = None
-    self._bar = None
+    self._rich = self._live = None
     if not quiet and sys.stdout.isatty():
       # Not at the top: a run in a log has no use for it.
       from rich import console
 
       self._rich = console.Console(file=sys.stdout, highlight=False)
 
-  def __enter__(self) -> "Console":
-    if self._rich is not None:
-      from rich import progress
-
-      self._rich.print(self._title, markup=False)
-      self._bar = progress.Progress(
-        progress.BarColumn(bar_width=None),
-        *(
-          progress.TextColumn(f"{{task.fields[{field}]}}", markup=False)
-          for field in ("share", "measures", "pace")
-        ),
-        console=self._rich,
-        expand=True,
-      )
-      self._task = self._bar.add_task(
-        "", total=self._total, share="", measures="", pace=""
-      )
-      self._bar.start()
-    elif not self._quiet:
-      self._print(f"{self._title}: {self._total:,} steps")
+  def __enter__(self) -> Self:
+    if self._rich is None:
+      self.say(f"{self._title}: {self._total:,} {self._unit}")
+    else:
+      self.say(self._title)
+      self._live = self._display()
+      self._live.start()
     return self
 
-  def __exit__(
-    self,
-    kind: type[BaseException] | None,
-    error: BaseException | None,
-    traceback: types.TracebackType | None,
-  ) -> None:
-    if self._bar is not None:
+  def __exit__(self, *_: object) -> None:
+    if self._live is not None:
       self._draw()
-      self._bar.stop()
-      self._bar = None
+      self._live.stop()
+      self._live = None
 
-  def _print(self, text: str) -> None:
-    print(text, file=sys.stdout, flush=True)
+  def _display(self) -> Any:
+    """What rich keeps at the foot of the terminal: here the bar."""
+    from rich import progress
+
+    bar = progress.Progress(
+      progress.BarColumn(bar_width=None),
+      *(
+        progress.TextColumn(f"{{task.fields[{field}]}}", markup=False)
+        for field in ("share", "measures", "pace")
+      ),
+      console=self._rich,
+      expand=True,
+    )
+    self._task = bar.add_task(
+      "", total=self._total, share="", measures="", pace=""
+    )
+    return bar
 
   def _pace(self) -> str:
     """Images per second and the time left, as far as they are known."""
@@ -122,7 +119,7 @@ class Console:
     return "  ".join(parts)
 
   def _draw(self) -> None:
-    self._bar.update(
+    self._live.update(
       self._task,
       completed=self._step,
       share=f"{self._step / max(self._total, 1):4.0%}",
@@ -130,7 +127,7 @@ class Console:
     )
 
   def step(self, step: int, images_per_second: float | None = None) -> None:
-    """Says that `step` steps are done; cheap enough for every step.
+    """Updates the number of steps done; cheap enough for every step.
 
     Args:
       step: steps done since the run began, a resumed one's included.
@@ -140,27 +137,27 @@ class Console:
     if self._start is None:
       self._start = step
     elif self._timed_from is None and step > self._start:
-      # What came before says nothing about what is left: an earlier call's
-      # steps, and this one's first, which waited for their compilation.
+      # Not timed: an earlier call's steps, and this call's first, which
+      # waited for their compilation.
       self._timed_from = (now, step)
     self._step = step
     if images_per_second is not None:
       self._speed = images_per_second
-    # The eye sees no more than ten a second.
-    if self._bar is not None and now - self._shown_at > 0.1:
+    # At most ten times per second.
+    if self._live is not None and now - self._shown_at > 0.1:
       self._shown_at = now
       self._draw()
 
   def evaluation(self, row: Mapping[str, Any]) -> None:
-    """Shows a metrics row: beside the bar, or as one line of a log.
+    """Shows a metrics row: next to the bar, or as one line of a log.
 
     Args:
       row: `step`, and of `epoch`, `train_loss`, `train_accuracy`,
         `test_loss`, `test_accuracy` (fractions) those that there are.
     """
-    if self._bar is not None:
+    if self._live is not None:
       measures = _measures(row, _BESIDE_BAR, 3)
-      self._bar.update(self._task, measures=measures)
+      self._live.update(self._task, measures=measures)
     elif not self._quiet:
       width = len(f"{self._total:,}")
       parts = [
@@ -169,21 +166,23 @@ class Console:
         _measures(row, _SHOWN, 4),
         self._pace(),
       ]
-      self._print("  ".join(part for part in parts if part))
+      self.say("  ".join(part for part in parts if part))
 
-  def say(self, text: str) -> None:
-    """Prints a sentence; above the bar where there is one."""
+  def say(self, text: str, style: str | None = None) -> None:
+    """Prints a sentence; above the bar where there is one.
+
+    Args:
+      text: the sentence.
+      style: rich's name of a style, for a terminal.
+    """
     if self._rich is not None:
-      self._rich.print(text, markup=False)
+      self._rich.print(text, markup=False, style=style)
     elif not self._quiet:
-      self._print(text)
+      print(text, flush=True)
 
   def warn(self, text: str) -> None:
     """Prints a sentence after `warning:`; yellow on a terminal."""
-    if self._rich is not None:
-      self._rich.print(f"warning: {text}", markup=False, style="yellow")
-    elif not self._quiet:
-      self._print(f"warning: {text}")
+    self.say(f"warning: {text}", style="yellow")
 
   def table(self, rows: Sequence[Sequence[str]]) -> None:
     """Prints a small table.
@@ -204,10 +203,6 @@ class Console:
       self._rich.print(drawn)
       return
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-      cells = [row[0].ljust(widths[0])]
-      cells += [
-        cell.rjust(width)
-        for cell, width in zip(row[1:], widths[1:], strict=True)
-      ]
-      self._print("  ".join(cells).rstrip())
+    for first, *others in rows:
+      cells = [first.ljust(widths[0]), *map(str.rjust, others, widths[1:])]
+      self.say("  ".join(cells).rstrip())

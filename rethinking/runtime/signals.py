@@ -1,8 +1,7 @@
 """Signals that let a run save before it ends."""
 
-from __future__ import annotations
-
 import contextlib
+import itertools
 import os
 import signal
 import threading
@@ -20,8 +19,8 @@ _early = threading.Event()
 def end_at_once() -> None:
   """Lets SIGTERM end this process as Ctrl-C does, by KeyboardInterrupt.
 
-  A callback of JAX swallows what is raised in it: the signal is noted too, for
-  the next `heard`, `deferred` or `end_if_asked`.
+  A callback of JAX swallows what is raised in it: the signal is recorded too,
+  for the next `heard`, `deferred` or `end_if_asked`.
   """
 
   def end(number: int, frame: types.FrameType | None) -> None:
@@ -37,7 +36,7 @@ def end_at_once() -> None:
 
 
 def end_if_asked() -> None:
-  """Ends what saves nothing, where a signal was swallowed before.
+  """Ends a command that saves nothing, if a signal was swallowed before.
 
   Raises:
     KeyboardInterrupt: as the signal did.
@@ -48,11 +47,11 @@ def end_if_asked() -> None:
 
 @contextlib.contextmanager
 def heard(end: Callable[[], None]) -> Iterator[None]:
-  """Hears SIGTERM and Ctrl-C while JAX waits, where no handler would run.
+  """Handles SIGTERM and Ctrl-C while JAX waits and no handler would run.
 
   Args:
-    end: called in another thread, or at once for a signal noted before; ends
-      the process.
+    end: called in another thread, or at once for a signal recorded before;
+      ends the process.
   """
   if threading.current_thread() is not threading.main_thread():
     yield
@@ -80,39 +79,58 @@ def heard(end: Callable[[], None]) -> Iterator[None]:
     os.close(read)
 
 
+class _Agreed(threading.Event):
+  """Whether all processes are to stop, the same answer in all of them."""
+
+  # JAX agrees on a call, not on a time: the calls of all processes are
+  # numbered one after another, through all the runs of a sweep.
+  _calls = itertools.count(1)
+
+  def set(self) -> None:
+    super().set()
+    # JAX's own handler notifies all processes.
+    os.kill(os.getpid(), signal.SIGTERM)
+
+  def is_set(self) -> bool:
+    from jax.experimental import multihost_utils
+
+    return multihost_utils.reached_preemption_sync_point(next(self._calls))
+
+
 @contextlib.contextmanager
 def deferred() -> Iterator[threading.Event]:
   """An event that SIGTERM or Ctrl-C sets, instead of ending the process.
 
-  Within it, in this thread or others, it is the same event: what a run was
-  asked at its very end is known to the sweep that it belongs to.
+  A second Ctrl-C ends it at once. Within it, in this thread or others, it is
+  the same event: a signal at the very end of a run stops its sweep too. In a
+  job of several processes a signal to any of them sets it in all after the
+  same step; every process must call `is_set` equally often.
   """
   if _asked:
     yield _asked[-1]
     return
-  if processes.started():
-    with processes.preemption() as stop:
-      if _early.is_set():
-        # JAX tells all processes of it; once is enough.
-        _early.clear()
-        os.kill(os.getpid(), signal.SIGTERM)
-      yield stop
-    return
-  stop = threading.Event()
+  several = processes.started()
+  stop = _Agreed() if several else threading.Event()
   if threading.current_thread() is not threading.main_thread():
     yield stop
     return
 
   def ask(number, frame):
     del frame
-    if stop.is_set() and number == signal.SIGINT:
+    # Whether this process was asked before, whatever all have agreed on.
+    if threading.Event.is_set(stop) and number == signal.SIGINT:
       raise KeyboardInterrupt
     stop.set()
 
-  old = {s: signal.signal(s, ask) for s in (signal.SIGTERM, signal.SIGINT)}
+  # With several processes SIGTERM is JAX's.
+  numbers = (signal.SIGINT,) if several else (signal.SIGTERM, signal.SIGINT)
+  old = {number: signal.signal(number, ask) for number in numbers}
   _asked.append(stop)
   if _early.is_set():
     stop.set()
+    if several:
+      # All processes are notified; once is enough.
+      _early.clear()
   try:
     yield stop
   finally:

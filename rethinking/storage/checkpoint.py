@@ -1,9 +1,9 @@
-"""Checkpoints that can be trusted: Orbax's, each with SHA-256 sums.
+"""Checkpoints that can be trusted: Orbax's, each with SHA-256 checksums.
 
 Orbax restores a file with flipped bits without a word, so process 0 writes
-the sums of a checkpoint's files into its folder once Orbax has committed it,
-and they are checked before a restore. A checkpoint without sums was not
-finished. One that fails the check is skipped for the one before it.
+the checksums of a checkpoint's files into its folder once Orbax has committed
+it, and they are checked before a restore. A checkpoint without checksums was
+not finished. One that fails the check is skipped for the one before it.
 """
 
 import contextlib
@@ -88,24 +88,26 @@ def _to_host(leaf: Any) -> np.ndarray:
 
 def _by_name(tree: PyTree) -> dict[str, Any]:
   """The tree's leaves by their path, such as `.params['Dense_0']['bias']`."""
-  return {
-    jax.tree_util.keystr(path): leaf
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-  }
+  leaves = jax.tree.leaves_with_path(tree)
+  return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
 
 
 def _spec(leaf: Any) -> list[Any]:
   """Shape and dtype of a leaf, abstract ones included, as JSON has them."""
-  if not hasattr(leaf, "dtype"):
-    leaf = np.asarray(leaf)
+  leaf = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
   return [list(leaf.shape), str(leaf.dtype)]
+
+
+def _sized(leaves: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """Those with elements: Orbax refuses others, which need no bytes."""
+  return {name: leaf for name, leaf in leaves.items() if leaf.size}
 
 
 class Checkpointer:
   """Saves and restores a run's state; every process calls every method.
 
   Args:
-    folder: where the checkpoints lie, one folder a step; made if missing.
+    folder: where the checkpoints are, one folder per step; made if missing.
     keep: how many intact checkpoints stay, at least 2.
 
   Raises:
@@ -126,7 +128,7 @@ class Checkpointer:
         self._folder,
         item_names=("state", "extra"),
         options=ocp.CheckpointManagerOptions(
-          # What is kept depends on the sums, which Orbax doesn't know.
+          # What is kept depends on the checksums, unknown to Orbax.
           max_to_keep=None,
           enable_async_checkpointing=False,
           cleanup_tmp_directories=True,
@@ -148,20 +150,16 @@ class Checkpointer:
         (self._folder / str(step)).rmtree()
     self._damaged.difference_update(steps)
 
-  def _meet(self, name: str) -> None:
-    if jax.process_count() > 1:
-      multihost_utils.sync_global_devices(f"rethinking_checkpoint_{name}")
-
   def save(self, step: int, state: PyTree, extra: dict[str, Any]) -> None:
-    """Writes a checkpoint; it is on disk, with its sums, on return.
+    """Writes a checkpoint; it is on disk, with its checksums, on return.
 
     A checkpoint of this step or a later one is removed first: it was left by
-    a run that went back to an earlier one. The oldest are removed last.
+    a run that continued from an earlier one. The oldest are removed last.
 
     Args:
       step: the training step, at least 0.
       state: a tree of arrays and Python numbers, whole or sharded.
-      extra: a dict that JSON can hold, saved beside the state.
+      extra: a dict that JSON can hold, saved with the state.
 
     Raises:
       SaveError: it could not be written (a full disk); the checkpoints of
@@ -176,15 +174,12 @@ class Checkpointer:
     try:
       with _quiet():
         self._delete([old for old in self._steps() if old >= step])
-        self._meet("deleted")
+        multihost_utils.sync_global_devices("rethinking_checkpoint_deleted")
         self._manager.reload()
         self._manager.save(
           step,
           args=ocp.args.Composite(
-            # Orbax refuses arrays without elements; they need no bytes.
-            state=ocp.args.StandardSave(
-              {name: leaf for name, leaf in leaves.items() if leaf.size}
-            ),
+            state=ocp.args.StandardSave(_sized(leaves)),
             extra=ocp.args.JsonSave(about),
           ),
           force=True,
@@ -192,7 +187,7 @@ class Checkpointer:
         if jax.process_index() == 0:
           sums.write(folder)
     except (OSError, ValueError) as error:
-      # What was half written would go on filling a full disk.
+      # What was half written would keep filling a full disk.
       if jax.process_index() == 0:
         for path in self._folder.iterdir():
           if path.name.partition(".")[0] == str(step):
@@ -202,14 +197,14 @@ class Checkpointer:
         f"Cannot save the checkpoint of step {step} in '{self._folder}':"
         f" {reason}; the earlier ones are intact."
       ) from error
-    self._meet("summed")
+    multihost_utils.sync_global_devices("rethinking_checkpoint_checked")
     finished = [
       old
       for old in self._steps()
       if old not in self._damaged and sums.exist(self._folder / str(old))
     ][: self._keep]
     self._delete([old for old in self._steps() if old not in finished])
-    self._meet("pruned")
+    multihost_utils.sync_global_devices("rethinking_checkpoint_pruned")
 
   def restore(
     self, like: PyTree | Callable[[dict[str, Any]], PyTree]
@@ -238,29 +233,21 @@ class Checkpointer:
       ).extra
       if callable(like):
         like = like(about["extra"])
-      wanted = _by_name(like)
-      self._check(step, {k: _spec(v) for k, v in wanted.items()}, about)
+      self._check(step, like, about["leaves"])
       target = {
         name: np.empty(shape, dtype)
         for name, (shape, dtype) in about["leaves"].items()
       }
       target |= self._manager.restore(
         step,
-        args=ocp.args.Composite(
-          state=ocp.args.StandardRestore(
-            {name: leaf for name, leaf in target.items() if leaf.size}
-          )
-        ),
+        args=ocp.args.Composite(state=ocp.args.StandardRestore(_sized(target))),
       ).state
-    state = jax.tree.map(
-      lambda name, leaf: (
-        target[name] if hasattr(leaf, "dtype") else target[name].item()
-      ),
-      jax.tree_util.tree_map_with_path(
-        lambda path, _: jax.tree_util.keystr(path), like
-      ),
-      like,
-    )
+
+    def take(path, leaf):
+      found = target[jax.tree_util.keystr(path)]
+      return found if hasattr(leaf, "dtype") else found.item()
+
+    state = jax.tree.map_with_path(take, like)
     return Restored(step, state, about["extra"], tuple(warnings))
 
   def _newest_intact(self) -> tuple[int | None, list[str]]:
@@ -284,15 +271,10 @@ class Checkpointer:
       )
     return None, []
 
-  def _check(
-    self, step: int, wanted: dict[str, list[Any]], about: dict[str, Any]
-  ) -> None:
-    saved = about["leaves"]
-    differ = [
-      name
-      for name in sorted(wanted.keys() | saved.keys())
-      if wanted.get(name) != saved.get(name)
-    ]
+  def _check(self, step: int, like: PyTree, saved: dict[str, Any]) -> None:
+    wanted = {name: _spec(leaf) for name, leaf in _by_name(like).items()}
+    names = sorted(wanted.keys() | saved.keys())
+    differ = [name for name in names if wanted.get(name) != saved.get(name)]
     if differ:
       name = differ[0]
       raise UserError(

@@ -1,6 +1,5 @@
 """SHA-256 sums of a folder's files, kept in the folder."""
 
-import hashlib
 import os
 from collections.abc import Iterator
 
@@ -20,14 +19,10 @@ def _files(folder: epath.Path) -> Iterator[epath.Path]:
 
 
 def _of(folder: epath.Path) -> dict[str, str]:
-  """SHA-256 of every file below `folder` but the sums, by relative path."""
-  sums = {}
-  for path in _files(folder):
-    name = os.path.relpath(path, folder)
-    if name != _NAME:
-      with path.open("rb") as file:
-        sums[name] = hashlib.file_digest(file, "sha256").hexdigest()
-  return dict(sorted(sums.items()))
+  """SHA-256 of each file in `folder` but the checksums, by relative path."""
+  names = {os.path.relpath(path, folder): path for path in _files(folder)}
+  names.pop(_NAME, None)
+  return {name: files.sha256(path) for name, path in sorted(names.items())}
 
 
 def write(folder: epath.Path) -> None:

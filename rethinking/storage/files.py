@@ -8,6 +8,7 @@ Of a job in several processes only the first writes: in the others every write
 here does nothing.
 """
 
+import hashlib
 import json
 import math
 import os
@@ -23,7 +24,7 @@ _MOST_JSON = 2**24
 
 
 def is_local(path: epath.PathLike) -> bool:
-  """Whether `path` lies in this machine's file system.
+  """Whether `path` is in this machine's file system.
 
   >>> is_local("runs/a"), is_local("gs://bucket/runs/a")
   (True, False)
@@ -32,7 +33,7 @@ def is_local(path: epath.PathLike) -> bool:
 
 
 def workdir(path: epath.PathLike) -> epath.Path:
-  """Returns a workdir's path; call it before anything looks there.
+  """Returns a workdir's path; call it before any other access.
 
   Args:
     path: a folder of this machine, or gs://BUCKET/FOLDER.
@@ -54,8 +55,8 @@ def workdir(path: epath.PathLike) -> epath.Path:
     raise UserError(
       "A gs:// workdir needs the extra gcs: pip install 'rethinking[gcs]'."
     ) from error
-  # Other processes, and TensorStore in this one, write there too: what was
-  # there a moment ago says nothing.
+  # Other processes, and TensorStore in this one, write there too: a cached
+  # listing may be out of date.
   fsspec.config.conf.setdefault("gs", {})["use_listings_cache"] = False
   return epath.Path(path)
 
@@ -176,6 +177,19 @@ def read(path: epath.PathLike, most_bytes: int) -> bytes:
   if len(data) > most_bytes:
     raise ValueError(f"more than {most_bytes} bytes")
   return data
+
+
+def sha256(path: epath.PathLike) -> str:
+  """Returns the SHA-256 of a file, as 64 hex digits.
+
+  Args:
+    path: the file.
+
+  Raises:
+    OSError: it could not be read.
+  """
+  with epath.Path(path).open("rb") as file:
+    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_json(path: epath.PathLike) -> dict[str, Any]:

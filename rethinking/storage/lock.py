@@ -1,9 +1,9 @@
 """One run at a time in a workdir."""
 
+import contextlib
 import fcntl
 import os
 import socket
-import types
 
 from etils import epath
 
@@ -16,7 +16,7 @@ class Lock:
   """Holds a workdir for this process, from `with` to its end.
 
   The kernel owns the lock (`flock`), so it dies with its process, however
-  that ends, and no clock takes part. Object stores have no locks: there it
+  that ends, and no time-out is involved. Object stores have no locks: there it
   does nothing. Of a job in several processes the first one holds it for all.
 
   Args:
@@ -62,28 +62,16 @@ class Lock:
           " another --workdir."
         ) from None
       # Its holder removes the file when it ends: a lock on a removed file
-      # keeps nobody out, so try again with the one that is there now.
-      if self._is_current(file):
-        os.ftruncate(file, 0)
-        os.write(
-          file, f"process {os.getpid()} on {socket.gethostname()}\n".encode()
-        )
-        return file
+      # excludes no other process, so try again with the present one.
+      with contextlib.suppress(FileNotFoundError):
+        if os.path.samefile(self._path, file):
+          os.ftruncate(file, 0)
+          holder = f"process {os.getpid()} on {socket.gethostname()}\n"
+          os.write(file, holder.encode())
+          return file
       os.close(file)
 
-  def _is_current(self, file: int) -> bool:
-    try:
-      there = os.stat(self._path)
-    except FileNotFoundError:
-      return False
-    return os.path.samestat(there, os.fstat(file))
-
-  def __exit__(
-    self,
-    kind: type[BaseException] | None,
-    error: BaseException | None,
-    traceback: types.TracebackType | None,
-  ) -> None:
+  def __exit__(self, *_: object) -> None:
     if self._file is not None:
       self._path.unlink(missing_ok=True)
       os.close(self._file)

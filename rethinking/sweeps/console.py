@@ -1,7 +1,6 @@
-"""What a person sees of a sweep: a live table, or a line a cell in a log."""
+"""The progress of a sweep: a live table, or one line per cell in a log."""
 
 import time
-import types
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,36 +19,24 @@ class SweepConsole(Console):
     quiet: print nothing at all (every process but the first).
   """
 
+  _unit = "cells"
+
   def __init__(self, total: int, title: str, quiet: bool = False):
     super().__init__(total, title, quiet=quiet)
     self._counts = {"done": 0, "censored": 0, "diverged": 0}
     self._running: dict[str, tuple[float, str]] = {}
     self._began = time.monotonic()
     self._before = 0
-    self._live = None
 
-  def __enter__(self) -> "SweepConsole":
-    if self._rich is not None:
-      from rich import live
+  def _display(self) -> Any:
+    from rich import live
 
-      self._rich.print(self._title, markup=False)
-      self._live = live.Live(
-        console=self._rich, get_renderable=self._table, refresh_per_second=4
-      )
-      self._live.start()
-    elif not self._quiet:
-      self._print(f"{self._title}: {self._total} cells")
-    return self
+    return live.Live(
+      console=self._rich, get_renderable=self._table, refresh_per_second=4
+    )
 
-  def __exit__(
-    self,
-    kind: type[BaseException] | None,
-    error: BaseException | None,
-    traceback: types.TracebackType | None,
-  ) -> None:
-    if self._live is not None:
-      self._live.stop()
-      self._live = None
+  def _draw(self) -> None:
+    self._live.refresh()
 
   def count(self, row: Mapping[str, Any]) -> None:
     """Counts a cell that an earlier call finished.
@@ -61,14 +48,13 @@ class SweepConsole(Console):
     self._before += 1
 
   def _add(self, row: Mapping[str, Any]) -> None:
+    diverged = row["status"] == "diverged"
     self._counts["done"] += 1
-    if row["status"] == "diverged":
-      self._counts["diverged"] += 1
-    elif row["steps_to_fit"] is None:
-      self._counts["censored"] += 1
+    self._counts["diverged"] += diverged
+    self._counts["censored"] += not diverged and row["steps_to_fit"] is None
 
   def cell(self, name: str, epochs: int) -> Console:
-    """Returns what a run alone tells its progress to.
+    """Returns the console of one run, which reports to this one.
 
     Args:
       name: the cell's.
@@ -80,7 +66,7 @@ class SweepConsole(Console):
   def running(
     self, name: str, epoch: int, epochs: int, row: Mapping[str, Any] | None
   ) -> None:
-    """Says how far a cell is.
+    """Updates the progress of a cell.
 
     Args:
       name: the cell's.
@@ -90,14 +76,11 @@ class SweepConsole(Console):
     """
     text = f"epoch {epoch} of {epochs}"
     if row is not None:
-      text += (
-        f"  train {100 * row['train_accuracy']:.2f} %"
-        f"  test {100 * row['test_accuracy']:.2f} %"
-      )
+      text += f"  {_accuracies(row)}"
     self._running[name] = (epoch / epochs, text)
 
   def finished(self, name: str, row: Mapping[str, Any]) -> None:
-    """Says what became of a cell.
+    """Shows the result of a cell.
 
     Args:
       name: the cell's.
@@ -122,7 +105,7 @@ class SweepConsole(Console):
     return f"{duration(each * todo)} left" if todo > 0 else ""
 
   def _table(self):
-    from rich import box, table
+    from rich import box, console, table
 
     counts = {
       "done": f"{self._counts['done']} of {self._total}",
@@ -131,19 +114,15 @@ class SweepConsole(Console):
       "diverged": str(self._counts["diverged"]),
       "time left": self._left().removesuffix(" left"),
     }
-    head = table.Table(box=box.SIMPLE_HEAD)
-    for name in counts:
-      head.add_column(name, justify="right")
+    columns = (table.Column(name, justify="right") for name in counts)
+    head = table.Table(*columns, box=box.SIMPLE_HEAD)
     head.add_row(*counts.values())
     body = table.Table(box=None, show_header=False)
     for name, (_, text) in list(self._running.items())[:_SHOWN]:
       body.add_row(name, text)
     if len(self._running) > _SHOWN:
       body.add_row(f"and {len(self._running) - _SHOWN} more", "")
-    whole = table.Table.grid()
-    whole.add_row(head)
-    whole.add_row(body)
-    return whole
+    return console.Group(head, body)
 
 
 class _Cell(Console):
@@ -160,14 +139,15 @@ class _Cell(Console):
     self._sweep.warn(text)
 
 
+def _accuracies(row: Mapping[str, Any]) -> str:
+  train, test = (100 * row[f"{split}_accuracy"] for split in ("train", "test"))
+  return f"train {train:.2f} %  test {test:.2f} %"
+
+
 def _line(row: Mapping[str, Any]) -> str:
   """A row in one line of a log."""
   if row["status"] == "diverged":
     return f"{row['cell']}  diverged at step {row['step']}"
   fit = row["steps_to_fit"]
-  return (
-    f"{row['cell']}  train {100 * row['train_accuracy']:.2f} %  test "
-    f"{100 * row['test_accuracy']:.2f} %  "
-    + (f"fitted by step {fit}" if fit is not None else "not fitted")
-    + f"  {row['seconds']:.1f} s"
-  )
+  fitted = "not fitted" if fit is None else f"fitted by step {fit}"
+  return f"{row['cell']}  {_accuracies(row)}  {fitted}  {row['seconds']:.1f} s"

@@ -1,6 +1,4 @@
-"""The rows of a sweep: what is kept of its runs, and whether it still holds."""
-
-from __future__ import annotations
+"""The rows of a sweep: made from its runs, and checked against them."""
 
 import functools
 from collections.abc import Iterable, Mapping
@@ -52,10 +50,8 @@ def kept(
     try:
       seen = {"status": "finished", **workdir_lib.read_json(path)}
       seen["seconds"] = row["seconds"]
-      made = make(name, todo[name], figure, workdir, seen)
-      same = _comparable(files.loads(files.dumps(made).encode())) == (
-        _comparable(row)
-      )
+      made = files.dumps(make(name, todo[name], figure, workdir, seen))
+      same = _comparable(files.loads(made.encode())) == _comparable(row)
     except (LookupError, TypeError, AttributeError):
       same = False
     if not same:
@@ -86,7 +82,7 @@ def _check_data(
   same = set()
   for row in rows:
     cell = todo[row["cell"]]
-    # A run that diverged says nothing of its data.
+    # A run that diverged has no record of its data.
     if row["status"] == "diverged":
       continue
     now = source(cell.dataset, cell.data_dir, cell.data_cache)
@@ -96,7 +92,7 @@ def _check_data(
     kind = (files.dumps(old), *(cell[name] for name in about))
     if old == now or kind in same:
       continue
-    # Prepared anew, the same arrays lie in other files.
+    # Prepared again, the same arrays are in other files.
     if not _same_data(workdir / "cells" / row["cell"], cell):
       raise UserError(
         f"{results.path} holds runs on other {cell.dataset} data than is here "
@@ -145,16 +141,14 @@ def make(
   folder = workdir / "cells" / name
   curve = jsonl.JsonLines(folder / "metrics.jsonl").rows()
   corruption = workdir_lib.read_json(folder / "corruption.json")
-  at_fit = [
-    r["test_accuracy"] for r in curve if r["step"] == seen["steps_to_fit"]
-  ]
+  at_fit = (r for r in curve if r["step"] == seen["steps_to_fit"])
   # A fitted run that has not gone through all its epochs was retired.
   left = cell.epochs - seen["epoch"]
   each = seen["steps"] / seen["epoch"] if seen["epoch"] else 0
   return {
     **row,
     **seen,
-    "test_accuracy_at_fit": at_fit[0] if at_fit else None,
+    "test_accuracy_at_fit": next(at_fit, {}).get("test_accuracy"),
     "flip_rate": corruption["flip_rate"],
     "steps_saved": round(left * each),
     "curve": {

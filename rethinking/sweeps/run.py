@@ -1,7 +1,5 @@
 """Many runs: a grid of configs, each the run that the main job makes."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import pathlib
@@ -38,8 +36,8 @@ def run(
 ) -> dict[str, Any]:
   """Runs every cell that has no row yet, then draws figures and tables.
 
-  The same call again goes on where an earlier one was ended, however it was:
-  a finished cell has its row, an unfinished one its checkpoint.
+  The same call again continues where an earlier one ended, however it did: a
+  finished cell has its row, an unfinished one its checkpoint.
 
   Args:
     config: of a sweep, from a config file.
@@ -62,14 +60,15 @@ def run(
   )
   quiet = quiet or not processes.is_first()
   workdir = files.workdir(workdir)
-  finished = _finished(workdir, config, quiet)
+  results_file = None if quiet else "table.md"
+  finished = workdir_lib.check(workdir, config, results_file)
   if finished is not None:
     return finished
   with processes.together():
     _check(todo.values())
   with Lock(workdir):
-    # Asks again, now that nobody else can be writing.
-    finished = _finished(workdir, config, quiet)
+    # Checks again, now that no other job can be writing.
+    finished = workdir_lib.check(workdir, config, results_file)
     if finished is not None:
       return finished
     files.write_json(workdir / "config.json", config_lib.plain(config))
@@ -80,7 +79,11 @@ def run(
     rows = {row["cell"]: row for row in kept}
     with (
       SweepConsole(len(todo), config.variant, quiet=quiet) as console,
-      _stop() as stop,
+      # Several processes must stop at the same step, which only a run ensures;
+      # else a signal counts between runs, too.
+      contextlib.nullcontext(threading.Event())
+      if processes.started()
+      else signals.deferred() as stop,
     ):
       for warning in results.warnings:
         console.warn(warning)
@@ -98,35 +101,36 @@ def run(
         results.append(rows[name])
         console.finished(name, rows[name])
 
-      alone: dict[int, dict[str, ConfigDict]] = {}
-      for group in _groups(todo):
+      groups: dict[str, list[str]] = {}
+      for name, cell in todo.items():
+        groups.setdefault(grouping.group_key(cell), []).append(name)
+      separate: dict[int, dict[str, ConfigDict]] = {}
+      for group in groups.values():
         left = {name: todo[name] for name in group if name not in rows}
         if not left:
           continue
-        _go_on(stop, workdir)
+        _check_stop(stop, workdir)
         first = next(iter(left.values()))
         at_once = grouping.places(first, len(group), config.runs_at_once)
         if at_once > 1:
           run_group(left, workdir, at_once, finish, console)
         else:
-          beside = abreast.width(first, config.runs_at_once)
-          alone.setdefault(beside, {}).update(left)
-      for beside, left in alone.items():
+          width = abreast.width(first, config.runs_at_once)
+          separate.setdefault(width, {}).update(left)
+      for width, left in separate.items():
         one = functools.partial(
           _run_cell,
           todo=left,
           stop=stop,
           workdir=workdir,
           console=console,
-          beside=min(beside, len(left)),
+          concurrent=min(width, len(left)),
         )
-        abreast.run(left, beside, one, finish)
+        abreast.run(left, width, one, finish)
       if processes.is_first():
         report.draw(workdir)
-    summary = {
-      **sweep_rows.summary(rows.values()),
-      "wall_seconds": time.monotonic() - began,
-    }
+    summary = sweep_rows.summary(rows.values())
+    summary["wall_seconds"] = time.monotonic() - began
     files.write_json(workdir / "summary.json", summary)
     console.say(
       f"{summary['cells']} cells in {summary['wall_seconds']:.0f} s: "
@@ -141,16 +145,6 @@ def run(
       )
     console.say(f"The figures and table.md are in {workdir}.")
   return summary
-
-
-def _finished(
-  workdir: epath.Path, config: ConfigDict, quiet: bool
-) -> dict[str, Any] | None:
-  """The summary of a sweep that is finished, and says so; else None."""
-  found = workdir_lib.check(workdir, config)
-  if found is not None and not quiet:
-    print(f"Finished already: {workdir / 'table.md'} has the results.")
-  return found
 
 
 def _check(todo: Iterable[ConfigDict]) -> None:
@@ -170,23 +164,7 @@ def _check(todo: Iterable[ConfigDict]) -> None:
       )
 
 
-def _groups(todo: Mapping[str, ConfigDict]) -> list[list[str]]:
-  """The cells' names, those together that can train together."""
-  found: dict[str, list[str]] = {}
-  for name, cell in todo.items():
-    found.setdefault(grouping.group_key(cell), []).append(name)
-  return list(found.values())
-
-
-def _stop() -> contextlib.AbstractContextManager[threading.Event]:
-  """What hears of a signal between runs, too."""
-  if processes.started():
-    # All processes must stop at the same step, which only a run can see to.
-    return contextlib.nullcontext(threading.Event())
-  return signals.deferred()
-
-
-def _go_on(stop: threading.Event, workdir: epath.Path) -> None:
+def _check_stop(stop: threading.Event, workdir: epath.Path) -> None:
   if stop.is_set():
     raise Stopped("every run that had begun", workdir)
 
@@ -198,19 +176,19 @@ def _run_cell(
   stop: threading.Event,
   workdir: epath.Path,
   console: SweepConsole,
-  beside: int,
+  concurrent: int,
 ) -> dict[str, Any]:
   """One run in a program of its own; what `sweep_rows.make` makes a row of.
 
   Args:
     name: the cell's.
     todo: resolved configs by name.
-    stop: says that no further run is to begin.
+    stop: set when no further run is to begin.
     workdir: of the sweep.
     console: shows what is running.
-    beside: how many runs share the machine, this one included.
+    concurrent: how many runs share the machine, this one included.
   """
-  _go_on(stop, workdir)
+  _check_stop(stop, workdir)
   began = time.monotonic()
   cell = todo[name]
   try:
@@ -229,4 +207,4 @@ def _run_cell(
   # Its share of the time, as that of runs in one program is; with what it took
   # before an interruption.
   seconds = seen.get("wall_seconds", time.monotonic() - began)
-  return {**seen, "seconds": seconds / beside}
+  return {**seen, "seconds": seconds / concurrent}

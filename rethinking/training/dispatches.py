@@ -1,7 +1,5 @@
 """Where the dispatches of a run begin and end."""
 
-from __future__ import annotations
-
 from ml_collections import ConfigDict
 
 from rethinking import models
@@ -10,15 +8,15 @@ from rethinking.training import optim
 
 
 class Dispatches:
-  """The steps at which the host has a say: to stop, to evaluate, to save.
+  """The steps after which the host may stop, evaluate or save.
 
   They are absolute: multiples of `chunk_steps`, the config's or the platform's,
-  or the ends of epochs where the platform takes those whole. So a run that goes
-  on from one of them dispatches what an undisturbed one does.
+  or the ends of epochs where the platform takes those whole. So a run resumed
+  at one of them dispatches what an uninterrupted one does.
 
   Args:
     config: resolved.
-    num_examples: examples an epoch.
+    num_examples: examples per epoch.
 
   Attributes:
     most: the steps that a dispatch takes at most.
@@ -44,4 +42,4 @@ class Dispatches:
       return step - step % self._chunk + self._chunk
     num_examples, batch_size = self._sizes
     epoch = step * batch_size // num_examples
-    return optim.epoch_end(epoch + 1, *self._sizes)
+    return optim.epoch_end(epoch + 1, num_examples, batch_size)

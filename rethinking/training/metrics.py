@@ -1,6 +1,4 @@
-"""What one evaluation says, from one loss and one prediction an example."""
-
-from __future__ import annotations
+"""Metrics of an evaluation, from one loss and one prediction per example."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -52,46 +50,29 @@ def train_metrics(
   """
   changed = given != true
   fitted = prediction == given
-  return {
-    "train_loss": _mean(loss),
-    "train_accuracy": _mean(fitted),
-    "train_loss_unchanged": _mean(loss[~changed]),
-    "train_accuracy_unchanged": _mean(fitted[~changed]),
-    "train_loss_changed": _mean(loss[changed]),
-    "train_accuracy_changed": _mean(fitted[changed]),
-    "changed_predicted_true": _mean((prediction == true)[changed]),
-  }
+  parts = {"": slice(None), "_unchanged": ~changed, "_changed": changed}
+  found = {}
+  for suffix, part in parts.items():
+    found[f"train_loss{suffix}"] = _mean(loss[part])
+    found[f"train_accuracy{suffix}"] = _mean(fitted[part])
+  found["changed_predicted_true"] = _mean((prediction == true)[changed])
+  return found
 
 
-def test_metrics(
-  loss: np.ndarray, prediction: np.ndarray, true: np.ndarray
+def split_metrics(
+  split: str, loss: np.ndarray, prediction: np.ndarray, labels: np.ndarray
 ) -> dict[str, float | None]:
-  """Returns `test_loss` (nats) and `test_accuracy` on the true labels.
+  """Returns `SPLIT_loss` (nats) and `SPLIT_accuracy` of held-out examples.
 
   Args:
+    split: "test" or "validation".
     loss: [N], nats.
     prediction: [N], classes.
-    true: [N], classes.
+    labels: [N], classes: of a test set the true ones.
   """
   return {
-    "test_loss": _mean(loss),
-    "test_accuracy": _mean(prediction == true),
-  }
-
-
-def validation_metrics(
-  loss: np.ndarray, prediction: np.ndarray, labels: np.ndarray
-) -> dict[str, float | None]:
-  """Returns `validation_loss` (nats) and `validation_accuracy`.
-
-  Args:
-    loss: [N], nats.
-    prediction: [N], classes.
-    labels: [N], classes.
-  """
-  return {
-    "validation_loss": _mean(loss),
-    "validation_accuracy": _mean(prediction == labels),
+    f"{split}_loss": _mean(loss),
+    f"{split}_accuracy": _mean(prediction == labels),
   }
 
 
@@ -122,19 +103,18 @@ def time_to_fit(
 
   Returns:
     `steps_to_fit` and `epochs_to_fit` of the first evaluation at or above it,
-    and `steps_not_fit`, the last evaluation before it: the true time lies
+    and `steps_not_fit`, the last evaluation before it: the true time is
     between. The first two are None where it never was (censored).
   """
-  before = None
+  found = {"steps_to_fit": None, "epochs_to_fit": None, "steps_not_fit": None}
   for row in rows:
     if row["train_accuracy"] >= fit_accuracy:
-      return {
+      return found | {
         "steps_to_fit": row["step"],
         "epochs_to_fit": row["epoch"],
-        "steps_not_fit": before,
       }
-    before = row["step"]
-  return {"steps_to_fit": None, "epochs_to_fit": None, "steps_not_fit": before}
+    found["steps_not_fit"] = row["step"]
+  return found
 
 
 def _mean(values: np.ndarray) -> float | None:

@@ -1,7 +1,5 @@
 """Optimisers and learning-rate schedules from a config."""
 
-from __future__ import annotations
-
 import fractions
 import functools
 
@@ -13,15 +11,15 @@ from ml_collections import ConfigDict
 
 
 def epoch_end(epoch: int, num_examples: int, batch_size: int) -> int:
-  """Returns the number of steps after which an epoch's last example was seen.
+  """Returns the number of steps after which an epoch's last example was taken.
 
   Batches are always full: epochs follow each other in one stream of examples,
   and a batch may hold the last of one and the first of the next.
 
   Args:
     epoch: epochs completed, at least 0.
-    num_examples: examples an epoch.
-    batch_size: examples a step.
+    num_examples: examples per epoch.
+    batch_size: examples per step.
   """
   return -(-epoch * num_examples // batch_size)
 
@@ -36,7 +34,7 @@ def schedule(config: ConfigDict, num_examples: int) -> optax.Schedule:
 
   Args:
     config: resolved.
-    num_examples: examples an epoch.
+    num_examples: examples per epoch.
   """
   steps = epoch_end(config.epochs, num_examples, config.batch_size)
   if config.schedule == "cosine":
@@ -66,42 +64,35 @@ def create(
 
   Args:
     config: resolved.
-    num_examples: examples an epoch.
+    num_examples: examples per epoch.
   """
 
-  def kernels(params):
-    return jax.tree.map(lambda w: w.ndim > 1, params)
+  def decay(rate, axes):
+    def mask(params):
+      return jax.tree.map(lambda w: w.ndim >= axes, params)
 
-  def convolutions(params):
-    return jax.tree.map(lambda w: w.ndim > 2, params)
+    return optax.add_decayed_weights(rate, mask)
 
-  parts = []
+  adam = config.optimizer == "adam"
+  parts = [optax.scale_by_adam() if adam else optax.trace(decay=0.9)]
   if config.l2:
-    mask = convolutions if config.l2_kernels == "conv" else kernels
-    parts.append(optax.add_decayed_weights(config.l2, mask))
-  if config.optimizer == "adam":
-    parts.append(optax.scale_by_adam())
-  else:
-    parts.append(optax.trace(decay=0.9))
+    parts.insert(0, decay(config.l2, 3 if config.l2_kernels == "conv" else 2))
   if config.weight_decay:
-    parts.append(optax.add_decayed_weights(config.weight_decay, kernels))
+    parts.append(decay(config.weight_decay, 2))
   parts.append(optax.scale_by_learning_rate(schedule(config, num_examples)))
   if config.schedule == "plateau":
     parts.append(_scale_by_plateau(config))
   return optax.chain(*parts)
 
 
-# Of the Keras study's notebooks; the least gain that counts is Keras's.
-_FACTOR, _PATIENCE, _FLOOR, _LEAST_GAIN = 0.5, 10, 1e-5, 1e-4
-
-
 def _plateau(rate: float) -> optax.GradientTransformationExtraArgs:
+  # Of the Keras study's notebooks; the least gain, `atol`, is Keras's own.
   return optax.contrib.reduce_on_plateau(
-    factor=_FACTOR,
-    patience=_PATIENCE,
+    factor=0.5,
+    patience=10,
     rtol=0.0,
-    atol=_LEAST_GAIN,
-    min_scale=min(1.0, _FLOOR / rate),
+    atol=1e-4,
+    min_scale=min(1.0, 1e-5 / rate),
   )
 
 
@@ -124,28 +115,24 @@ def observe(
 
   With `schedule=plateau` the learning rate is halved, down to 1e-5, after ten
   evaluations in a row whose validation loss was not below the best before by
-  more than 1e-4; the count then begins anew. Other states stay as they are.
+  more than 1e-4; the count then starts again. Other states stay as they are.
 
   Args:
     config: resolved.
     opt_state: of `create`'s optimiser.
     validation_loss: nats.
 
-  Reference: Chollet et al. (2015), Keras, `ReduceLROnPlateau`.
+  Reference:
+    Chollet et al. (2015), Keras, `ReduceLROnPlateau`.
   """
 
-  def is_plateau(part):
-    return isinstance(part, optax.contrib.ReduceLROnPlateauState)
-
-  def see(part):
-    if not is_plateau(part):
-      return part
-    return _see(part, validation_loss, rate=config.learning_rate)
-
-  return jax.tree.map(see, opt_state, is_leaf=is_plateau)
+  if config.schedule != "plateau":
+    return opt_state
+  *others, plateau = opt_state
+  return (*others, _see(plateau, validation_loss, rate=config.learning_rate))
 
 
-# Compiled: its branches would be at every call otherwise.
+# Compiled once; else its branches would be at every call.
 @functools.partial(jax.jit, static_argnames="rate")
 def _see(state, value, *, rate):
   return _plateau(rate).update({}, state, value=value)[1]

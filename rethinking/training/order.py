@@ -1,7 +1,5 @@
 """Which examples each step takes."""
 
-from __future__ import annotations
-
 import functools
 
 import jax
@@ -16,14 +14,14 @@ class Order:
   """The stream of examples: epochs in their own orders, one after another.
 
   Epochs are drawn on the device. Steps and examples are counted in Python
-  integers here, and what the device counts of examples begins anew with each
+  integers here, and the device's count of examples starts again with each
   epoch: only the step must fit int32, as in all runs that `problem.check` lets
   through, which have fewer than 2**31 examples.
 
   Args:
     seed: in [0, 2**32).
     num_examples: N.
-    batch_size: B, examples a step, over all devices.
+    batch_size: B, examples per step, over all devices.
     most: the steps that a dispatch takes at most; most * B + 2 N fits int32.
   """
 
@@ -45,7 +43,7 @@ class Order:
     return step * self._batch_size // self._num_examples
 
   def draw(self, epoch: int) -> step_lib.Stream:
-    """Returns what the dispatches need that begin in an epoch.
+    """Returns the orders for the dispatches that begin in an epoch.
 
     Args:
       epoch: from 0.
@@ -55,21 +53,17 @@ class Order:
       scalars as NumPy's; the last one is kept.
     """
     if epoch not in self._drawn:
-      self._drawn = {epoch: self._draw(epoch)}
+      step = optim.epoch_end(epoch, self._num_examples, self._batch_size)
+      place = step * self._batch_size - epoch * self._num_examples
+      orders = _orders(
+        self._key,
+        jax.device_put(np.int32(epoch)),
+        num_examples=self._num_examples,
+        number=self._number,
+      )
+      scalars = map(np.int32, (epoch, step, place))
+      self._drawn = {epoch: step_lib.Stream(orders, *scalars)}
     return self._drawn[epoch]
-
-  def _draw(self, epoch: int) -> step_lib.Stream:
-    step = optim.epoch_end(epoch, self._num_examples, self._batch_size)
-    orders = _orders(
-      self._key,
-      jax.device_put(np.int32(epoch)),
-      num_examples=self._num_examples,
-      number=self._number,
-    )
-    place = step * self._batch_size - epoch * self._num_examples
-    return step_lib.Stream(
-      orders, np.int32(epoch), np.int32(step), np.int32(place)
-    )
 
   def batches(self, start: int, steps: int) -> step_lib.Batch:
     """Returns `Batch` leaves [steps, B] on the device.

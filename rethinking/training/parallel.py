@@ -20,22 +20,6 @@ def all_devices() -> list[jax.Device]:
   return sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
 
 
-def sum_over(devices: Sequence[jax.Device]) -> int:
-  """Returns the number of devices, summed over all of them.
-
-  Args:
-    devices: of all processes.
-  """
-  ones = np.ones((len(placement.own(devices)),), np.int32)
-  total = jax.pmap(
-    lambda one: jax.lax.psum(one, placement.AXIS),
-    axis_name=placement.AXIS,
-    out_axes=None,
-    devices=devices,
-  )(ones)
-  return int(total)
-
-
 def connect() -> None:
   """Makes the connections between CPUs while all processes are here.
 
@@ -46,7 +30,12 @@ def connect() -> None:
   from jax.experimental import multihost_utils
 
   multihost_utils.sync_global_devices("rethinking_start")
-  sum_over(all_devices())
+  add = jax.pmap(
+    lambda one: jax.lax.psum(one, placement.AXIS),
+    axis_name=placement.AXIS,
+    devices=all_devices(),
+  )
+  jax.block_until_ready(add(np.ones(jax.local_device_count(), np.int32)))
 
 
 def check_batch(name: str, batch_size: int, devices: int) -> None:

@@ -58,10 +58,9 @@ def run(
   devices = parallel.all_devices()
   parallel.check_batch("batch_size", config.batch_size, len(devices))
   workdir = files.workdir(workdir)
-  finished = workdir_lib.check(workdir, config)
+  results_file = None if quiet else "summary.json"
+  finished = workdir_lib.check(workdir, config, results_file)
   if finished is not None:
-    if not quiet:
-      print(f"Finished already: {workdir / 'summary.json'} has the results.")
     return finished
   with processes.together():
     task = problem.load(config)

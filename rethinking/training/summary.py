@@ -44,11 +44,11 @@ def row(
     "step": step,
     "epoch": epoch,
     **metrics.train_metrics(*train, given, task.true_labels),
-    **metrics.test_metrics(*test, np.asarray(task.test.labels)),
+    **metrics.split_metrics("test", *test, np.asarray(task.test.labels)),
   }
   if validation is not None:
     labels = np.asarray(task.validation.labels)
-    found |= metrics.validation_metrics(*validation, labels)
+    found |= metrics.split_metrics("validation", *validation, labels)
   return found
 
 

@@ -1,8 +1,5 @@
-"""What lies in a workdir already, and whether a run may go on there."""
+"""What a workdir holds already, and whether a run may continue there."""
 
-from __future__ import annotations
-
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,12 +12,15 @@ from rethinking.runtime.errors import UserError
 from rethinking.storage import files
 
 
-def check(workdir: epath.Path, config: ConfigDict) -> dict[str, Any] | None:
+def check(
+  workdir: epath.Path, config: ConfigDict, results: str | None = None
+) -> dict[str, Any] | None:
   """Checks that what is in a workdir belongs to this config.
 
   Args:
     workdir: the folder; it need not be there.
     config: resolved.
+    results: the file to name where the run is finished; None: print nothing.
 
   Returns:
     The summary of a finished run with the same config, else None.
@@ -28,22 +28,24 @@ def check(workdir: epath.Path, config: ConfigDict) -> dict[str, Any] | None:
   Raises:
     UserError: if it holds a run of another config.
   """
-  return processes.first(functools.partial(_check, workdir, config))
 
-
-def _check(workdir: epath.Path, config: ConfigDict) -> dict[str, Any] | None:
-  kept = workdir / "config.json"
-  if kept.exists():
-    different = config_lib.differences(
-      read_json(kept), config_lib.plain(config)
-    )
+  def find() -> dict[str, Any] | None:
+    kept = workdir / "config.json"
+    new = config_lib.plain(config)
+    old = read_json(kept) if kept.exists() else new
+    different = config_lib.differences(old, new)
     if different:
       raise UserError(
         f"{workdir} holds a run of another config ({'; '.join(different)}); "
         "give another workdir, or the config of that run."
       )
-  done = workdir / "summary.json"
-  return read_json(done) if done.exists() else None
+    done = workdir / "summary.json"
+    return read_json(done) if done.exists() else None
+
+  found = processes.first(find)
+  if found is not None and results is not None:
+    print(f"Finished already: {workdir / results} has the results.")
+  return found
 
 
 def claim(
@@ -61,7 +63,7 @@ def claim(
       was written.
   """
   check(workdir, config)
-  processes.first(functools.partial(_check_data, workdir, facts))
+  processes.first(lambda: _check_data(workdir, facts))
   files.write_json(workdir / "config.json", config_lib.plain(config))
   files.write_json(workdir / "corruption.json", facts)
 
@@ -69,7 +71,7 @@ def claim(
 def _check_data(workdir: epath.Path, facts: dict[str, Any]) -> None:
   kept = workdir / "corruption.json"
   old = read_json(kept) if kept.exists() else facts
-  # Runs of earlier versions say nothing of their test set.
+  # Runs of earlier versions don't have those of the test set.
   of_test = {key: facts[key] for key in facts if key.startswith("test_")}
   different = other_data(of_test | old, facts)
   if different:
@@ -86,10 +88,9 @@ def other_data(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     old: of a corruption.json.
     new: from `Problem.facts`.
   """
-  parts = ("labels", "images", "test_labels", "test_images")
   return [
     part.replace("_", " ")
-    for part in parts
+    for part in ("labels", "images", "test_labels", "test_images")
     if old.get(f"{part}_sha256") != new[f"{part}_sha256"]
   ]
 

@@ -6,11 +6,7 @@ each process gets a SIGTERM, the third loses a process, and one process with one
 device finishes the third and makes the fourth.
 """
 
-import collections
-import json
 import os
-import pathlib
-import re
 import signal
 import socket
 import subprocess
@@ -21,200 +17,12 @@ import jax
 import numpy as np
 import pytest
 import worker
+from jobs import GREETING, ROOT, Job, by_hand, by_slurm, without_greetings
 
-from rethinking import models
 from rethinking.runtime import processes
-from rethinking.storage import checkpoint
 from rethinking.storage.lock import Lock
-from rethinking.sweeps import grid as cells_lib
 from rethinking.sweeps import run as sweep
-from rethinking.training import loop, optim, parallel, programs, step
-
-_HERE = pathlib.Path(__file__).parent
-_ROOT = _HERE.parent.parent
-_CONFIG = """
-from ml_collections import ConfigDict
-from rethinking import config
-
-def get_config():
-  c = config.default()
-  c.update(
-    experiment="sweep", variant="figure1", dataset="digits", arch="mlp_1x512",
-    subset=192, batch_size=48, epochs=6, optimizer="sgd", schedule="constant",
-    learning_rate=0.05, dropout=0.2, chunk_steps=1, plots=False,
-    tensorboard=False,
-  )
-  c.grids = ConfigDict({"g": {
-    "variant": ("partial_labels",), "p": (0.4,),
-    "checkpoint_epochs": (1, 2, 3, 4),
-  }})
-  return c
-"""
-# `seconds`: from what happened to one of them to the end of both; None where
-# nothing did.
-Ended = collections.namedtuple("Ended", "codes out err written seconds")
-
-
-def _by_hand():
-  """Flags and variables of each process."""
-  with socket.socket() as s:
-    s.bind(("127.0.0.1", 0))
-    address = f"127.0.0.1:{s.getsockname()[1]}"
-  return [
-    ([f"--coordinator={address}", "--process_count=2", f"--process_id={i}"], {})
-    for i in range(2)
-  ]
-
-
-def _by_slurm():
-  """As a Slurm job would: JAX makes the port of the job's number."""
-  for job in range(4096):
-    with socket.socket() as s:
-      if s.connect_ex(("127.0.0.1", 61440 + job)):
-        break
-  variables = {
-    "SLURM_JOB_ID": str(job),
-    "SLURM_STEP_NODELIST": "localhost",
-    "SLURM_NTASKS": "2",
-  }
-  return [
-    ([], variables | {"SLURM_PROCID": str(i), "SLURM_LOCALID": str(i)})
-    for i in range(2)
-  ]
-
-
-class Job:
-  """A config, its workdir, and pairs of processes that work on it."""
-
-  def __init__(self, folder):
-    self.folder = folder
-    self.workdir = folder / "shared"
-    self.config = folder / "grid.py"
-    self.config.write_text(_CONFIG)
-
-  def run(self, name, places, hit=None, flags=(), late=None):
-    """Runs both to their end.
-
-    Args:
-      name: of the logs.
-      places: from `_by_hand` or `_by_slurm`.
-      hit: number of a process and what happens to it, as worker.py reads it.
-      flags: more of them, for both.
-      late: seconds by which the second comes after the first.
-    """
-    started, logs = [], []
-    hit_log = self.folder / "hit"
-    # An earlier pair's.
-    hit_log.unlink(missing_ok=True)
-    for index, (place, variables) in enumerate(places):
-      logs.append(self.folder / f"{name}{index}.writes")
-      logs[-1].touch()
-      environment = os.environ | variables
-      environment |= {
-        "PYTHONPATH": str(_ROOT),
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
-        "XDG_CACHE_HOME": str(self.folder / "cache"),
-        "WATCHED": str(self.workdir),
-        "WATCH_LOG": str(logs[-1]),
-        "STEPS_LOG": str(self.steps_log(index)),
-      }
-      if hit is not None and index == hit[0]:
-        environment |= {"HIT": hit[1], "HIT_LOG": str(hit_log)}
-      if late is not None and index == 1:
-        environment["LATE"] = str(late)
-      started.append(
-        subprocess.Popen(
-          [sys.executable, str(_HERE / "worker.py"), "--multihost", *place]
-          + [f"--config={self.config}", f"--workdir={self.workdir}", *flags],
-          env=environment,
-          stdout=subprocess.PIPE,
-          stderr=subprocess.PIPE,
-          text=True,
-        )
-      )
-    try:
-      # Both are read one after the other: neither says enough to fill a pipe.
-      texts = [process.communicate(timeout=900) for process in started]
-    finally:
-      for process in started:
-        process.kill()
-    now = time.time()
-    return Ended(
-      [process.returncode for process in started],
-      [_without_greetings(out) for out, _ in texts],
-      [err for _, err in texts],
-      [log.read_text().splitlines() for log in logs],
-      now - float(hit_log.read_text()) if hit_log.exists() else None,
-    )
-
-  def steps_log(self, index):
-    return self.folder / f"steps{index}"
-
-  def steps(self, index, number):
-    """What a process noted of a run, one row a step."""
-    lines = self.steps_log(index).read_text().splitlines()
-    name = self.cell(number).name
-    return [row for row in map(json.loads, lines) if row["cell"] == name]
-
-  def rows(self):
-    lines = (self.workdir / "results.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
-
-  def cell(self, number):
-    (found,) = self.workdir.glob(f"cells/*checkpoint_epochs{number}-*")
-    return found
-
-  def checkpoints(self, number):
-    """The steps of a run's checkpoints."""
-    return sorted(
-      int(p.name) for p in (self.cell(number) / "checkpoints").iterdir()
-    )
-
-  def arrays(self, number):
-    """The last state of a run."""
-    like = step.init_state(
-      models.create("mlp_1x512", num_classes=10),
-      optim.create(next(iter(self.cells().values())), 192),
-      jax.random.key(0),
-      (8, 8, 1),
-    )
-    folder = self.cell(number) / "checkpoints"
-    return checkpoint.Checkpointer(folder).restore(like).state
-
-  def cells(self):
-    return cells_lib.expand(self.parsed())
-
-  def parsed(self):
-    space = {}
-    exec(compile(self.config.read_text(), "grid.py", "exec"), space)
-    return space["get_config"]()
-
-
-# What Gloo, which carries sums between CPUs, says on stdout; between these come
-# a rank, and twice a number of ranks.
-_GREETING = (
-  "[Gloo] Rank ",
-  " is connected to ",
-  " peer ranks. ",
-  "Expected number of connected peer ranks is : ",
-)
-
-
-def _without_greetings(text):
-  """Drops Gloo's lines, also those that two of its threads wrote at once.
-
-  Each writes piece by piece, so that one line may hold two greetings' words and
-  the next one nothing but the end of the other.
-  """
-  owed, lines = 0, []
-  for line in text.splitlines(True):
-    if any(piece in line for piece in _GREETING):
-      owed += line.count(_GREETING[0]) - 1
-    elif owed > 0 and re.fullmatch(r"\d*\n", line):
-      owed -= 1
-    else:
-      lines.append(line)
-  return "".join(lines)
+from rethinking.training import loop, parallel, programs
 
 
 @pytest.mark.parametrize(
@@ -228,7 +36,7 @@ def _without_greetings(text):
   ],
 )
 def test_greetings_are_left_out_and_nothing_else(text, left):
-  assert _without_greetings(text.format(*_GREETING)) == left
+  assert without_greetings(text.format(*GREETING)) == left
 
 
 @pytest.fixture(scope="module")
@@ -239,21 +47,21 @@ def job(tmp_path_factory):
 @pytest.fixture(scope="module")
 def stopped(job):
   """The first run is whole; in the second, process 1 gets a SIGTERM."""
-  ended = job.run("stopped", _by_hand(), (1, "SIGTERM:checkpoint_epochs2:8"))
+  ended = job.run("stopped", by_hand(), (1, "SIGTERM:checkpoint_epochs2:8"))
   return ended, job.rows(), job.checkpoints(2)
 
 
 @pytest.fixture(scope="module")
 def stopped_again(job, stopped):
   """The second goes on; process 0 gets a SIGTERM."""
-  ended = job.run("again", _by_hand(), (0, "SIGTERM:checkpoint_epochs2:16"))
+  ended = job.run("again", by_hand(), (0, "SIGTERM:checkpoint_epochs2:16"))
   return ended, job.rows(), job.checkpoints(2)
 
 
 @pytest.fixture(scope="module")
 def broken(job, stopped_again):
   """The second goes on; in the third, process 1 is killed."""
-  return job.run("broken", _by_slurm(), (1, "SIGKILL:checkpoint_epochs3:16"))
+  return job.run("broken", by_slurm(), (1, "SIGKILL:checkpoint_epochs3:16"))
 
 
 @pytest.fixture(scope="module")
@@ -327,14 +135,14 @@ def test_when_one_is_killed_the_other_ends_and_says_so(broken):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_one_that_waits_for_the_others_can_be_stopped(tmp_path, number):
   job = Job(tmp_path)
-  place, _ = _by_hand()[0]
+  place, _ = by_hand()[0]
   # A shell's background jobs, these tests perhaps among them, ignore Ctrl-C.
   before = signal.signal(signal.SIGINT, signal.default_int_handler)
   try:
     process = subprocess.Popen(
       [sys.executable, "-m", "rethinking.main", "--multihost", *place]
       + [f"--config={job.config}", f"--workdir={job.workdir}"],
-      env=os.environ | {"PYTHONPATH": str(_ROOT)},
+      env=os.environ | {"PYTHONPATH": str(ROOT)},
       stdout=subprocess.PIPE,
       stderr=subprocess.PIPE,
       text=True,
@@ -364,7 +172,7 @@ def test_one_that_waits_for_the_others_can_be_stopped(tmp_path, number):
 @pytest.mark.slow
 def test_when_the_first_is_killed_the_other_ends_and_says_so(tmp_path):
   job = Job(tmp_path)
-  ended = job.run("first", _by_hand(), (0, "SIGKILL:checkpoint_epochs1:8"))
+  ended = job.run("first", by_hand(), (0, "SIGKILL:checkpoint_epochs1:8"))
   assert ended.codes[0] == -9
   _check_survivor(ended, 1)
 
@@ -374,7 +182,7 @@ def test_one_may_come_later_than_connections_wait(tmp_path):
   # Gloo gives up after 30 seconds.
   job = Job(tmp_path)
   flags = ["--config.only=checkpoint_epochs1"]
-  ended = job.run("late", _by_hand(), flags=flags, late=40)
+  ended = job.run("late", by_hand(), flags=flags, late=40)
   assert ended.codes == [0, 0], ended.err
 
 
@@ -438,7 +246,7 @@ def test_one_process_and_two_agree(job, finished, number, begins):
 def test_what_the_first_is_refused_ends_both(tmp_path):
   job = Job(tmp_path)
   with Lock(job.workdir):
-    ended = job.run("refused", _by_hand())
+    ended = job.run("refused", by_hand())
   assert ended.codes == [2, 2]
   (line,) = ended.err[0].splitlines()
   assert line.startswith("error: ") and f"process {os.getpid()} on" in line

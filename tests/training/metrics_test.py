@@ -48,8 +48,8 @@ def test_predicting_the_truth_under_noise():
 
 
 def test_test_metrics():
-  m = metrics.test_metrics(
-    np.array([1.0, 2.0]), np.array([1, 0]), np.array([1, 1])
+  m = metrics.split_metrics(
+    "test", np.array([1.0, 2.0]), np.array([1, 0]), np.array([1, 1])
   )
   assert m == {"test_loss": 1.5, "test_accuracy": 0.5}
 
@@ -79,8 +79,8 @@ def test_time_to_fit_is_censored_never_guessed():
 
 
 def test_validation_metrics():
-  m = metrics.validation_metrics(
-    np.array([1.0, 2.0]), np.array([1, 0]), np.array([1, 1])
+  m = metrics.split_metrics(
+    "validation", np.array([1.0, 2.0]), np.array([1, 0]), np.array([1, 1])
   )
   assert m == {"validation_loss": 1.5, "validation_accuracy": 0.5}
 
