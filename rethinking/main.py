@@ -145,7 +145,7 @@ def main(config: ConfigDict) -> int:
     print(f"workdir: {workdir}")
   try:
     if _MULTIHOST.value:
-      with signals.heard(_end_waiting):
+      with signals.on_signal(_end_waiting):
         processes.start(*place)
         parallel.connect()
     run(config, workdir)
@@ -166,17 +166,17 @@ def main(config: ConfigDict) -> int:
     if not processes.several():
       raise
     print(cli.INTERRUPTED, file=sys.stderr)
-    processes.leave(cli.STOPPED)
+    processes.exit_now(cli.STOPPED)
   except OSError as error:
     print(f"error: {error}", file=sys.stderr)
     if processes.several():
-      processes.leave(cli.FAILED)
+      processes.exit_now(cli.FAILED)
     return cli.FAILED
   except jax.errors.JaxRuntimeError as error:
     if not processes.several():
       raise
-    print(f"error: {processes.lost(error)}", file=sys.stderr)
-    processes.leave(cli.FAILED)
+    print(f"error: {processes.describe_failure(error)}", file=sys.stderr)
+    processes.exit_now(cli.FAILED)
   return cli.FINISHED
 
 
@@ -193,7 +193,7 @@ def _end_waiting() -> None:
     "them continues.",
     file=sys.stderr,
   )
-  processes.leave(cli.STOPPED)
+  processes.exit_now(cli.STOPPED)
 
 
 if __name__ == "__main__":

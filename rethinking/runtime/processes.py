@@ -124,7 +124,7 @@ def is_first() -> bool:
   return not several() or sys.modules["jax"].process_index() == 0
 
 
-def first(function: Callable[[], Any]) -> Any:
+def on_first(function: Callable[[], Any]) -> Any:
   """Calls a function in the first process; all get its result.
 
   Every process must call it.
@@ -153,7 +153,7 @@ def first(function: Callable[[], Any]) -> Any:
 
 
 @contextlib.contextmanager
-def together() -> Iterator[None]:
+def reraise_everywhere() -> Iterator[None]:
   """Raises a UserError of one process in all of them.
 
   Every process must enter it; without it, the others would wait for the one
@@ -194,7 +194,7 @@ def _broadcast(data: bytes) -> bytes:
   return np.asarray(share(padded)).tobytes()[:size]
 
 
-def lost(error: Exception) -> str:
+def describe_failure(error: Exception) -> str:
   """Returns a line about an error of JAX in a job of several processes.
 
   Args:
@@ -209,7 +209,7 @@ def lost(error: Exception) -> str:
   )
 
 
-def leave(code: int) -> NoReturn:
+def exit_now(code: int) -> NoReturn:
   """Ends this process without waiting for the others; they then end too.
 
   An ordinary exit would synchronise with the others first, which may be

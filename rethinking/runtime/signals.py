@@ -20,7 +20,7 @@ def end_at_once() -> None:
   """Lets SIGTERM end this process as Ctrl-C does, by KeyboardInterrupt.
 
   A callback of JAX swallows what is raised in it: the signal is recorded too,
-  for the next `heard`, `deferred` or `end_if_asked`.
+  for the next `on_signal`, `deferred` or `end_if_asked`.
   """
 
   def end(number: int, frame: types.FrameType | None) -> None:
@@ -46,7 +46,7 @@ def end_if_asked() -> None:
 
 
 @contextlib.contextmanager
-def heard(end: Callable[[], None]) -> Iterator[None]:
+def on_signal(end: Callable[[], None]) -> Iterator[None]:
   """Handles SIGTERM and Ctrl-C while JAX waits and no handler would run.
 
   Args:

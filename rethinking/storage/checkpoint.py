@@ -22,8 +22,7 @@ from jax.experimental import multihost_utils
 
 from rethinking.runtime import processes
 from rethinking.runtime.errors import UserError
-from rethinking.storage import checksums as sums
-from rethinking.storage import files
+from rethinking.storage import checksums, files
 
 PyTree = Any
 
@@ -185,7 +184,7 @@ class Checkpointer:
           force=True,
         )
         if jax.process_index() == 0:
-          sums.write(folder)
+          checksums.write(folder)
     except (OSError, ValueError) as error:
       # What was half written would keep filling a full disk.
       if jax.process_index() == 0:
@@ -201,7 +200,7 @@ class Checkpointer:
     finished = [
       old
       for old in self._steps()
-      if old not in self._damaged and sums.exist(self._folder / str(old))
+      if old not in self._damaged and checksums.exist(self._folder / str(old))
     ][: self._keep]
     self._delete([old for old in self._steps() if old not in finished])
     multihost_utils.sync_global_devices("rethinking_checkpoint_pruned")
@@ -223,7 +222,7 @@ class Checkpointer:
       UserError: finished checkpoints are there but none is intact, or it
         holds other arrays than `like`.
     """
-    step, warnings = processes.first(self._newest_intact)
+    step, warnings = processes.on_first(self._newest_intact)
     if step is None:
       return None
     with _quiet():
@@ -254,11 +253,11 @@ class Checkpointer:
     warnings = []
     finished = False
     for step in self._steps():
-      damage = sums.damage(self._folder / str(step))
+      damage = checksums.damage(self._folder / str(step))
       if damage is None:
         return step, warnings
       self._damaged.add(step)
-      finished |= sums.exist(self._folder / str(step))
+      finished |= checksums.exist(self._folder / str(step))
       warnings.append(
         f"The checkpoint of step {step} in '{self._folder}' {damage};"
         " the one before it is used."

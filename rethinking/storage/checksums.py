@@ -1,4 +1,4 @@
-"""SHA-256 sums of a folder's files, kept in the folder."""
+"""SHA-256 checksums of a folder's files, kept in the folder."""
 
 import os
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def _of(folder: epath.Path) -> dict[str, str]:
 
 
 def write(folder: epath.Path) -> None:
-  """Writes the sums of the folder's files into it, whole or not at all.
+  """Writes the checksums of the folder's files into it, whole or not at all.
 
   Raises:
     OSError: they could not be written.
@@ -35,12 +35,12 @@ def write(folder: epath.Path) -> None:
 
 
 def exist(folder: epath.Path) -> bool:
-  """Whether the folder has sums: it was finished, if not always intact."""
+  """Whether the folder has checksums: it was finished, if not always intact."""
   return (folder / _NAME).exists()
 
 
 def damage(folder: epath.Path) -> str | None:
-  """Compares the folder's files with its sums.
+  """Compares the folder's files with its checksums.
 
   Args:
     folder: a checkpoint's folder.

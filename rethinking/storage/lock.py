@@ -34,7 +34,7 @@ class Lock:
     Raises:
       UserError: another job holds it, or the workdir can't be written.
     """
-    processes.first(self._hold)
+    processes.on_first(self._hold)
     return self
 
   def _hold(self) -> None:

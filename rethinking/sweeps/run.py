@@ -64,7 +64,7 @@ def run(
   finished = workdir_lib.check(workdir, config, results_file)
   if finished is not None:
     return finished
-  with processes.together():
+  with processes.reraise_everywhere():
     _check(todo.values())
   with Lock(workdir):
     # Checks again, now that no other job can be writing.
@@ -73,7 +73,7 @@ def run(
       return finished
     files.write_json(workdir / "config.json", config_lib.plain(config))
     results = jsonl.JsonLines(workdir / "results.jsonl")
-    kept = processes.first(
+    kept = processes.on_first(
       lambda: sweep_rows.kept(results, todo, config.variant, workdir)
     )
     rows = {row["cell"]: row for row in kept}
@@ -93,7 +93,7 @@ def run(
         console.say(f"{len(rows)} of {len(todo)} cells are finished already.")
 
       def finish(name: str, seen: Mapping[str, Any]) -> None:
-        rows[name] = processes.first(
+        rows[name] = processes.on_first(
           lambda: sweep_rows.make(
             name, todo[name], config.variant, workdir, seen
           )

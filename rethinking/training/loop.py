@@ -98,7 +98,7 @@ class Loop:
     # not miss what it learns from one.
     seen = -1 if found is None else found.extra.get("evaluated", step)
     self.lines.truncate(lambda row: row["step"] <= seen)
-    self.rows = processes.first(self.lines.rows)
+    self.rows = processes.on_first(self.lines.rows)
     if found is not None:
       self.check_rows(found)
     if self.rows:
@@ -112,7 +112,7 @@ class Loop:
     count, digest = found.extra["rows"], found.extra["rows_sha256"]
     if len(self.rows) < count:
       trouble = "has lost evaluations"
-    elif processes.first(lambda: self.lines.sha256(count)) != digest:
+    elif processes.on_first(lambda: self.lines.sha256(count)) != digest:
       trouble = "is damaged: it holds other evaluations"
     else:
       return
@@ -252,7 +252,7 @@ class Loop:
       held_out = self.programs.evaluate(self.state, self.validation_data, size)
     row = results.row(step, epoch, self.task, train, test, held_out)
     # What all do next depends on it, so the last bit must be the same in all.
-    row = processes.first(functools.partial(dict, row))
+    row = processes.on_first(functools.partial(dict, row))
     losses = (row["train_loss"], row.get("validation_loss", 0.0))
     if not np.isfinite(losses).all():
       raise Diverged(step, self.saved)

@@ -62,7 +62,7 @@ def run(
   finished = workdir_lib.check(workdir, config, results_file)
   if finished is not None:
     return finished
-  with processes.together():
+  with processes.reraise_everywhere():
     task = problem.load(config)
   with Lock(workdir):
     # Checks again, now that nobody else can be writing.

@@ -42,7 +42,7 @@ def check(
     done = workdir / "summary.json"
     return read_json(done) if done.exists() else None
 
-  found = processes.first(find)
+  found = processes.on_first(find)
   if found is not None and results is not None:
     print(f"Finished already: {workdir / results} has the results.")
   return found
@@ -63,7 +63,7 @@ def claim(
       was written.
   """
   check(workdir, config)
-  processes.first(lambda: _check_data(workdir, facts))
+  processes.on_first(lambda: _check_data(workdir, facts))
   files.write_json(workdir / "config.json", config_lib.plain(config))
   files.write_json(workdir / "corruption.json", facts)
 

@@ -59,6 +59,6 @@ def test_others_that_are_not_reached_are_named(monkeypatch):
 
 def test_alone_everything_is_said_by_the_first():
   assert processes.is_first() and not processes.several()
-  assert processes.first(lambda: (1, "a")) == (1, "a")
-  with pytest.raises(UserError, match="^no$"), processes.together():
+  assert processes.on_first(lambda: (1, "a")) == (1, "a")
+  with pytest.raises(UserError, match="^no$"), processes.reraise_everywhere():
     raise UserError("no")

@@ -56,7 +56,7 @@ def test_a_signal_that_a_callback_swallows_is_heard_later(command, number):
 def test_one_swallowed_before_the_wait_ends_it(command):
   _swallowed(signal.SIGTERM)
   ended = threading.Event()
-  with signals.heard(ended.set):
+  with signals.on_signal(ended.set):
     assert ended.is_set()
 
 
@@ -118,7 +118,7 @@ def test_while_the_main_thread_waits_another_one_hears(command, number):
   # As in a wait in C, where the command's own handler would not run.
   old = signal.signal(number, lambda *_: None)
   try:
-    with signals.heard(ended.set):
+    with signals.on_signal(ended.set):
       assert not ended.is_set()
       os.kill(os.getpid(), number)
       assert ended.wait(60)
