@@ -28,7 +28,18 @@ The rooms; each may import those further down, and none of its own line:
 
   corruptions  the library: labels and pixels; imports nothing of these
 
-`run(config, workdir)` does what a config describes, as `main` does.
+The ideas that hold it together: corruption is a pure function of (key, example
+id, level); the step is written once and knows no devices; a run is its config,
+and a workdir of another config is refused, naming what differs.
+
+`run(config, workdir)` does what a config describes, as `main` does:
+
+  import sys
+  import rethinking
+  sys.path.append("configs")
+  import digits
+  summary = rethinking.run(digits.get_config("random_labels"), "runs/demo")
+  print(summary["train_accuracy"], summary["test_accuracy"])
 """
 
 import importlib

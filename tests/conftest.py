@@ -6,6 +6,7 @@ anything here imports it.
 
 import os
 import pathlib
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
@@ -22,6 +23,8 @@ os.environ["XLA_FLAGS"] = (
   os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
 ).strip()
 
+import jax  # noqa: E402
+
 from rethinking.runtime import platform as runtime  # noqa: E402
 
 # What every command sets first: in whichever order tests run, they see the
@@ -32,6 +35,13 @@ runtime.configure(compilation_cache=False)
 def pytest_addoption(parser: pytest.Parser) -> None:
   """--golden=write keeps what tests/golden finds as its values."""
   parser.addoption("--golden", choices=("compare", "write"), default="compare")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forget_programs() -> Iterator[None]:
+  """Compiled programs of one file are of no use to the next, but stay."""
+  yield
+  jax.clear_caches()
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,11 @@
 `preparation`, `builders` and `archives` download. `augment` changes images in
 training.
 
+Digits need nothing. The others are prepared once by TensorFlow Datasets,
+without TensorFlow, downloaded from their original sites (the checksums are
+TFDS's) into --data_dir, else TFDS_DATA_DIR, else TFDS's default folder. Decoded
+arrays are kept in ~/.cache/rethinking, or under XDG_CACHE_HOME.
+
 May import: models, ops, storage, runtime, corruptions.
 """
 

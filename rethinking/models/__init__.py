@@ -5,7 +5,7 @@
   layers      convolution, dense layer, normalisation, dropout
   alexnet, digits, inception, keras, mlp, wide_resnet: a family each
 
-A new one is a file with its layers and a row. Imports `rethinking.ops`.
+A new one is a file with its layers and a row.
 
 May import: ops, storage, runtime, corruptions.
 """

@@ -10,9 +10,9 @@
   affine         an image rotated, shifted, sheared and zoomed
 
 Where there are two forms, they have the same values and gradients but for
-rounding; a test of each compares them. Imports nothing of the project.
+rounding; a test of each compares them.
 
-May import: storage, runtime, corruptions.
+May import: nothing of the project.
 """
 
 from rethinking.ops.affine import affine

@@ -1,4 +1,9 @@
-"""Figures and tables from the rows of a sweep alone.
+"""Figures and tables from the rows of a sweep alone, finished or not.
+
+table.md has every measured number with its standard deviation over seeds, the
+published one beside it with the difference and a word (agrees, differs, not
+comparable, not run here), and for each of the paper's claims whether the rows
+support it. Published numbers and their sources are in published.json.
 
 May import: training, config, data, models, ops, storage, runtime,
 corruptions.

@@ -6,7 +6,7 @@ from etils import epath
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rethinking.storage import checksums as sums
+from rethinking.storage import checksums
 
 
 def _folder(path):
@@ -14,16 +14,16 @@ def _folder(path):
   (folder / "deep").mkdir()
   (folder / "a").write_bytes(b"first")
   (folder / "deep" / "b").write_bytes(bytes(range(256)))
-  sums.write(folder)
+  checksums.write(folder)
   return folder
 
 
 def test_an_untouched_folder_is_whole(tmp_path):
   folder = epath.Path(tmp_path)
-  assert not sums.exist(folder)
-  assert sums.damage(folder) == "was not finished"
+  assert not checksums.exist(folder)
+  assert checksums.damage(folder) == "was not finished"
   folder = _folder(tmp_path)
-  assert sums.exist(folder) and sums.damage(folder) is None
+  assert checksums.exist(folder) and checksums.damage(folder) is None
   names = json.loads((folder / "sha256.json").read_text())
   assert sorted(names) == ["a", "deep/b"]
 
@@ -37,7 +37,7 @@ def test_every_flipped_bit_is_seen(tmp_path):
     bad = bytearray(whole)
     bad[bit // 8] ^= 1 << bit % 8
     (folder / "deep" / "b").write_bytes(bytes(bad))
-    assert sums.damage(folder) == "has a damaged file deep/b"
+    assert checksums.damage(folder) == "has a damaged file deep/b"
 
   flip()
 
@@ -45,6 +45,6 @@ def test_every_flipped_bit_is_seen(tmp_path):
 def test_what_is_missing_is_named(tmp_path):
   folder = _folder(tmp_path)
   (folder / "a").unlink()
-  assert sums.damage(folder) == "lacks the file a"
+  assert checksums.damage(folder) == "lacks the file a"
   (folder / "sha256.json").write_text("[" * 100_000)
-  assert sums.damage(folder) == "has a damaged sha256.json"
+  assert checksums.damage(folder) == "has a damaged sha256.json"
