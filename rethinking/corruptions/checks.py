@@ -60,7 +60,8 @@ def check_num_classes(num_classes: Any) -> None:
 
 
 def check_label(label: Any, num_classes: int) -> jax.Array:
-  """Returns one label as int32 [], refusing any outside 0..K-1."""
+  """Returns one label as int32 [], refusing any outside 0..K-1, and K < 2."""
+  check_num_classes(num_classes)
   if not isinstance(label, jax.Array):
     label = np.asarray(label)
   if label.shape or not jnp.issubdtype(label.dtype, jnp.integer):
@@ -80,7 +81,7 @@ def check_labels(
   labels: Any, num_classes: int | None = None
 ) -> np.ndarray | jax.Array:
   """Returns labels as int32 [N], refusing any outside 0..K-1."""
-  labels = _array_of_integers(labels, "Labels")
+  labels = check_integers(labels, "Labels are")
   if not labels.size:
     raise ValueError("There are no labels; give at least one example.")
   if num_classes is not None and not is_traced(labels):
@@ -95,7 +96,7 @@ def check_labels(
 
 def check_id_range(ids: Any) -> np.ndarray | jax.Array:
   """Returns ids as uint32 [N], refusing any that don't fit; they may repeat."""
-  ids = _array_of_integers(ids, "Ids")
+  ids = check_integers(ids, "Ids are")
   if not is_traced(ids):
     wrong = np.flatnonzero((ids < 0) | (ids >= 2**32))
     if wrong.size:
@@ -122,25 +123,16 @@ def check_ids(ids: Any, count: int) -> np.ndarray | jax.Array:
   return ids
 
 
-def _array_of_integers(values: Any, name: str) -> np.ndarray | jax.Array:
-  values = values if is_traced(values) else np.asarray(values)
-  if values.ndim != 1 or not jnp.issubdtype(values.dtype, jnp.integer):
-    raise ValueError(
-      f"{name} are {values.dtype} of shape {list(values.shape)}; give "
-      "integers of shape [N]."
-    )
-  return values
-
-
 def check_integers(
-  values: Any, name: str, shape: tuple[int, ...]
+  values: Any, name: str, shape: tuple[int, ...] | None = None
 ) -> np.ndarray | jax.Array:
-  """Returns integers of a shape, as NumPy values where there are."""
+  """Returns integers of a shape, None: [N], as NumPy values where there are."""
   values = values if is_traced(values) else np.asarray(values)
-  if values.shape != shape or not jnp.issubdtype(values.dtype, jnp.integer):
+  fits = values.ndim == 1 if shape is None else values.shape == shape
+  if not fits or not jnp.issubdtype(values.dtype, jnp.integer):
     raise ValueError(
-      f"The {name} is {values.dtype} of shape {list(values.shape)}; give "
-      f"integers of shape {list(shape)}."
+      f"{name} {values.dtype} of shape {list(values.shape)}; give integers of "
+      f"shape {'[N]' if shape is None else list(shape)}."
     )
   return values
 

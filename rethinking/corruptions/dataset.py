@@ -4,43 +4,18 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from rethinking.corruptions import checks, report
 from rethinking.corruptions.description import DEFINITIONS, Corruption
-from rethinking.corruptions.human_labels import read_human
 from rethinking.corruptions.image_set import corrupt_images
 from rethinking.corruptions.keys import named_key, root_key
-from rethinking.corruptions.label_set import corrupt_labels
-from rethinking.corruptions.matrices import flip_map
+from rethinking.corruptions.label_set import Examples, corrupt_labels
 from rethinking.corruptions.quantiles import ImageStatistics, image_statistics
-
-_NEEDS_STATISTICS = ("gaussian_pixels", "instance")
-
-
-@dataclasses.dataclass(frozen=True)
-class Corrupted:
-  """A corrupted data set, its rows in the order they were given.
-
-  Attributes:
-    images: uint8 [N, H, W, C]; the given array itself where no corruption
-      changes images, None where none were given.
-    labels: int32 [N], the given (noisy) labels, an array of their own.
-    true_labels: int32 [N].
-    ids: uint32 [N].
-    report: JSON-able; see `rethinking.corruptions.report`.
-    statistics: of the train images; None where nothing needed them.
-  """
-
-  images: np.ndarray | None
-  labels: np.ndarray
-  true_labels: np.ndarray
-  ids: np.ndarray
-  report: dict[str, Any]
-  statistics: ImageStatistics | None
+from rethinking.corruptions.report import Corrupted
 
 
 def apply(
@@ -103,13 +78,13 @@ def apply(
     images = checks.check_images(images, len(true_labels))
   _check_fit(corruptions, images, split, statistics, num_classes)
   root = root_key(seed)
-  human = {
-    c: read_human(c, true_labels, ids, num_classes)
+  from_files = {
+    c: c.definition.read(true_labels, ids, num_classes, **c.arguments)
     for c in corruptions
-    if c.name == "human"
+    if c.definition.read
   }
   if statistics is None and any(
-    c.name in _NEEDS_STATISTICS for c in corruptions
+    "statistics" in c.definition.needs for c in corruptions
   ):
     statistics = image_statistics(images)
 
@@ -120,20 +95,12 @@ def apply(
     key = named_key(root, corruption.name, seen[corruption.name])
     seen[corruption.name] += 1
     before, facts = labels, {}
-    if corruption.name == "human":
-      (given, digest), drawn = human[corruption], None
+    if corruption in from_files:
+      (given, digest), drawn = from_files[corruption], None
       labels, facts = given.copy(), {"file_sha256": digest}
     elif corruption.target == "labels":
-      labels, drawn = corrupt_labels(
-        corruption,
-        key,
-        split,
-        labels,
-        ids,
-        images=images,
-        statistics=statistics,
-        num_classes=num_classes,
-      )
+      examples = Examples(split, labels, ids, num_classes, images, statistics)
+      labels, drawn = corrupt_labels(corruption, key, examples)
     else:
       pixels, drawn, changed = corrupt_images(
         corruption,
@@ -156,26 +123,17 @@ def apply(
         **facts,
       }
     )
-  return Corrupted(
-    images=pixels,
-    labels=labels,
-    true_labels=true_labels,
-    ids=ids,
-    report=report.summary(
-      corruptions,
-      steps,
-      seed=seed,
-      split=split,
-      ids=ids,
-      true_labels=true_labels,
-      labels=labels,
-      true_images=images,
-      images=pixels,
-      statistics=statistics,
-      num_classes=num_classes,
-    ),
-    statistics=statistics,
+  done = Corrupted(pixels, labels, true_labels, ids, {}, statistics)
+  facts = report.summary(
+    corruptions,
+    steps,
+    done,
+    images,
+    seed=seed,
+    split=split,
+    num_classes=num_classes,
   )
+  return dataclasses.replace(done, report=facts)
 
 
 def _check_fit(
@@ -199,39 +157,39 @@ def _check_fit(
         f"{corruption!r} is not a Corruption; make one of "
         f"{sorted(DEFINITIONS)} with Corruption.create."
       )
-    name = corruption.name
+    name, needs = corruption.name, corruption.definition.needs
     if corruption.target == "labels" and split == "test":
       raise ValueError(
         f"{name!r} changes labels, but those of the split 'test' stay true; "
         "give only corruptions whose target is 'images'."
       )
-    if images is None and (corruption.target == "images" or name == "instance"):
-      raise ValueError(f"{name!r} needs images; give uint8 [N, H, W, C].")
-    if name in _NEEDS_STATISTICS:
-      if statistics is None and split != "train":
-        raise ValueError(
-          f"{name!r} on the split {split!r} needs statistics; give "
-          "image_statistics(train images)."
-        )
-      channels = images.shape[-1]
-      if statistics is not None and len(statistics.sums) != channels:
-        raise ValueError(
-          f"The statistics are of {len(statistics.sums)} channels, but the "
-          f"images have {channels}."
-        )
-    if name == "transition":
-      checks.check_matrix(corruption.option("matrix"), num_classes)
-    if name == "asymmetric":
-      flip_map(corruption.option("map"), num_classes)
-    if corruption.target == "images":
-      positions = images.shape[1] * images.shape[2]
-      if not 0 < positions <= 2**16 or not images.shape[3]:
-        raise ValueError(
-          f"Images have shape {list(images.shape)}; give 1 to 65536 pixels "
-          "(256 x 256) and at least one channel."
-        )
-    elif name == "instance" and not 0 < images[0:1].size <= 2**16:
+    # Refuses options that are of another number of classes.
+    report.transition_matrix(corruption, num_classes)
+    if "images" in needs:
+      _check_images(corruption, images)
+    if "statistics" in needs and statistics is None and split != "train":
       raise ValueError(
-        f"Images have shape {list(images.shape)}; 'instance' takes 1 to 65536 "
-        "values an image, and at least one image."
+        f"{name!r} on the split {split!r} needs statistics; give "
+        "image_statistics(train images)."
       )
+    if "statistics" in needs and statistics is not None:
+      found, channels = len(statistics.sums), images.shape[-1]
+      if found != channels:
+        raise ValueError(
+          f"The statistics are of {found} channels, but the images have "
+          f"{channels}."
+        )
+
+
+def _check_images(corruption: Corruption, images: np.ndarray | None) -> None:
+  name = corruption.name
+  if images is None:
+    raise ValueError(f"{name!r} needs images; give uint8 [N, H, W, C].")
+  # A label corruption by image takes sums over all values of an image.
+  sides = images.shape[1 : 3 if corruption.target == "images" else 4]
+  if not images.size or math.prod(sides) > 2**16:
+    what = "pixels" if len(sides) == 2 else "values"
+    raise ValueError(
+      f"Images have shape {list(images.shape)}; {name!r} takes 1 to 65536 "
+      f"{what} an image."
+    )

@@ -5,140 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from rethinking.corruptions.checks import check_matrix, check_static_rate
-from rethinking.corruptions.matrices import MAPS
+from rethinking.corruptions.checks import check_static_rate
+from rethinking.corruptions.registry import DEFINITIONS, REQUIRED, Definition
 
-_REQUIRED = object()
-
-
-def _switch(name: str, value: Any) -> bool:
-  if not isinstance(value, bool):
-    raise ValueError(f"{name} is {value!r}; give True or False.")
-  return value
-
-
-def _share(name: str, value: Any) -> float:
-  check_static_rate(value, name)
-  return float(value)
-
-
-def _byte(name: str, value: Any) -> int:
-  if isinstance(value, (bool, str)) or value not in range(256):
-    raise ValueError(f"{name} is {value!r}; give an integer in 0..255.")
-  return int(value)
-
-
-def _text(name: str, value: Any) -> str:
-  if not isinstance(value, str) or not value:
-    raise ValueError(f"{name} is {value!r}; give a string.")
-  return value
-
-
-def _matrix(name: str, value: Any) -> tuple[tuple[float, ...], ...]:
-  check_matrix(value)
-  return tuple(tuple(float(entry) for entry in row) for row in value)
-
-
-def _map(name: str, value: Any) -> str | tuple[int, ...]:
-  if isinstance(value, str) and value in MAPS:
-    return value
-  if isinstance(value, str) or not hasattr(value, "__iter__"):
-    raise ValueError(
-      f"Unknown {name} {value!r}; choose one of {sorted(MAPS)}, or give one "
-      "label a class."
-    )
-  labels = tuple(value)
-  try:
-    if any(isinstance(i, bool) or int(i) != i for i in labels):
-      raise ValueError
-    return tuple(int(i) for i in labels)
-  except (TypeError, ValueError, OverflowError):
-    raise ValueError(f"{name} is {labels!r}; give integer labels.") from None
-
-
-@dataclasses.dataclass(frozen=True)
-class Definition:
-  """What a corruption's name stands for.
-
-  Attributes:
-    target: 'labels' or 'images'.
-    has_level: whether it takes a level in [0, 1].
-    options: each option's default and the function that checks it.
-    meaning: one line on what it does.
-  """
-
-  target: str
-  has_level: bool
-  options: dict[str, tuple[Any, Callable[[str, Any], Any]]]
-  meaning: str
-
-
-_EXACT = {"exact": (False, _switch)}
-_IMAGES = {"fraction": (1.0, _share), "exact": (False, _switch)}
-
-DEFINITIONS: dict[str, Definition] = {
-  "uniform": Definition(
-    "labels", True, _EXACT, "drawn anew from all classes (inclusive)"
-  ),
-  "symmetric": Definition(
-    "labels", True, _EXACT, "replaced by another class (exclusive)"
-  ),
-  "pair_flip": Definition("labels", True, _EXACT, "replaced by the next class"),
-  "asymmetric": Definition(
-    "labels",
-    True,
-    {"map": (_REQUIRED, _map), **_EXACT},
-    "replaced by the class it is mistaken for",
-  ),
-  "transition": Definition(
-    "labels",
-    False,
-    {"matrix": (_REQUIRED, _matrix)},
-    "drawn from its class's row of a matrix",
-  ),
-  "instance": Definition(
-    "labels", True, _EXACT, "replaced by a class that the image suggests"
-  ),
-  "permutation": Definition(
-    "labels", True, {}, "permuted within a random subset"
-  ),
-  "human": Definition(
-    "labels",
-    False,
-    {"path": (_REQUIRED, _text), "array": (_REQUIRED, _text)},
-    "given by people, from a file",
-  ),
-  "shuffled_pixels": Definition(
-    "images", False, _IMAGES, "one permutation of the pixels"
-  ),
-  "random_pixels": Definition(
-    "images", False, _IMAGES, "a permutation of the pixels for each image"
-  ),
-  "gaussian_pixels": Definition(
-    "images",
-    False,
-    {"per_channel": (False, _switch), **_IMAGES},
-    "Gaussian noise of the data set's mean and variance",
-  ),
-  "partial_shuffle": Definition(
-    "images",
-    True,
-    {"per_image": (False, _switch), **_IMAGES},
-    "a share of the pixels permuted",
-  ),
-  "gaussian_noise": Definition(
-    "images", True, _IMAGES, "Gaussian noise added, of level 255 spread"
-  ),
-  "occlusion": Definition(
-    "images",
-    True,
-    {"value": (0, _byte), **_IMAGES},
-    "a constant block of level times the image's side",
-  ),
-}
+# Options that choose examples; an op acts on one that is chosen.
+_CHOOSE = ("exact", "fraction")
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -163,7 +37,7 @@ class Corruption:
         f"Unknown corruption {self.name!r}; choose one of "
         f"{sorted(DEFINITIONS)}."
       )
-    known = DEFINITIONS[self.name]
+    known = self.definition
     if known.has_level:
       if self.level is None:
         raise ValueError(f"{self.name!r} needs a level; give one in [0, 1].")
@@ -184,7 +58,7 @@ class Corruption:
     filled = []
     for option, (default, check) in sorted(known.options.items()):
       value = given.get(option, default)
-      if value is _REQUIRED:
+      if value is REQUIRED:
         raise ValueError(f"{self.name!r} needs the option {option!r}.")
       filled.append((option, check(option, value)))
     object.__setattr__(self, "options", tuple(filled))
@@ -256,9 +130,21 @@ class Corruption:
     return {"name": self.name, **level, **options}
 
   @property
+  def definition(self) -> Definition:
+    """Its name's row of `DEFINITIONS`."""
+    return DEFINITIONS[self.name]
+
+  @property
   def target(self) -> str:
     """What it changes: 'labels' or 'images'."""
-    return DEFINITIONS[self.name].target
+    return self.definition.target
+
+  @property
+  def arguments(self) -> dict[str, Any]:
+    """What its op takes by name: the level (p of labels) and own options."""
+    level = "p" if self.target == "labels" else "level"
+    given = {} if self.level is None else {level: self.level}
+    return given | {k: v for k, v in self.options if k not in _CHOOSE}
 
   @property
   def sha256(self) -> str:
@@ -275,7 +161,7 @@ class Corruption:
     return dict(self.options)[name]
 
   def __repr__(self) -> str:
-    known = DEFINITIONS[self.name].options
+    known = self.definition.options
     parts = [repr(self.name)]
     if self.level is not None:
       parts.append(f"level={self.level!r}")

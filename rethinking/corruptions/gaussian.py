@@ -43,7 +43,7 @@ def look_up_pixels(ranks: jax.Array, table: jax.Array) -> jax.Array:
     raise ValueError(
       f"The ranks have shape {list(ranks.shape)}; give [H, W, C], one image's."
     )
-  ranks = checks.check_integers(ranks, "ranks", ranks.shape)
+  ranks = checks.check_integers(ranks, "The ranks are", ranks.shape)
   if not checks.is_traced(ranks):
     outside = ranks[(ranks < 0) | (ranks >= SIZE)]
     if outside.size:
@@ -119,7 +119,7 @@ def add_noise(image: jax.Array, noise: jax.Array) -> jax.Array:
   [[[255]]]
   """
   check_image(image)
-  noise = checks.check_integers(noise, "noise", image.shape)
+  noise = checks.check_integers(noise, "The noise is", image.shape)
   # More than a full range clips anyway, and could overflow.
   noise = jnp.clip(jnp.asarray(noise), -255, 255).astype(jnp.int32)
   x = jnp.asarray(image).astype(jnp.int32)
@@ -154,6 +154,6 @@ def random_gaussian_noise(
   Array([100], dtype=uint8)
   """
   check_image(image)
-  table = checks.check_integers(table, "table of noise_table", (SIZE,))
+  table = checks.check_integers(table, "The table of noise_table is", (SIZE,))
   drawn = ranks(key, image.size).reshape(image.shape)
   return add_noise(image, jnp.asarray(table)[drawn])

@@ -8,7 +8,6 @@ import os
 import numpy as np
 
 from rethinking.corruptions import array_files, subsets
-from rethinking.corruptions.description import Corruption
 
 # CIFAR-10N's six arrays are 0.3 MB; this leaves room for a hundred million.
 _MOST_BYTES = 2**28
@@ -16,50 +15,29 @@ _CLEAN = "clean_label"
 
 
 def read_human(
-  corruption: Corruption,
   true_labels: np.ndarray,
   ids: np.ndarray,
   num_classes: int,
+  *,
+  path: str,
+  array: str,
 ) -> tuple[np.ndarray, str]:
-  """Returns the human labels that a description names, for these examples.
+  """Returns the labels that people gave to these examples.
 
   Args:
-    corruption: of the name 'human'.
     true_labels: int32 [N]. Where the file has them, they must agree.
     ids: uint32 [N], distinct.
     num_classes: K.
+    path: of an .npz file, such as CIFAR-10N's arrays.
+    array: the name of the array to read; `clean_label`, where there is one,
+      holds the true labels.
 
   Returns:
     int32 [N]; the file's SHA-256.
 
   Raises:
-    ValueError: as `load_human` and `subsets.human`.
-  """
-  array = corruption.option("array")
-  arrays, digest = load_human(corruption.option("path"), array)
-  given = subsets.human(
-    true_labels,
-    ids,
-    arrays[array],
-    num_classes=num_classes,
-    clean=arrays.get(_CLEAN),
-  )
-  return given, digest
-
-
-def load_human(path: str, array: str) -> tuple[dict[str, np.ndarray], str]:
-  """Reads human labels from an .npz file.
-
-  Args:
-    path: of the file, such as CIFAR-10N's arrays.
-    array: the name of the array to read.
-
-  Returns:
-    That array and, where there is one, `clean_label`; the file's SHA-256.
-
-  Raises:
-    ValueError: for a file that is missing, damaged, too large or pickled, or
-      an array that isn't there.
+    ValueError: for a file that is missing, damaged, too large or pickled, an
+      array that isn't there, and as `subsets.human`.
   """
   if not os.path.isfile(path):
     raise ValueError(f"There is no file of human labels at {path!r}.")
@@ -71,4 +49,7 @@ def load_human(path: str, array: str) -> tuple[dict[str, np.ndarray], str]:
     )
   with open(path, "rb") as file:
     digest = hashlib.file_digest(file, "sha256").hexdigest()
-  return arrays, digest
+  clean = arrays.get(_CLEAN)
+  return subsets.human(
+    true_labels, ids, arrays[array], num_classes=num_classes, clean=clean
+  ), digest

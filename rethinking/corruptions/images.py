@@ -46,7 +46,9 @@ def shuffle_pixels(image: jax.Array, permutation: jax.Array) -> jax.Array:
   """
   check_image(image)
   positions = image.shape[0] * image.shape[1]
-  permutation = checks.check_integers(permutation, "permutation", (positions,))
+  permutation = checks.check_integers(
+    permutation, "The permutation is", (positions,)
+  )
   if (
     not checks.is_traced(permutation)
     and (np.sort(permutation) != np.arange(positions)).any()

@@ -112,36 +112,15 @@ def projection(
   )
 
 
-def instance_drawn(key: jax.Array, p: float) -> jax.Array:
-  """Returns whether an example is flipped at a level.
-
-  Its own rate is q ~ N(p, 0.1**2), truncated to [0, 1]; it is flipped where
-  u < q. The truncated mean isn't p near 0 and 1: at p = 0 it is 0.08.
-
-  Args:
-    key: the example's key, [].
-    p: in [0, 1], a number, not traced.
-
-  Returns:
-    bool [].
-
-  Raises:
-    ValueError: for a level outside [0, 1].
-
-  >>> key = jax.random.key(0, impl="threefry2x32")
-  >>> instance_drawn(key, 0.5).shape
-  ()
-  """
-  check_static_rate(p)
-  return rate_drawn(key, jnp.asarray(rate_table(float(p))))
-
-
 def rate_drawn(key: jax.Array, rates: jax.Array) -> jax.Array:
-  """Returns whether an example is flipped, its rate drawn from a table.
+  """Returns whether an example is flipped, at a rate of its own.
+
+  The rate is q ~ N(p, 0.1**2), truncated to [0, 1]; the example is flipped
+  where u < q. The truncated mean isn't p near 0 and 1: at p = 0 it is 0.08.
 
   Args:
     key: the example's key, [].
-    rates: float32 [65536], from `rate_table`.
+    rates: float32 [65536], from `rate_table(p)`.
 
   Returns:
     bool [].
@@ -224,8 +203,8 @@ def instance(
   >>> int(given) in (0, 1, 2)
   True
   """
+  check_static_rate(p)
   check_image(image)
-  check_num_classes(num_classes)
   label = check_label(label, num_classes)
   needed = (num_classes, image.size, num_classes)
   if projection.weights.shape != needed:
@@ -239,7 +218,8 @@ def instance(
     axis=0, dtype=jnp.int32
   ) - projection.offsets[label]
   target = pick_target(key, label, scores, projection.gumbel)
-  return jnp.where(instance_drawn(key, p), target, label)
+  rates = jnp.asarray(rate_table(float(p)))
+  return jnp.where(rate_drawn(key, rates), target, label)
 
 
 def class_scores(images: jax.Array, weights: jax.Array, offsets: jax.Array):

@@ -8,7 +8,10 @@ don't.
 
 from __future__ import annotations
 
+import functools
 import zlib
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -90,6 +93,38 @@ def example_keys(key: jax.Array, ids: jax.Array) -> jax.Array:
   check_key(key)
   ids = check_id_range(ids)
   return jax.vmap(jax.random.fold_in, (None, 0))(key, ids)
+
+
+@functools.partial(jax.jit, static_argnames=("op", "static"))
+def each_example(
+  key: jax.Array,
+  ids: jax.Array,
+  *entries: jax.Array,
+  op: Callable[..., Any],
+  shared: Mapping[str, Any] | None = None,
+  static: tuple[tuple[str, Any], ...] = (),
+) -> Any:
+  """Runs an op over examples, each with its own key.
+
+  Args:
+    key: typed threefry2x32 key, [].
+    ids: uint32 [N].
+    *entries: arrays [N, ...], what each example brings.
+    op: op(key, *entries, **shared, **static) of one example; hashable, so
+      that the same one isn't compiled twice.
+    shared: arguments that all examples share.
+    static: (name, value) pairs of those that shape the program.
+
+  Returns:
+    What the op returns, stacked, [N, ...].
+
+  >>> each_example(root_key(0), np.arange(5), op=words, static=(("count", 2),))[
+  ...   :, 0
+  ... ].shape
+  (5,)
+  """
+  one = functools.partial(op, **(shared or {}), **dict(static))
+  return jax.vmap(one)(example_keys(key, ids), *entries)
 
 
 def check_key(key: jax.Array) -> None:

@@ -15,7 +15,6 @@ import numpy as np
 from rethinking.corruptions.checks import (
   check_label,
   check_matrix,
-  check_num_classes,
   check_rate,
 )
 from rethinking.corruptions.keys import below, words
@@ -89,7 +88,6 @@ def uniform(
   >>> noisy(keys, jnp.zeros(8, jnp.int32)).tolist()
   [0, 2, 0, 4, 5, 0, 0, 9]
   """
-  check_num_classes(num_classes)
   label = check_label(label, num_classes)
   replacement = (words(key, 2)[1] % np.uint32(num_classes)).astype(jnp.int32)
   return _replace(key, label, replacement, p)
@@ -127,7 +125,6 @@ def symmetric(
   >>> int(symmetric(key, 0, 1.0, num_classes=2))
   1
   """
-  check_num_classes(num_classes)
   label = check_label(label, num_classes)
   step = words(key, 2)[1] % np.uint32(num_classes - 1)
   replacement = (label + 1 + step.astype(jnp.int32)) % num_classes
@@ -165,7 +162,6 @@ def pair_flip(
   >>> int(pair_flip(key, 9, 1.0, num_classes=10))
   0
   """
-  check_num_classes(num_classes)
   label = check_label(label, num_classes)
   return _replace(key, label, (label + 1) % num_classes, p)
 
@@ -206,9 +202,8 @@ def asymmetric(
   >>> int(asymmetric(key, 9, 1.0, map="cifar10", num_classes=10))
   1
   """
-  check_num_classes(num_classes)
-  targets = np.array(flip_map(map, num_classes), np.int32)
   label = check_label(label, num_classes)
+  targets = np.array(flip_map(map, num_classes), np.int32)
   return _replace(key, label, jnp.asarray(targets)[label], p)
 
 
@@ -244,7 +239,6 @@ def transition(
   >>> int(transition(key, 0, ((0.0, 1.0), (0.5, 0.5)), num_classes=2))
   1
   """
-  check_num_classes(num_classes)
   label = check_label(label, num_classes)
   matrix = check_matrix(matrix, num_classes)
   # Rows were divided by their sums, so the last possible class ends at 2**32.

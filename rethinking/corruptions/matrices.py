@@ -53,12 +53,14 @@ MAPS: dict[str, tuple[int, ...]] = {
 }
 
 
-def flip_map(map: str | tuple[int, ...], num_classes: int) -> tuple[int, ...]:
+def flip_map(
+  map: str | tuple[int, ...], num_classes: int | None = None
+) -> tuple[int, ...]:
   """Returns the label that each class is mistaken for.
 
   Args:
     map: 'cifar10', 'cifar100', 'mnist', or K labels in 0..K-1.
-    num_classes: K.
+    num_classes: K, or None for as many as the map has.
 
   Returns:
     K labels.
@@ -69,22 +71,23 @@ def flip_map(map: str | tuple[int, ...], num_classes: int) -> tuple[int, ...]:
   >>> flip_map("mnist", 10)
   (0, 1, 7, 8, 4, 6, 5, 1, 8, 9)
   """
-  if isinstance(map, str) and map not in MAPS:
+  labels = MAPS.get(map, ()) if isinstance(map, str) else map
+  if not hasattr(labels, "__iter__") or not (labels := tuple(labels)):
     raise ValueError(
-      f"Unknown map {map!r}; choose one of {sorted(MAPS)}, or give "
-      f"{num_classes} labels."
+      f"Unknown map {map!r}; choose one of {sorted(MAPS)}, or give one label "
+      "a class."
     )
-  labels = MAPS[map] if isinstance(map, str) else tuple(map)
-  if len(labels) != num_classes:
+  classes = len(labels) if num_classes is None else num_classes
+  if len(labels) != classes:
     raise ValueError(
       f"The map {map!r} has {len(labels)} classes, but num_classes is "
-      f"{num_classes}; give one label a class."
+      f"{classes}; give one label a class."
     )
   for label in labels:
-    if isinstance(label, bool) or int(label) != label:
-      raise ValueError(f"The map holds {label!r}; give integer labels.")
-    if not 0 <= label < num_classes:
-      raise ValueError(f"The map holds {label}, outside 0..{num_classes - 1}.")
+    if isinstance(label, bool) or label not in range(classes):
+      raise ValueError(
+        f"The map holds {label!r}; give integers in 0..{classes - 1}."
+      )
   return tuple(int(label) for label in labels)
 
 

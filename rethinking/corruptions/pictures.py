@@ -25,18 +25,13 @@ def draw_transitions(
     class_names: K strings.
     title: one line.
   """
-  # Imported here: matplotlib costs a second that the ops need not wait for.
-  from matplotlib.backends.backend_agg import FigureCanvasAgg
-  from matplotlib.figure import Figure
-
   counts = np.asarray(counts)
   rows = counts.sum(axis=1, keepdims=True)
   shares = np.divide(
     100 * counts, rows, out=np.zeros(counts.shape), where=rows > 0
   )
   classes = len(counts)
-  figure = Figure(figsize=(7.2, 6.2), dpi=120, layout="constrained")
-  FigureCanvasAgg(figure)
+  figure = _figure(figsize=(7.2, 6.2), dpi=120, layout="constrained")
   axes = figure.add_subplot()
   shown = axes.imshow(shares, cmap="cividis", vmin=0, vmax=100)
   if classes <= 20:
@@ -86,9 +81,6 @@ def draw_examples(
     class_names: K strings.
     title: one line.
   """
-  from matplotlib.backends.backend_agg import FigureCanvasAgg
-  from matplotlib.figure import Figure
-
   classes = min(len(class_names), 20)
   order = np.argsort(ids, kind="stable")
   # One canvas for all images: hundreds of axes would take seconds to draw.
@@ -100,8 +92,7 @@ def draw_examples(
   )
   margin, head = 100, 40
   width, height = canvas.shape[1] + margin, canvas.shape[0] + head
-  figure = Figure(figsize=(width / 80, height / 80), dpi=80)
-  FigureCanvasAgg(figure)
+  figure = _figure(figsize=(width / 80, height / 80), dpi=80)
   axes = figure.add_axes(
     (margin / width, 0, canvas.shape[1] / width, canvas.shape[0] / height)
   )
@@ -144,6 +135,16 @@ def draw_examples(
   axes.imshow(canvas, interpolation="nearest", aspect="auto")
   figure.suptitle(title, fontsize=11, y=1 - 8 / height, va="top")
   figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def _figure(**options):
+  # Imported here: matplotlib costs a second that the ops need not wait for.
+  from matplotlib.backends.backend_agg import FigureCanvasAgg
+  from matplotlib.figure import Figure
+
+  figure = Figure(**options)
+  FigureCanvasAgg(figure)
+  return figure
 
 
 def _enlarge(image: np.ndarray, factor: int) -> np.ndarray:

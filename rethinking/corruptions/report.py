@@ -7,16 +7,37 @@ A report gives both, nominal (from the definition) and realised (counted).
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from rethinking.corruptions import matrices, subsets
-from rethinking.corruptions.checks import check_matrix
 from rethinking.corruptions.description import Corruption
-from rethinking.corruptions.quantiles import ImageStatistics, rate_table
+from rethinking.corruptions.quantiles import ImageStatistics
+
+
+@dataclasses.dataclass(frozen=True)
+class Corrupted:
+  """A corrupted data set, its rows in the order they were given.
+
+  Attributes:
+    images: uint8 [N, H, W, C]; the given array itself where no corruption
+      changes images, None where none were given.
+    labels: int32 [N], the given (noisy) labels, an array of their own.
+    true_labels: int32 [N].
+    ids: uint32 [N].
+    report: JSON-able, from `summary`.
+    statistics: of the train images; None where nothing needed them.
+  """
+
+  images: np.ndarray | None
+  labels: np.ndarray
+  true_labels: np.ndarray
+  ids: np.ndarray
+  report: dict[str, Any]
+  statistics: ImageStatistics | None
 
 
 def transition_matrix(
@@ -38,18 +59,8 @@ def transition_matrix(
   """
   if corruption.target == "images":
     return np.eye(num_classes)
-  if corruption.name == "transition":
-    return check_matrix(corruption.option("matrix"), num_classes)
-  if corruption.name == "asymmetric":
-    return matrices.asymmetric_matrix(
-      corruption.level, corruption.option("map"), num_classes
-    )
-  make = {
-    "uniform": matrices.uniform_matrix,
-    "symmetric": matrices.symmetric_matrix,
-    "pair_flip": matrices.pair_flip_matrix,
-  }.get(corruption.name)
-  return make and make(corruption.level, num_classes)
+  make = corruption.definition.matrix
+  return make and make(**corruption.arguments, num_classes=num_classes)
 
 
 def nominal_rate(
@@ -73,19 +84,8 @@ def nominal_rate(
   matrix = transition_matrix(corruption, num_classes)
   if matrix is not None:
     return _expected_rate(matrix, counts)
-  if corruption.name == "instance":
-    if corruption.option("exact"):
-      return subsets.exact_count(corruption.level, len(labels)) / len(labels)
-    return float(rate_table(corruption.level).mean(dtype=np.float64))
-  if corruption.name == "permutation":
-    total = len(labels)
-    part = subsets.exact_count(corruption.level, total)
-    if part < 2:
-      return 0.0
-    # A permuted label is its own once in `part`, else any other example's.
-    alike = (counts * (counts - 1)).sum() / (total * (total - 1))
-    return float(part / total * (1 - 1 / part) * (1 - alike))
-  return None
+  rate = corruption.definition.rate
+  return rate and rate(counts, corruption.level, **dict(corruption.options))
 
 
 def _expected_rate(matrix: np.ndarray, counts: np.ndarray) -> float:
@@ -164,15 +164,11 @@ def count_transitions(
 def summary(
   corruptions: Sequence[Corruption],
   steps: list[dict[str, Any]],
+  done: Corrupted,
+  true_images: np.ndarray | None,
   *,
   seed: int,
   split: str,
-  ids: np.ndarray,
-  true_labels: np.ndarray,
-  labels: np.ndarray,
-  true_images: np.ndarray | None,
-  images: np.ndarray | None,
-  statistics: ImageStatistics | None,
   num_classes: int,
 ) -> dict[str, Any]:
   """Returns the report on a corrupted set.
@@ -181,24 +177,22 @@ def summary(
     corruptions: what was done, in order.
     steps: one dict each: its description, how many examples were drawn, how
       many changed, the nominal rate.
+    done: the set, without its report.
+    true_images: uint8 [N, H, W, C] or None, before.
     seed: the corruption seed.
     split: the split's name.
-    ids: uint32 [N].
-    true_labels: int32 [N].
-    labels: int32 [N], given.
-    true_images: uint8 [N, H, W, C] or None, before.
-    images: uint8 [N, H, W, C] or None, after.
-    statistics: of the train images, or None.
     num_classes: K.
 
   Returns:
     A JSON-able dict. Rates are shares in [0, 1] or None where undefined.
   """
-  total = len(labels)
-  counts = count_transitions(true_labels, labels, num_classes)
+  total = len(done.labels)
+  counts = count_transitions(done.true_labels, done.labels, num_classes)
   changed = int(total - np.trace(counts))
   rate = changed / total
-  nominal = _nominal_flip_rate(corruptions, steps, true_labels, num_classes)
+  nominal = _nominal_flip_rate(
+    corruptions, steps, counts.sum(axis=1), num_classes
+  )
   facts = {
     "split": split,
     "seed": int(seed),
@@ -214,36 +208,31 @@ def summary(
     "class_counts_true": counts.sum(axis=1).tolist(),
     "class_counts_given": counts.sum(axis=0).tolist(),
     "transition_counts": counts.tolist(),
-    "labels_sha256": fingerprint(ids, labels),
+    "labels_sha256": fingerprint(done.ids, done.labels),
     "images_changed": None,
     "images_sha256": None,
     "statistics": None,
   }
-  if statistics is not None:
-    mean, std = statistics.moments(True)
+  if done.statistics is not None:
+    mean, std = done.statistics.moments(True)
     facts["statistics"] = {"mean": mean.tolist(), "std": std.tolist()}
-  if images is not None:
-    facts["images_changed"] = _count_changed(true_images, images)
-    facts["images_sha256"] = fingerprint(ids, images)
+  if done.images is not None:
+    facts["images_changed"] = _count_changed(true_images, done.images)
+    facts["images_sha256"] = fingerprint(done.ids, done.images)
   return facts
 
 
-def _nominal_flip_rate(corruptions, steps, true_labels, num_classes):
+def _nominal_flip_rate(corruptions, steps, counts, num_classes):
   """The expected share of wrong labels after all steps, where it's defined."""
-  noisy = [
-    (c, s)
-    for c, s in zip(corruptions, steps, strict=True)
-    if c.target == "labels"
-  ]
+  noisy = [i for i, c in enumerate(corruptions) if c.target == "labels"]
   if len(noisy) == 1:
-    return noisy[0][1]["nominal_rate"]
+    return steps[noisy[0]]["nominal_rate"]
   product = np.eye(num_classes)
-  for corruption, _ in noisy:
-    matrix = transition_matrix(corruption, num_classes)
+  for i in noisy:
+    matrix = transition_matrix(corruptions[i], num_classes)
     if matrix is None:
       return None
     product = product @ matrix
-  counts = np.bincount(true_labels, minlength=num_classes)
   return _expected_rate(product, counts)
 
 

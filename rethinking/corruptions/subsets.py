@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rethinking.corruptions import labels as label_ops
 from rethinking.corruptions.checks import (
   check_ids,
   check_integer,
@@ -18,7 +19,7 @@ from rethinking.corruptions.checks import (
   check_static_rate,
   is_traced,
 )
-from rethinking.corruptions.keys import example_keys, words
+from rethinking.corruptions.keys import each_example, example_keys, words
 
 
 def exact_count(p: float, count: int) -> int:
@@ -94,6 +95,33 @@ def drawn_exactly(key: jax.Array, ids: jax.Array, count: jax.Array):
     count = check_integer(count, "The count", 0, len(ids))
   u = jax.vmap(lambda k: words(k, 2)[0])(example_keys(key, ids))
   return smallest(u, ids, count)
+
+
+_drawn_exactly = jax.jit(drawn_exactly)
+
+
+def select(
+  key: jax.Array, ids: np.ndarray, p: float, *, exact: bool
+) -> np.ndarray:
+  """Returns which examples a level draws.
+
+  Args:
+    key: typed threefry2x32 key, [].
+    ids: uint32 [N], distinct.
+    p: rate in [0, 1], a number.
+    exact: draw round(p N) of them; else each by its own word.
+
+  Returns:
+    bool [N].
+
+  >>> from rethinking import corruptions
+  >>> key = corruptions.root_key(0)
+  >>> int(select(key, np.arange(100), 0.29, exact=True).sum())
+  29
+  """
+  if exact:
+    return np.asarray(_drawn_exactly(key, ids, exact_count(p, len(ids))))
+  return np.asarray(each_example(key, ids, op=label_ops.drawn, shared={"p": p}))
 
 
 def exact(
@@ -177,7 +205,8 @@ def permutation(
   labels = check_labels(labels)
   ids = check_ids(ids, len(labels))
   count = exact_count(p, len(ids))
-  u, order = np.asarray(_two_words(key, ids))
+  two = each_example(key, ids, op=words, static=(("count", 2),))
+  u, order = np.asarray(two).T
   # A word and the id below it in one integer: no ties, fast to sort.
   chosen = np.argsort(_above(u, ids))[:count]
   shuffled = chosen[np.argsort(_above(order, ids)[chosen])]
@@ -189,11 +218,6 @@ def permutation(
 
 def _above(word: np.ndarray, ids: np.ndarray) -> np.ndarray:
   return (word.astype(np.uint64) << np.uint64(32)) | ids.astype(np.uint64)
-
-
-@jax.jit
-def _two_words(key, ids):
-  return jax.vmap(lambda k: words(k, 2))(example_keys(key, ids)).T
 
 
 def human(

@@ -253,7 +253,9 @@ def relabel(task: Problem, config: ConfigDict) -> Problem:
     given = corrupt_set(
       noise,
       seed=config.corruption_seed,
-      images=task.train.images if config.label_noise == "instance" else None,
+      images=task.train.images
+      if any("images" in c.definition.needs for c in noise)
+      else None,
       labels=task.true_labels,
       ids=task.train.ids,
       split="train",

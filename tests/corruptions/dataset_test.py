@@ -98,6 +98,22 @@ def test_chunks_change_nothing(one, monkeypatch):
   assert_same(whole, apply([one]))
 
 
+@pytest.mark.parametrize(
+  "one",
+  [c for c in EACH if c.definition.nests],
+  ids=repr,
+)
+def test_levels_nest_where_the_row_says_so(one):
+  options = dict(one.options)
+  some, more = (
+    apply([Corruption.create(one.name, level=level, **options)]).labels
+    for level in (0.3, 0.6)
+  )
+  changed = some != LABELS
+  assert 0 < changed.sum() < (more != LABELS).sum()
+  np.testing.assert_array_equal(some[changed], more[changed])
+
+
 @settings(max_examples=10, deadline=None)
 @given(
   levels=st.tuples(st.floats(0, 1), st.floats(0, 1)),
@@ -172,7 +188,7 @@ def test_nothing_to_do_is_nothing_done():
     ([EACH[0]], {"split": None}, "The split is None; give its name"),
     ([EACH[9]], {"statistics": (1, 2)}, "statistics are a tuple; give image_"),
     (EACH[0], {}, "stands alone; give a list"),
-    ([EACH[6]], {"images": IMAGES[:, :0]}, "give 1 to 65536 pixels"),
+    ([EACH[6]], {"images": IMAGES[:, :0]}, "takes 1 to 65536 pixels"),
     (
       [EACH[5]],
       {"images": np.zeros((N, 257, 86, 3), np.uint8)},

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from rethinking import corruptions
+from rethinking.corruptions import registry
 
 # Where the ops live; an op changes an example or a set of them.
 _MODULES = ("labels", "subsets", "instance_noise", "images", "gaussian")
@@ -74,16 +75,36 @@ found = found["labels_sha256"], found["images_sha256"]
 
 
 def test_every_corruption_has_its_op():
-  named = {
-    "shuffled_pixels": "shuffle_pixels",
-    "random_pixels": "random_shuffle_pixels",
-    "gaussian_pixels": "random_gaussian_pixels",
-    "partial_shuffle": "random_partial_shuffle",
-    "gaussian_noise": "random_gaussian_noise",
-    "occlusion": "random_occlude",
-  }
+  for row in corruptions.DEFINITIONS.values():
+    assert row.op.name in OPS
+
+
+def test_what_a_row_names_exists():
+  for row in corruptions.DEFINITIONS.values():
+    for function in vars(row).values():
+      if isinstance(function, registry.Named):
+        module = importlib.import_module(
+          f"rethinking.corruptions.{function.module}"
+        )
+        assert callable(getattr(module, function.name)), function
+
+
+def test_rows_are_read_without_jax():
+  code = (
+    "import sys; from rethinking.corruptions import DEFINITIONS\n"
+    "assert not {'jax', 'numpy'} & set(sys.modules)\n"
+    "print(*DEFINITIONS)"
+  )
+  done = subprocess.run(
+    [sys.executable, "-c", code], check=True, capture_output=True, text=True
+  )
+  assert done.stdout.split() == list(corruptions.DEFINITIONS)
+
+
+def test_the_help_has_every_corruption():
   for name in corruptions.DEFINITIONS:
-    assert named.get(name, name) in OPS
+    assert re.search(rf"^  {name} ", corruptions.__doc__, re.MULTILINE), name
+  assert doctest.testmod(corruptions).failed == 0
 
 
 @pytest.mark.parametrize("name", OPS)
@@ -147,10 +168,8 @@ def test_classes_have_examples():
 
 
 def test_all_is_complete():
-  module = importlib.import_module("rethinking.corruptions")
-  public = {
-    name
-    for name, value in vars(module).items()
-    if not name.startswith("_") and not inspect.ismodule(value)
-  }
-  assert public == set(corruptions.__all__)
+  assert set(corruptions.__all__) <= set(dir(corruptions))
+  for name in corruptions.__all__:
+    getattr(corruptions, name)
+  with pytest.raises(AttributeError, match="has no attribute 'foo'"):
+    corruptions.foo

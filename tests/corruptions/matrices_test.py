@@ -73,7 +73,7 @@ def test_cifar100_map_goes_round_superclasses_of_five():
   [
     ("mnist2", "Unknown map 'mnist2'; choose one of"),
     ((0, 1), "has 2 classes, but num_classes is 3"),
-    ((0, 1, 3), "holds 3, outside 0..2"),
+    ((0, 1, 3), "holds 3; give integers in 0..2"),
     ((0, 1, 0.5), "holds 0.5; give integer"),
   ],
 )

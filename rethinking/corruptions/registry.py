@@ -1,0 +1,268 @@
+"""One row a corruption: all that the library asks about a name.
+
+A new corruption is an op, a row here and a golden value. What checks it, runs
+it over a set and reports on it follows from the row. Functions are named and
+imported when they are called, so the rows can be read without JAX.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+# The default of an option that has none.
+REQUIRED = object()
+
+
+@dataclasses.dataclass(frozen=True)
+class Named:
+  """A function of this package, imported when it is called.
+
+  Attributes:
+    module: its file here.
+    name: its own.
+  """
+
+  module: str
+  name: str
+
+  def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    module = importlib.import_module(f"rethinking.corruptions.{self.module}")
+    return getattr(module, self.name)(*args, **kwargs)
+
+
+@dataclasses.dataclass(frozen=True)
+class Definition:
+  """What a corruption's name stands for.
+
+  Attributes:
+    target: 'labels' or 'images'.
+    meaning: one line on what it does.
+    op: of one example; by default it gets the level and the options. Of
+      labels op(key, label, p, *, num_classes, ...), of images
+      op(key, image, ...).
+    has_level: whether it takes a level in [0, 1].
+    options: each option's default and check(name, value), which returns the
+      value to keep.
+    needs: 'images' and 'statistics', where it looks at them.
+    nests: whether an example that is corrupted at a level is corrupted the
+      same way at each higher one.
+    matrix: matrix([p,] ..., num_classes=K) -> T[true, given] float64 [K, K];
+      None where there is none before the data is seen.
+    rate: rate(counts, p, ...) -> expected share of changed labels, from how
+      many examples each class has, where there is no matrix.
+    over_set: of label corruptions that aren't an op for each example:
+      over_set(corruption, key, examples) as `label_set.each_label`.
+    read: of label corruptions that are read from a file, before any work:
+      read(labels, ids, num_classes, ...) -> labels, the file's SHA-256.
+    prepare: of image corruptions whose op gets something other than level and
+      options: prepare(key, pixels, statistics, ...) -> the op's arguments by
+      name, the same for all images; a 'permutation' moves all alike.
+    chunk: chunk(key, images, ids) -> images, as the op, but quicker.
+  """
+
+  target: str
+  meaning: str
+  op: Callable[..., Any]
+  has_level: bool = True
+  options: Mapping[str, tuple[Any, Callable[[str, Any], Any]]] = (
+    dataclasses.field(default_factory=dict)
+  )
+  needs: tuple[str, ...] = ()
+  nests: bool = False
+  matrix: Callable[..., Any] | None = None
+  rate: Callable[..., float] | None = None
+  over_set: Callable[..., Any] = Named("label_set", "each_label")
+  read: Callable[..., Any] | None = None
+  prepare: Callable[..., Any] | None = None
+  chunk: Callable[..., Any] | None = None
+
+
+def _switch(name: str, value: Any) -> bool:
+  if not isinstance(value, bool):
+    raise ValueError(f"{name} is {value!r}; give True or False.")
+  return value
+
+
+def _byte(name: str, value: Any) -> int:
+  if isinstance(value, (bool, str)) or value not in range(256):
+    raise ValueError(f"{name} is {value!r}; give an integer in 0..255.")
+  return int(value)
+
+
+def _text(name: str, value: Any) -> str:
+  if not isinstance(value, str) or not value:
+    raise ValueError(f"{name} is {value!r}; give a string.")
+  return value
+
+
+def _share(name: str, value: Any) -> float:
+  Named("checks", "check_static_rate")(value, name)
+  return float(value)
+
+
+def _matrix(name: str, value: Any) -> tuple[tuple[float, ...], ...]:
+  del name
+  Named("checks", "check_matrix")(value)
+  return tuple(tuple(float(entry) for entry in row) for row in value)
+
+
+def _map(name: str, value: Any) -> str | tuple[int, ...]:
+  del name
+  labels = Named("matrices", "flip_map")(value)
+  return value if isinstance(value, str) else labels
+
+
+_EXACT = {"exact": (False, _switch)}
+
+
+def _image(
+  meaning: str,
+  op: Named,
+  *,
+  options: Mapping[str, Any] | None = None,
+  needs: tuple[str, ...] = (),
+  **fields: Any,
+) -> Definition:
+  """A row of the images, a fraction of which may be corrupted."""
+  return Definition(
+    "images",
+    meaning,
+    op,
+    options={"fraction": (1.0, _share), **_EXACT, **(options or {})},
+    needs=("images", *needs),
+    **fields,
+  )
+
+
+def _permutation(key, pixels, statistics):
+  del statistics
+  return {
+    "permutation": Named("permutations", "random_permutation")(key, pixels)
+  }
+
+
+def _partial_permutation(key, pixels, statistics, *, level, per_image):
+  del statistics
+  if per_image:
+    return {"level": level}
+  make = Named("permutations", "partial_permutation")
+  return {"permutation": make(key, pixels, level)}
+
+
+def _pixel_table(key, pixels, statistics, *, per_channel):
+  del key, pixels
+  make = Named("quantiles", "pixel_table")
+  return {"table": make(statistics, per_channel=per_channel)}
+
+
+def _noise_table(key, pixels, statistics, *, level):
+  del key, pixels, statistics
+  return {"table": Named("quantiles", "noise_table")(level)}
+
+
+DEFINITIONS: dict[str, Definition] = {
+  "uniform": Definition(
+    "labels",
+    "drawn anew from all classes (inclusive)",
+    Named("labels", "uniform"),
+    options=_EXACT,
+    nests=True,
+    matrix=Named("matrices", "uniform_matrix"),
+  ),
+  "symmetric": Definition(
+    "labels",
+    "replaced by another class (exclusive)",
+    Named("labels", "symmetric"),
+    options=_EXACT,
+    nests=True,
+    matrix=Named("matrices", "symmetric_matrix"),
+  ),
+  "pair_flip": Definition(
+    "labels",
+    "replaced by the next class",
+    Named("labels", "pair_flip"),
+    options=_EXACT,
+    nests=True,
+    matrix=Named("matrices", "pair_flip_matrix"),
+  ),
+  "asymmetric": Definition(
+    "labels",
+    "replaced by the class it is mistaken for",
+    Named("labels", "asymmetric"),
+    options={"map": (REQUIRED, _map), **_EXACT},
+    nests=True,
+    matrix=Named("matrices", "asymmetric_matrix"),
+  ),
+  "transition": Definition(
+    "labels",
+    "drawn from its class's row of a matrix",
+    Named("labels", "transition"),
+    has_level=False,
+    options={"matrix": (REQUIRED, _matrix)},
+    matrix=Named("checks", "check_matrix"),
+  ),
+  "instance": Definition(
+    "labels",
+    "replaced by a class that the image suggests",
+    Named("instance_noise", "instance"),
+    options=_EXACT,
+    needs=("images", "statistics"),
+    nests=True,
+    rate=Named("label_set", "by_image_rate"),
+    over_set=Named("label_set", "by_image"),
+  ),
+  "permutation": Definition(
+    "labels",
+    "permuted within a random subset",
+    Named("subsets", "permutation"),
+    rate=Named("label_set", "permuted_rate"),
+    over_set=Named("label_set", "permuted"),
+  ),
+  "human": Definition(
+    "labels",
+    "given by people, from a file",
+    Named("subsets", "human"),
+    has_level=False,
+    options={"path": (REQUIRED, _text), "array": (REQUIRED, _text)},
+    read=Named("human_labels", "read_human"),
+  ),
+  "shuffled_pixels": _image(
+    "one permutation of the pixels",
+    Named("images", "shuffle_pixels"),
+    has_level=False,
+    prepare=_permutation,
+  ),
+  "random_pixels": _image(
+    "a permutation of the pixels for each image",
+    Named("images", "random_shuffle_pixels"),
+    has_level=False,
+    chunk=Named("image_set", "shuffle_chunk"),
+  ),
+  "gaussian_pixels": _image(
+    "Gaussian noise of the data set's mean and variance",
+    Named("gaussian", "random_gaussian_pixels"),
+    has_level=False,
+    options={"per_channel": (False, _switch)},
+    needs=("statistics",),
+    prepare=_pixel_table,
+  ),
+  "partial_shuffle": _image(
+    "a share of the pixels permuted",
+    Named("images", "random_partial_shuffle"),
+    options={"per_image": (False, _switch)},
+    prepare=_partial_permutation,
+  ),
+  "gaussian_noise": _image(
+    "Gaussian noise added, of level 255 spread",
+    Named("gaussian", "random_gaussian_noise"),
+    prepare=_noise_table,
+  ),
+  "occlusion": _image(
+    "a constant block of level times the image's side",
+    Named("images", "random_occlude"),
+    options={"value": (0, _byte)},
+  ),
+}
