@@ -32,7 +32,7 @@ def _printed(code, **environment):
     [
       sys.executable,
       "-c",
-      f"import os\nfrom rethinking import runtime\n{code}",
+      f"import os\nfrom rethinking.runtime import platform as runtime\n{code}",
     ],
     env={**plain, **environment},
     capture_output=True,

@@ -6,11 +6,11 @@ import signal
 import threading
 
 import pytest
-from etils import epath
 
 from rethinking import config as config_lib
 from rethinking.runtime import processes, signals
 from rethinking.runtime.errors import Stopped
+from rethinking.theory import config as theory_config
 from rethinking.theory import folder
 from rethinking.training import metrics
 from rethinking.training import run as train
@@ -78,7 +78,11 @@ def test_one_swallowed_before_an_experiment_that_saves_nothing_ends_it(
 ):
   def run():
     return folder.run_once(
-      config_lib.default(), epath.Path(tmp_path), dict, quiet=True
+      theory_config.expressivity("digits"),
+      tmp_path,
+      prepare=lambda config: None,
+      experiment=lambda *_: {"fitted": 1},
+      quiet=True,
     )
 
   _swallowed(signal.SIGTERM)
@@ -86,7 +90,7 @@ def test_one_swallowed_before_an_experiment_that_saves_nothing_ends_it(
     run()
   assert not (tmp_path / "config.json").exists()
   signals.end_at_once()
-  assert run() == {}
+  assert run()["fitted"] == 1
 
 
 def test_a_run_so_stopped_saves_and_goes_on(command, tmp_path, monkeypatch):

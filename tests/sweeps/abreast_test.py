@@ -124,7 +124,7 @@ def test_how_many_go_side_by_side(
   two_cores, monkeypatch, fields, at_once, want
 ):
   monkeypatch.setattr(
-    abreast.lockstep,
+    abreast.grouping,
     "parameters",
     lambda c: {"digits_cnn": 272_000, "keras_mnist_cnn": 602_634}[c.arch],
   )
