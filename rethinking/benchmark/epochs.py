@@ -8,7 +8,7 @@ import tempfile
 from typing import Any
 
 from rethinking import data
-from rethinking.benchmark import jax_steps, parts, subprocesses, timing
+from rethinking.benchmark import jax_steps, runs, subprocesses, timing
 from rethinking.training import run as train
 
 ARCH = "mlp_1x512"
@@ -34,7 +34,7 @@ def measure(rounds: int) -> dict[str, Any]:
     reports of its training alone, `bare_step`, the same step on random images
     with nothing around it, and `share_of_bare_step`.
   """
-  name = parts.dataset()
+  name = runs.dataset()
   sets = {split: data.load(name, split) for split in ("train", "test")}
   count = len(sets["train"].ids)
   more = max(2, _IMAGES // count)
@@ -43,11 +43,11 @@ def measure(rounds: int) -> dict[str, Any]:
 
   def ours(epochs: int) -> None:
     with tempfile.TemporaryDirectory() as workdir:
-      found = train.run(parts.run_config(ARCH, epochs), workdir, quiet=True)
+      found = train.run(runs.run_config(ARCH, epochs), workdir, quiet=True)
     if epochs == long:
       reported.append(found["images_per_second"])
 
-  config = parts.run_config(ARCH, long)
+  config = runs.run_config(ARCH, long)
   bare_step, _ = jax_steps.contenders(
     ARCH,
     sets["train"].images.shape[1:],

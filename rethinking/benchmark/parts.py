@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import pathlib
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ import jax
 
 from rethinking import config as config_lib
 from rethinking import data
-from rethinking.benchmark import jax_steps, subprocesses, timing
+from rethinking.benchmark import jax_steps, runs, subprocesses, timing
 from rethinking.runtime.memory import peak_bytes
 from rethinking.storage import checkpoint
 from rethinking.training import programs
@@ -56,20 +55,13 @@ def start(rounds: int) -> dict[str, Any]:
   }
 
 
-def dataset() -> str:
-  """CIFAR-10 where it is prepared, else the bundled digits."""
-  folder = os.environ.get("TFDS_DATA_DIR")
-  ready = folder and (pathlib.Path(folder) / "cifar10").is_dir()
-  return "cifar10" if ready else "digits"
-
-
 def load(rounds: int) -> dict[str, Any]:
   """Seconds to load a train set, decoded anew and from the cache.
 
   Args:
     rounds: measurements of each.
   """
-  name = dataset()
+  name = runs.dataset()
   functions = {
     "decoded_seconds": lambda: data.load(name, "train", cache=False),
     "cached_seconds": lambda: data.load(name, "train"),
@@ -101,29 +93,14 @@ def checkpoints(rounds: int) -> dict[str, Any]:
   return {"bytes": size, **taken}
 
 
-def run_config(arch: str, epochs: int):
-  """A true-labels run on `dataset()` that keeps nothing but its metrics.
-
-  Args:
-    arch: a name of models.ARCHITECTURES.
-    epochs: passes over the train set.
-  """
-  config = config_lib.default()
-  config.dataset, config.arch, config.epochs = dataset(), arch, epochs
-  config.crop = 0 if config.dataset == "digits" else 28
-  config.plots = config.tensorboard = False
-  config.checkpoint_epochs = epochs
-  return config
-
-
 def memory() -> dict[str, Any]:
   """Peak resident bytes of a process that trains MLP 1x512 for two epochs."""
-  return {"dataset": dataset(), **subprocesses.call(_train)}
+  return {"dataset": runs.dataset(), **subprocesses.call(_train)}
 
 
 def _train() -> dict[str, Any]:
   with tempfile.TemporaryDirectory() as workdir:
-    found = train.run(run_config("mlp_1x512", 2), workdir, quiet=True)
+    found = train.run(runs.run_config("mlp_1x512", 2), workdir, quiet=True)
   return {
     "peak_resident_bytes": peak_bytes(),
     "images_per_second": found["images_per_second"],

@@ -17,7 +17,7 @@ import numpy as np
 
 from rethinking.data.arrays import Arrays
 from rethinking.runtime import paths
-from rethinking.storage import files
+from rethinking.storage import reading
 
 _LAYOUT = 1  # Raised when the same source would decode to other arrays.
 _ARRAYS = {"images": np.uint8, "labels": np.int32, "ids": np.uint32}
@@ -37,7 +37,7 @@ def load(key: str, fingerprint: Callable[[], str]) -> Arrays | None:
   if not os.path.exists(entry / "meta.json"):
     return None
   try:
-    meta = files.read_json(entry / "meta.json")
+    meta = reading.read_json(entry / "meta.json")
     if meta.get("checksum") != _checksum(meta):
       raise ValueError("meta.json is damaged")
     if meta.get("layout") != _LAYOUT:
@@ -94,7 +94,7 @@ def _write(entry: pathlib.Path, fingerprint: str, arrays: Arrays) -> None:
     for name, dtype in _ARRAYS.items():
       array = np.ascontiguousarray(getattr(arrays, name), dtype)
       np.save(unfinished, array, allow_pickle=False)
-      digests[name] = files.sha256(unfinished)
+      digests[name] = reading.sha256(unfinished)
       os.replace(unfinished, entry / f"{name}.npy")
     meta = {
       "layout": _LAYOUT,
@@ -113,7 +113,7 @@ def _write(entry: pathlib.Path, fingerprint: str, arrays: Arrays) -> None:
 def _read_array(entry: pathlib.Path, name: str, meta: dict) -> np.ndarray:
   """One array whose bytes are exactly those that were written."""
   path = entry / f"{name}.npy"
-  if files.sha256(path) != meta["sha256"][name]:
+  if reading.sha256(path) != meta["sha256"][name]:
     raise ValueError(f"{path.name} is damaged")
   return np.load(path, allow_pickle=False)
 

@@ -8,7 +8,7 @@ import re
 
 from rethinking.data import registry
 from rethinking.runtime.errors import UserError
-from rethinking.storage import files
+from rethinking.storage import reading
 
 _FORMAT = "array_record"
 _TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
@@ -159,7 +159,7 @@ def fingerprint(source: Source) -> str:
   digest = hashlib.sha256("\n".join(described).encode())
   try:
     for file in source.files:
-      digest.update(bytes.fromhex(files.sha256(file)))
+      digest.update(bytes.fromhex(reading.sha256(file)))
   except OSError as error:
     raise damaged(source.folder, str(error)) from error
   return digest.hexdigest()
@@ -168,7 +168,7 @@ def fingerprint(source: Source) -> str:
 def _info(folder: pathlib.Path) -> dict:
   """The dataset's description, as TFDS wrote it."""
   try:
-    return files.loads(files.read(folder / _INFO, _LARGEST_TEXT))
+    return reading.loads(reading.read(folder / _INFO, _LARGEST_TEXT))
   except (OSError, ValueError) as error:
     raise damaged(folder, f"{_INFO}: {error}") from error
 
@@ -176,7 +176,7 @@ def _info(folder: pathlib.Path) -> dict:
 def _class_names(folder: pathlib.Path, num_classes: int) -> tuple[str, ...]:
   """The names TFDS stored, or the class numbers where it stored none."""
   try:
-    text = files.read(folder / _LABELS, _LARGEST_TEXT).decode()
+    text = reading.read(folder / _LABELS, _LARGEST_TEXT).decode()
   except FileNotFoundError:
     return tuple(str(label) for label in range(num_classes))
   except (OSError, ValueError) as error:

@@ -15,7 +15,7 @@ from rethinking.corruptions import array_files
 from rethinking.exports import contents as contents_lib
 from rethinking.exports.write import digest_file
 from rethinking.runtime.errors import UserError
-from rethinking.storage import files
+from rethinking.storage import reading
 
 _MOST_SUMS = 2**16  # Bytes; a line a file.
 
@@ -70,7 +70,7 @@ def _compare_sums(
   if not path.is_file():
     return [f"{path.name} is missing: the folder was not written to its end"]
   try:
-    stored = files.read(path, _MOST_SUMS).split(b"\n")
+    stored = reading.read(path, _MOST_SUMS).split(b"\n")
   except ValueError as error:
     return [f"{path.name} is damaged: {error}"]
   found, lines = [], []
@@ -141,7 +141,7 @@ def _compare_images(path: pathlib.Path, computed: np.ndarray) -> list[str]:
 
 def _compare_report(path: pathlib.Path, facts: dict[str, Any]) -> list[str]:
   """Differences in anything but where and how the data was read."""
-  stored = files.read_json(path)
+  stored = reading.read_json(path)
   computed = json.loads(json.dumps(facts))
   return [
     f"{path.name}: {name if name in computed else _short(name)} is "

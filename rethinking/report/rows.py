@@ -15,8 +15,8 @@ from rethinking.config.fields import SEEDS
 from rethinking.data import registry
 from rethinking.report.settings import condition, regularisers, settings
 from rethinking.runtime.errors import UserError
-from rethinking.storage import files
 from rethinking.storage import jsonl as writers
+from rethinking.storage import reading
 
 Row = Mapping[str, Any]
 
@@ -211,7 +211,7 @@ def load(path: epath.PathLike) -> Rows:
   """
   path = epath.Path(path)
   try:
-    *lines, torn = files.read(path, _MOST_BYTES).split(b"\n")
+    *lines, torn = reading.read(path, _MOST_BYTES).split(b"\n")
   except (FileNotFoundError, NotADirectoryError):
     raise UserError(
       f"There is no {path.name} in {path.parent}; give the --workdir of a "

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from etils import epath
 
-from rethinking.storage import files
+from rethinking.storage import files, reading
 
 _NAME = "sha256.json"
 
@@ -22,7 +22,7 @@ def _of(folder: epath.Path) -> dict[str, str]:
   """SHA-256 of each file in `folder` but the checksums, by relative path."""
   names = {os.path.relpath(path, folder): path for path in _files(folder)}
   names.pop(_NAME, None)
-  return {name: files.sha256(path) for name, path in sorted(names.items())}
+  return {name: reading.sha256(path) for name, path in sorted(names.items())}
 
 
 def write(folder: epath.Path) -> None:
@@ -51,7 +51,7 @@ def damage(folder: epath.Path) -> str | None:
   if not exist(folder):
     return "was not finished"
   try:
-    expected = files.read_json(folder / _NAME)
+    expected = reading.read_json(folder / _NAME)
   except ValueError:
     expected = None
   if not expected:

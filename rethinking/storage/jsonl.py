@@ -7,7 +7,7 @@ from typing import Any
 from etils import epath
 
 from rethinking.runtime.errors import UserError
-from rethinking.storage import files
+from rethinking.storage import files, reading
 
 
 def parse(path: epath.Path, lines: Sequence[bytes]) -> list[dict[str, Any]]:
@@ -23,7 +23,7 @@ def parse(path: epath.Path, lines: Sequence[bytes]) -> list[dict[str, Any]]:
   rows = []
   for number, line in enumerate(lines, 1):
     try:
-      rows.append(files.loads(line))
+      rows.append(reading.loads(line))
     except ValueError as error:
       raise UserError(
         f"{path} is damaged in line {number}: a JSON object is expected;"

@@ -11,7 +11,7 @@ from rethinking import config as config_lib
 from rethinking import data
 from rethinking.config import fields
 from rethinking.runtime.errors import UserError
-from rethinking.storage import files, jsonl
+from rethinking.storage import files, jsonl, reading
 from rethinking.training import metrics
 from rethinking.training import task as problem
 from rethinking.training import workdir as workdir_lib
@@ -51,7 +51,7 @@ def kept(
       seen = {"status": "finished", **workdir_lib.read_json(path)}
       seen["seconds"] = row["seconds"]
       made = files.dumps(make(name, todo[name], figure, workdir, seen))
-      same = _comparable(files.loads(made.encode())) == _comparable(row)
+      same = _comparable(reading.loads(made.encode())) == _comparable(row)
     except (LookupError, TypeError, AttributeError):
       same = False
     if not same:

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from rethinking import config as config_lib
 from rethinking.runtime import processes
 from rethinking.runtime.errors import UserError
-from rethinking.storage import files
+from rethinking.storage import files, reading
 
 
 def check(
@@ -105,7 +105,7 @@ def read_json(path: epath.Path) -> dict[str, Any]:
     UserError: if it is not one.
   """
   try:
-    return files.read_json(path)
+    return reading.read_json(path)
   except ValueError as error:
     raise UserError(
       f"{path} is damaged ({error}); give another workdir, or delete this one."

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rethinking.data import cache
 from rethinking.data.arrays import Arrays
 from rethinking.runtime import paths
-from rethinking.storage import files
+from rethinking.storage import reading
 
 _SOURCE = "5" * 64
 
@@ -98,7 +98,7 @@ def test_pickles_are_never_opened():
   entry = paths.cache_folder() / "k"
   np.save(entry / "images.npy", np.array([{"a": 1}]), allow_pickle=True)
   meta = json.loads((entry / "meta.json").read_text())
-  meta["sha256"]["images"] = files.sha256(entry / "images.npy")
+  meta["sha256"]["images"] = reading.sha256(entry / "images.npy")
   meta["checksum"] = cache._checksum(meta)
   (entry / "meta.json").write_text(json.dumps(meta))
   with pytest.warns(RuntimeWarning, match="allow_pickle=False"):

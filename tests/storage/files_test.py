@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rethinking.storage import files
+from rethinking.storage import files, reading
 
 
 @pytest.fixture
@@ -101,5 +101,5 @@ def test_write_json_keeps_the_order_of_keys(tmp_path):
 def test_what_is_no_json_object_is_refused_in_a_line(tmp_path, data, says):
   (tmp_path / "a.json").write_bytes(data)
   with pytest.raises(ValueError, match=says) as caught:
-    files.read_json(tmp_path / "a.json")
+    reading.read_json(tmp_path / "a.json")
   assert "\n" not in str(caught.value)

@@ -1,0 +1,32 @@
+"""The runs that whole commands are timed with."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+from ml_collections import ConfigDict
+
+from rethinking import config as config_lib
+
+
+def dataset() -> str:
+  """CIFAR-10 where it is prepared, else the bundled digits."""
+  folder = os.environ.get("TFDS_DATA_DIR")
+  ready = folder and (pathlib.Path(folder) / "cifar10").is_dir()
+  return "cifar10" if ready else "digits"
+
+
+def run_config(arch: str, epochs: int) -> ConfigDict:
+  """A true-labels run on `dataset()` that keeps nothing but its metrics.
+
+  Args:
+    arch: a name of models.ARCHITECTURES.
+    epochs: passes over the train set.
+  """
+  config = config_lib.default()
+  config.dataset, config.arch, config.epochs = dataset(), arch, epochs
+  config.crop = 0 if config.dataset == "digits" else 28
+  config.plots = config.tensorboard = False
+  config.checkpoint_epochs = epochs
+  return config
