@@ -21,7 +21,6 @@ _NARROW = 32
 _MANY_PIXELS = 2**15
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
   """2-D convolution, SAME padding.
 
@@ -37,6 +36,55 @@ def conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
   Returns:
     Array [B, ceil(H/stride), ceil(W/stride), D].
   """
+  if kernel.shape[:2] == (1, 1):
+    return _one_pixel(x, kernel, stride)
+  return _conv(x, kernel, stride)
+
+
+def _rows(x, stride):
+  """The pixels that a 1x1 kernel reads, [N, C]."""
+  return x[:, ::stride, ::stride].reshape(-1, x.shape[-1])
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _one_pixel(x, kernel, stride):
+  return _product(x, _rows(x, stride), kernel, stride)
+
+
+def _product(x, rows, kernel, stride):
+  shape = jax.eval_shape(lambda: plain.conv(x, kernel, stride)).shape
+  return switch.choose(
+    x,
+    rows,
+    kernel,
+    fast=lambda _, rows, kernel: (rows @ kernel[0, 0]).reshape(shape),
+    plain=lambda x, _, kernel: plain.conv(x, kernel, stride),
+  )
+
+
+def _one_pixel_forward(x, kernel, stride):
+  rows = switch.materialized(_rows(x, stride))
+  return _product(x, rows, kernel, stride), (x, rows, kernel)
+
+
+def _one_pixel_backward(stride, residuals, gradient):
+  def fast(x, rows, kernel, gradient):
+    gradient = switch.materialized(gradient.reshape(-1, gradient.shape[-1]))
+    to_kernel = jax.lax.dot_general(rows, gradient, (((0,), (0,)), ((), ())))
+    to_x = jax.linear_transpose(functools.partial(_rows, stride=stride), x)
+    return *to_x(gradient @ kernel[0, 0].T), to_kernel[None, None]
+
+  def plainly(x, _, kernel, gradient):
+    return _plain_gradients(x, kernel, gradient, stride)
+
+  return switch.choose(*residuals, gradient, fast=fast, plain=plainly)
+
+
+_one_pixel.defvjp(_one_pixel_forward, _one_pixel_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _conv(x, kernel, stride):
   return switch.choose(
     x,
     kernel,
@@ -45,9 +93,17 @@ def conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
   )
 
 
+def _fast(x, kernel, stride):
+  if winograd.is_quicker(x, kernel, stride):
+    return winograd.conv(x, kernel)
+  if _by_pairs_is_quicker(x, kernel, stride):
+    return _conv_by_pairs(x, kernel)
+  return plain.conv(x, kernel, stride)
+
+
 def _forward(x, kernel, stride):
   x = switch.materialized(x)
-  return conv(x, kernel, stride), (x, kernel)
+  return _conv(x, kernel, stride), (x, kernel)
 
 
 def _backward(stride, residuals, gradient):
@@ -59,24 +115,7 @@ def _backward(stride, residuals, gradient):
   )
 
 
-conv.defvjp(_forward, _backward)
-
-
-def _fast(x, kernel, stride):
-  if kernel.shape[:2] == (1, 1):
-    return _product(x, kernel, stride)
-  if winograd.is_quicker(x, kernel, stride):
-    return winograd.conv(x, kernel)
-  if _by_pairs_is_quicker(x, kernel, stride):
-    return _conv_by_pairs(x, kernel)
-  return plain.conv(x, kernel, stride)
-
-
-def _product(x, kernel, stride):
-  """A 1x1 kernel's convolution."""
-  x = x[:, ::stride, ::stride]
-  rows = x.reshape(-1, x.shape[-1]) @ kernel[0, 0]
-  return rows.reshape(*x.shape[:3], kernel.shape[-1])
+_conv.defvjp(_forward, _backward)
 
 
 def _plain_gradients(x, kernel, gradient, stride):
@@ -85,9 +124,6 @@ def _plain_gradients(x, kernel, gradient, stride):
 
 
 def _fast_gradients(x, kernel, gradient, stride):
-  if kernel.shape[:2] == (1, 1):
-    product = functools.partial(_product, stride=stride)
-    return jax.vjp(product, x, kernel)[1](gradient)
   operands = x, kernel, gradient, stride
   return _input_gradient(*operands), _kernel_gradient(*operands)
 
