@@ -172,4 +172,4 @@ def test_all_is_complete():
   for name in corruptions.__all__:
     getattr(corruptions, name)
   with pytest.raises(AttributeError, match="has no attribute 'foo'"):
-    corruptions.foo
+    corruptions.__getattr__("foo")
