@@ -104,6 +104,7 @@ def test_rows_are_read_without_jax():
 def test_the_help_has_every_corruption():
   for name in corruptions.DEFINITIONS:
     assert re.search(rf"^  {name} ", corruptions.__doc__, re.MULTILINE), name
+  assert max(map(len, corruptions.__doc__.splitlines())) <= 79
   assert doctest.testmod(corruptions).failed == 0
 
 
