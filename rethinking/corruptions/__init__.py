@@ -7,35 +7,10 @@ the same way at 0.4 (exceptions below). T is T[true, given], K the number of
 classes.
 
 Labels:
-  uniform      T = (1-p) I + (p/K) 11^T; only p(K-1)/K of the labels change.
-               Zhang et al. 2017
-  symmetric    T_ii = 1-p, T_ij = p/(K-1); p of the labels change.
-               Patrini et al. 2017; Han et al. 2018
-  pair_flip    T_i,i+1 mod K = p. Han et al. 2018
-  asymmetric   T_i,map(i) = p; map is cifar10, mnist, cifar100 (next in the
-               superclass) or K labels. Patrini et al. 2017
-  transition   any row-stochastic matrix. Patrini et al. 2017
-  instance     q_i ~ N(p, 0.1^2) truncated to [0, 1]; with probability q_i a
-               wrong class from softmax(x_i W[y_i]), x normalised; mean rate
-               0.08 at p = 0. Xia et al. 2020
-  permutation  labels permuted among round(p n) random examples; class counts
-               kept. Edgington, Onghena 2007
-  human        an array of an .npz at path, matched by id, such as CIFAR-10N's.
-               Wei et al. 2022
+{labels}
 
 Images (uint8):
-  shuffled_pixels  one permutation of the positions, the same for train and
-                   test. Zhang et al. 2017
-  random_pixels    a permutation for each image. Zhang et al. 2017
-  gaussian_pixels  N(mean, variance) of the train images, all values or
-                   per_channel=True; rounded, clipped to 0..255.
-                   Zhang et al. 2017
-  partial_shuffle  round(level n) positions permuted; one permutation for all,
-                   or per_image=True
-  gaussian_noise   x + round(255 level z), clipped.
-                   Hendrycks, Dietterich 2019
-  occlusion        a block of value, level times the image's sides, at a random
-                   place. DeVries, Taylor 2017
+{images}
 
 exact=True draws exactly round(p n) examples (labels with a level, but for
 permutation, which always does; images with fraction=). Drawn is not changed:
@@ -77,6 +52,11 @@ May import: JAX and NumPy alone, and Matplotlib inside what draws.
 import importlib
 from typing import Any
 
+from rethinking.corruptions.registry import listing
+
+if __doc__:  # None under python -OO.
+  __doc__ = __doc__.format(labels=listing("labels"), images=listing("images"))
+
 # What is public, by its file here.
 _NAMES = {
   "registry": "DEFINITIONS",
@@ -103,7 +83,7 @@ __all__ = sorted(_FILES)
 
 
 def __getattr__(name: str) -> Any:
-  # When it is asked for, so that DEFINITIONS can be read without JAX.
+  # When it is asked for, so that the rows can be read without JAX.
   if name not in _FILES:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
   module = importlib.import_module(f"{__name__}.{_FILES[name]}")

@@ -118,10 +118,9 @@ def each_example(
   Returns:
     What the op returns, stacked, [N, ...].
 
-  >>> each_example(root_key(0), np.arange(5), op=words, static=(("count", 2),))[
-  ...   :, 0
-  ... ].shape
-  (5,)
+  >>> two = (("count", 2),)
+  >>> each_example(root_key(0), np.arange(5), op=words, static=two).shape
+  (5, 2)
   """
   one = functools.partial(op, **(shared or {}), **dict(static))
   return jax.vmap(one)(example_keys(key, ids), *entries)

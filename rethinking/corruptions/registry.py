@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -39,7 +40,7 @@ class Definition:
 
   Attributes:
     target: 'labels' or 'images'.
-    meaning: one line on what it does.
+    meaning: its definition and source; `help(corruptions)` has it.
     op: of one example; by default it gets the level and the options. Of
       labels op(key, label, p, *, num_classes, ...), of images
       op(key, image, ...).
@@ -166,7 +167,8 @@ def _noise_table(key, pixels, statistics, *, level):
 DEFINITIONS: dict[str, Definition] = {
   "uniform": Definition(
     "labels",
-    "drawn anew from all classes (inclusive)",
+    "T = (1-p) I + (p/K) 11^T; only p(K-1)/K of the labels change."
+    " Zhang et al. 2017",
     Named("labels", "uniform"),
     options=_EXACT,
     nests=True,
@@ -174,7 +176,8 @@ DEFINITIONS: dict[str, Definition] = {
   ),
   "symmetric": Definition(
     "labels",
-    "replaced by another class (exclusive)",
+    "T_ii = 1-p, T_ij = p/(K-1); p of the labels change."
+    " Patrini et al. 2017; Han et al. 2018",
     Named("labels", "symmetric"),
     options=_EXACT,
     nests=True,
@@ -182,7 +185,7 @@ DEFINITIONS: dict[str, Definition] = {
   ),
   "pair_flip": Definition(
     "labels",
-    "replaced by the next class",
+    "T_i,i+1 mod K = p. Han et al. 2018",
     Named("labels", "pair_flip"),
     options=_EXACT,
     nests=True,
@@ -190,7 +193,8 @@ DEFINITIONS: dict[str, Definition] = {
   ),
   "asymmetric": Definition(
     "labels",
-    "replaced by the class it is mistaken for",
+    "T_i,map(i) = p; map is cifar10, mnist, cifar100 (next in the superclass)"
+    " or K labels. Patrini et al. 2017",
     Named("labels", "asymmetric"),
     options={"map": (REQUIRED, _map), **_EXACT},
     nests=True,
@@ -198,7 +202,7 @@ DEFINITIONS: dict[str, Definition] = {
   ),
   "transition": Definition(
     "labels",
-    "drawn from its class's row of a matrix",
+    "any row-stochastic matrix. Patrini et al. 2017",
     Named("labels", "transition"),
     has_level=False,
     options={"matrix": (REQUIRED, _matrix)},
@@ -206,7 +210,9 @@ DEFINITIONS: dict[str, Definition] = {
   ),
   "instance": Definition(
     "labels",
-    "replaced by a class that the image suggests",
+    "q_i ~ N(p, 0.1^2) truncated to [0, 1]; with probability q_i a wrong class"
+    " from softmax(x_i W[y_i]), x normalised; mean rate 0.08 at p = 0."
+    " Xia et al. 2020",
     Named("instance_noise", "instance"),
     options=_EXACT,
     needs=("images", "statistics"),
@@ -216,33 +222,37 @@ DEFINITIONS: dict[str, Definition] = {
   ),
   "permutation": Definition(
     "labels",
-    "permuted within a random subset",
+    "labels permuted among round(p n) random examples; class counts kept."
+    " Edgington, Onghena 2007",
     Named("subsets", "permutation"),
     rate=Named("label_set", "permuted_rate"),
     over_set=Named("label_set", "permuted"),
   ),
   "human": Definition(
     "labels",
-    "given by people, from a file",
+    "an array of an .npz at path, matched by id, such as CIFAR-10N's."
+    " Wei et al. 2022",
     Named("subsets", "human"),
     has_level=False,
     options={"path": (REQUIRED, _text), "array": (REQUIRED, _text)},
     read=Named("human_labels", "read_human"),
   ),
   "shuffled_pixels": _image(
-    "one permutation of the pixels",
+    "one permutation of the positions, the same for train and test."
+    " Zhang et al. 2017",
     Named("images", "shuffle_pixels"),
     has_level=False,
     prepare=_permutation,
   ),
   "random_pixels": _image(
-    "a permutation of the pixels for each image",
+    "a permutation for each image. Zhang et al. 2017",
     Named("images", "random_shuffle_pixels"),
     has_level=False,
     chunk=Named("image_set", "shuffle_chunk"),
   ),
   "gaussian_pixels": _image(
-    "Gaussian noise of the data set's mean and variance",
+    "N(mean, variance) of the train images, all values or per_channel=True;"
+    " rounded, clipped to 0..255. Zhang et al. 2017",
     Named("gaussian", "random_gaussian_pixels"),
     has_level=False,
     options={"per_channel": (False, _switch)},
@@ -250,19 +260,40 @@ DEFINITIONS: dict[str, Definition] = {
     prepare=_pixel_table,
   ),
   "partial_shuffle": _image(
-    "a share of the pixels permuted",
+    "round(level n) positions permuted; one permutation for all, or"
+    " per_image=True. Between true images and random pixels",
     Named("images", "random_partial_shuffle"),
     options={"per_image": (False, _switch)},
     prepare=_partial_permutation,
   ),
   "gaussian_noise": _image(
-    "Gaussian noise added, of level 255 spread",
+    "x + round(255 level z), clipped. Hendrycks, Dietterich 2019",
     Named("gaussian", "random_gaussian_noise"),
     prepare=_noise_table,
   ),
   "occlusion": _image(
-    "a constant block of level times the image's side",
+    "a block of value, level times the image's sides, at a random place."
+    " DeVries, Taylor 2017",
     Named("images", "random_occlude"),
     options={"value": (0, _byte)},
   ),
 }
+
+
+def listing(target: str) -> str:
+  """Returns the definitions of all corruptions of 'labels' or 'images'.
+
+  Args:
+    target: of the rows to list.
+  """
+  width = max(map(len, DEFINITIONS)) + 4
+  return "\n".join(
+    textwrap.fill(
+      row.meaning,
+      79,
+      initial_indent=f"  {name}".ljust(width),
+      subsequent_indent=" " * width,
+    )
+    for name, row in DEFINITIONS.items()
+    if row.target == target
+  )

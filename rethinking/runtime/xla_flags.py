@@ -24,7 +24,7 @@ CPU_FLAGS = (
   "--xla_cpu_experimental_ynn_fusion_type="
   "-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION",
   # Barriers stay in the program until XLA has fused: models say with them
-  # what is to be in memory (models.linear.materialized).
+  # what is to be in memory (ops.switch.materialized).
   "--xla_disable_hlo_passes=cse_barrier_expander",
 )
 

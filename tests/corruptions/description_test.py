@@ -5,33 +5,30 @@ import json
 
 import numpy as np
 import pytest
+from golden_test import LABEL_NOISE, PIXEL_NOISE
 from ml_collections import ConfigDict
 
 from rethinking.corruptions import DEFINITIONS, Corruption
 
 EXAMPLES = [
+  *LABEL_NOISE.values(),
+  *PIXEL_NOISE.values(),
   Corruption.create("uniform", level=0.4, exact=True),
   Corruption.create("symmetric", level=1),
   Corruption.create("pair_flip", level=0),
   Corruption.create("asymmetric", level=0.4, map=[1, 0]),
-  Corruption.create("transition", matrix=np.eye(2)),
   Corruption.create("instance", level=0.3),
-  Corruption.create("permutation", level=0.5),
   Corruption.create("human", path="labels.npz", array="worse_label"),
-  Corruption.create("shuffled_pixels", fraction=0.5),
-  Corruption.create("random_pixels"),
-  Corruption.create("gaussian_pixels", per_channel=True),
-  Corruption.create("partial_shuffle", level=0.2, per_image=True),
   Corruption.create("gaussian_noise", level=0.1),
   Corruption.create("occlusion", level=0.5, value=128),
 ]
 
 
 def test_every_definition_has_an_example_here():
-  assert sorted(c.name for c in EXAMPLES) == sorted(DEFINITIONS)
+  assert {c.name for c in EXAMPLES} == set(DEFINITIONS)
 
 
-@pytest.mark.parametrize("one", EXAMPLES, ids=lambda c: c.name)
+@pytest.mark.parametrize("one", EXAMPLES, ids=repr)
 def test_descriptions_survive_every_way_round(one):
   assert eval(repr(one)) == one
   config = json.loads(json.dumps(one.to_config()))

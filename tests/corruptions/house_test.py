@@ -104,6 +104,7 @@ def test_rows_are_read_without_jax():
 def test_the_help_has_every_corruption():
   for name in corruptions.DEFINITIONS:
     assert re.search(rf"^  {name} ", corruptions.__doc__, re.MULTILINE), name
+  assert max(map(len, corruptions.__doc__.splitlines())) <= 79
   assert doctest.testmod(corruptions).failed == 0
 
 
@@ -172,4 +173,4 @@ def test_all_is_complete():
   for name in corruptions.__all__:
     getattr(corruptions, name)
   with pytest.raises(AttributeError, match="has no attribute 'foo'"):
-    getattr(corruptions, "foo")  # noqa: B009
+    corruptions.__getattr__("foo")
