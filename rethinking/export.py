@@ -16,8 +16,6 @@ input.
   print(noisy["given_label"][:5], noisy["changed"].mean())
 """
 
-from __future__ import annotations
-
 import sys
 
 from absl import flags

@@ -1,7 +1,5 @@
 """Seconds that each corruption takes, and the memory of the largest."""
 
-from __future__ import annotations
-
 import functools
 import pathlib
 import tempfile

@@ -1,7 +1,5 @@
 """Whole epochs with data, evaluation and logging, beside a plain loop."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import tempfile

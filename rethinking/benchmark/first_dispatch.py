@@ -3,8 +3,6 @@
 python -m rethinking.benchmark.first_dispatch WORKDIR
 """
 
-from __future__ import annotations
-
 import sys
 import time
 

@@ -1,7 +1,5 @@
 """The project's own training step and evaluation, ready to be timed."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 

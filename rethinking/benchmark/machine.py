@@ -1,7 +1,5 @@
 """What the machine is, and how fast it could be."""
 
-from __future__ import annotations
-
 import datetime
 import functools
 import platform

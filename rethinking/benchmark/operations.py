@@ -1,7 +1,5 @@
 """Floating-point operations of a model, counted from its shapes."""
 
-from __future__ import annotations
-
 import math
 
 import jax

@@ -1,7 +1,5 @@
 """What surrounds the step: start, data, corruption, epochs, checkpoints."""
 
-from __future__ import annotations
-
 import functools
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """The benchmark's table, JSON and picture."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

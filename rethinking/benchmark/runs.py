@@ -1,7 +1,5 @@
 """The runs that whole commands are timed with."""
 
-from __future__ import annotations
-
 import os
 import pathlib
 

@@ -1,7 +1,5 @@
 """Training steps and evaluation of each model, beside PyTorch's."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 from typing import Any

@@ -1,7 +1,5 @@
 """Times that can be compared: contenders take turns."""
 
-from __future__ import annotations
-
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Vectorized runs, against the same runs one after another."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Values of a config that are refused."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

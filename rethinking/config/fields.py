@@ -1,7 +1,5 @@
 """Every field of a run's config, a row each, from which all lists follow."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """The variant grammar: "variant,key=value,..." on the command line."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Grids of configs that several config files share."""
 
-from __future__ import annotations
-
 from typing import Any
 
 _SEEDS = (0, 1, 2)

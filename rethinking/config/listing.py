@@ -1,7 +1,5 @@
 """What there is to choose from, as `--help` lists it."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """What a recipe sets: the optimiser, its schedule, its regularisers."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from rethinking import models

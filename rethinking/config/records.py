@@ -1,7 +1,5 @@
 """Configs as files hold them, those of earlier versions too."""
 
-from __future__ import annotations
-
 import functools
 import json
 import sys

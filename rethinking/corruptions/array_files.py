@@ -1,7 +1,5 @@
 """Arrays in files that others made: bounded, checked, never a pickle."""
 
-from __future__ import annotations
-
 import io
 import math
 import os

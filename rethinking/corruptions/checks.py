@@ -4,8 +4,6 @@ Types and shapes are known before any tracing, so they are always checked.
 Values are checked where they are numbers; traced ones pass unseen.
 """
 
-from __future__ import annotations
-
 import operator
 from typing import Any
 

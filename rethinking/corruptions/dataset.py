@@ -1,7 +1,5 @@
 """Corrupts a whole data set as its descriptions say, and reports on it."""
 
-from __future__ import annotations
-
 import collections
 import dataclasses
 import math

@@ -5,8 +5,6 @@ arguments. Their `random_` forms draw them from the example's key. Images are
 uint8 [H, W, C]. The batch form is `vmap` over `example_keys(key, ids)`.
 """
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 

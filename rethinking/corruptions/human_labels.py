@@ -1,7 +1,5 @@
 """Human labels from a file, matched by example id."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 

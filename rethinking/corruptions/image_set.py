@@ -1,7 +1,5 @@
 """Runs one image corruption over a whole set, in chunks."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import jax

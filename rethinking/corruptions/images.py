@@ -6,8 +6,6 @@ Images are uint8 [H, W, C]; a pixel moves with its channels. The batch form is
 `vmap` over `example_keys(key, ids)`.
 """
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -5,8 +5,6 @@ to integers of the same scale. So the scores are exact sums, whatever the order
 of the additions, and the result is the same in any batch, jitted or not.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import jax

@@ -6,8 +6,6 @@ differ in their last bits between jit and eager and between versions; words
 don't.
 """
 
-from __future__ import annotations
-
 import functools
 import zlib
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """Runs one label corruption over a whole set."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import jax

@@ -6,8 +6,6 @@ is corrupted at p is corrupted at every p' > p, with the same label. The batch
 form is `vmap` over `example_keys(key, ids)`; labels are int32 [].
 """
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 import numpy as np

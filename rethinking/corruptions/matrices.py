@@ -1,7 +1,5 @@
 """What the label corruptions are on average: T[true, given], and rates."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from rethinking.corruptions.checks import check_num_classes, check_rate

@@ -1,7 +1,5 @@
 """Random permutations of positions, by sorting random words."""
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 

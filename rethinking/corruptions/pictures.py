@@ -1,7 +1,5 @@
 """A report's pictures: the transition matrix, and examples before and after."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from typing import BinaryIO

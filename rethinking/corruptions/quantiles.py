@@ -4,8 +4,6 @@ Entry i is the quantile at (i + 1/2) / 65536. The tables are made by NumPy in
 float64 and rounded to integers, so all platforms hold the same ones.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import statistics

@@ -5,8 +5,6 @@ it over a set and reports on it follows from the row. Functions are named and
 imported when they are called, so the rows can be read without JAX.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import importlib
 import textwrap

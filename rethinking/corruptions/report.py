@@ -5,8 +5,6 @@ all K classes, the true one among them) and exclusive (labels that are wrong).
 A report gives both, nominal (from the definition) and realised (counted).
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 from collections.abc import Sequence

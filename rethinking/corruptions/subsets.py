@@ -5,8 +5,6 @@ the order of the rows, on batches or on shards, but it does depend on which
 examples are in the set: a subset's corruption isn't the set's, cut down.
 """
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -1,7 +1,5 @@
 """A split once it is decoded."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

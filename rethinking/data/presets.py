@@ -1,7 +1,5 @@
 """The augmentations by name, and what their fields may be."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The data sets, a row each; imports nothing, so that names are cheap."""
 
-from __future__ import annotations
-
 import dataclasses
 
 

@@ -1,7 +1,5 @@
 """What a config's folder is to hold: computed, neither written nor read."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

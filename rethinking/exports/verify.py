@@ -1,7 +1,5 @@
 """Computes a config's corrupted data again and compares it with a folder."""
 
-from __future__ import annotations
-
 import json
 import os
 import pathlib

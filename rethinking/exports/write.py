@@ -1,7 +1,5 @@
 """Writes a config's corrupted data to a folder."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import os

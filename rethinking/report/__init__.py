@@ -9,8 +9,6 @@ May import: training, config, data, models, ops, storage, runtime,
 corruptions.
 """
 
-from __future__ import annotations
-
 import re
 
 from etils import epath

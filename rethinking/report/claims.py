@@ -1,7 +1,5 @@
 """The paper's claims, and whether measured rows support them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple

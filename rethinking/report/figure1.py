@@ -3,8 +3,6 @@
 Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), figure 1.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """What all figures of a report share: lines with bands, notes, files."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Published numbers beside measured ones."""
 
-from __future__ import annotations
-
 import functools
 import importlib.resources
 import json

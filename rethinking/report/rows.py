@@ -1,7 +1,5 @@
 """The rows of a sweep, gathered over seeds."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import math

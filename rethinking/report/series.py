@@ -1,7 +1,5 @@
 """Groups of runs as lines along the level of label noise."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from typing import NamedTuple

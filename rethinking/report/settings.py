@@ -1,7 +1,5 @@
 """What a run was, read off its config."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

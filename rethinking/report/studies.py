@@ -1,7 +1,5 @@
 """The figures of the studies: BatchNorm, and the Keras study's questions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from rethinking.report import pictures

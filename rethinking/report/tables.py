@@ -1,7 +1,5 @@
 """The tables of a report: Markdown to read, CSV with every digit."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Command lines: the config flag, and one line for each user's mistake."""
 
-from __future__ import annotations
-
 import importlib.util
 import pathlib
 import re

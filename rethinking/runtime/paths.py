@@ -1,7 +1,5 @@
 """Where on this machine what is kept between runs lies."""
 
-from __future__ import annotations
-
 import os
 import pathlib
 

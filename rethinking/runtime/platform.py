@@ -1,7 +1,5 @@
 """Starts JAX on this machine: flags, memory, program cache, description."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import pathlib

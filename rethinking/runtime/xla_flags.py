@@ -5,8 +5,6 @@ is written nowhere. So a child process tries them, once for each jaxlib, and the
 answer is remembered in the user's cache folder.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import pathlib

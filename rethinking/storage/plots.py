@@ -1,7 +1,5 @@
 """Pictures of one run."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Tables as text: Markdown to read, CSV with every digit."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Mapping, Sequence

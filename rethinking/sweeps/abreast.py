@@ -4,8 +4,6 @@ A step of a small network keeps one CPU core busy, not two. Each
 run has a thread, and within it is the run that the main job makes, to the bit.
 """
 
-from __future__ import annotations
-
 import concurrent.futures
 import itertools
 import os

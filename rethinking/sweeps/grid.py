@@ -1,7 +1,5 @@
 """The runs of a sweep: its grids, expanded."""
 
-from __future__ import annotations
-
 import itertools
 from typing import Any
 

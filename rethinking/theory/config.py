@@ -1,7 +1,5 @@
 """Configs of the three theory experiments, every field with its meaning."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Sequence
 from typing import Any

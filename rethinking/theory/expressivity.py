@@ -8,8 +8,6 @@ random, and know nothing about the test set.
 Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), section 4.
 """
 
-from __future__ import annotations
-
 import functools
 import pathlib
 import time

@@ -4,8 +4,6 @@ A map is cut into blocks of columns that are computed one at a time, so that a
 map of any width can be summed into a Gram matrix without being held.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """The workdir of an experiment: locked, and finished only once."""
 
-from __future__ import annotations
-
 import pathlib
 import time
 from collections.abc import Callable

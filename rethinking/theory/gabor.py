@@ -1,7 +1,5 @@
 """Gabor wavelet features: magnitudes of oriented waves, pooled."""
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 import numpy as np

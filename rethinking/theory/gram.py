@@ -1,7 +1,5 @@
 """Kernel matrices by tiles: from features held whole, or summed by blocks."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 from typing import BinaryIO

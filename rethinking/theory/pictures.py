@@ -1,7 +1,5 @@
 """Figures of the theory experiments, PNG and SVG."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

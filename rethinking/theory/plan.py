@@ -1,7 +1,5 @@
 """Which features, solver and memory a kernel config comes to."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import tempfile

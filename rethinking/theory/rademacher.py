@@ -14,8 +14,6 @@ Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), section 1.2; Bartlett,
 Mendelson (2002), definition 2.
 """
 
-from __future__ import annotations
-
 import functools
 import pathlib
 import time

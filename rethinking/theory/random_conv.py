@@ -1,7 +1,5 @@
 """Random convolutional features: whitened random patches as filters."""
 
-from __future__ import annotations
-
 import functools
 
 import jax

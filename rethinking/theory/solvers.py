@@ -5,8 +5,6 @@ They find the f of smallest norm in the kernel's space that minimises
 kernel it passes through every target.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import time

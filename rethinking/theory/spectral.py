@@ -1,7 +1,5 @@
 """Whole paths of ridges from one eigendecomposition."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """What a theory experiment fits: data, labels at several noise levels."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -18,8 +18,6 @@ Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), theorem 1 and appendix
 C.
 """
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 import numpy as np

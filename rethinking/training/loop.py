@@ -1,7 +1,5 @@
 """The loop of one run: train, evaluate, keep, until it is over."""
 
-from __future__ import annotations
-
 import functools
 import threading
 import time

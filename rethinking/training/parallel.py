@@ -1,7 +1,5 @@
 """The step on many devices: the only file that calls pmap."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Sequence
 

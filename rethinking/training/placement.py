@@ -1,7 +1,5 @@
 """Where arrays lie on the devices of a run, and of runs that train together."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The compiled functions of a run, shared by runs that need the same ones."""
 
-from __future__ import annotations
-
 import functools
 import json
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """One run: from a config to a workdir with everything that was seen."""
 
-from __future__ import annotations
-
 import pathlib
 import time
 from typing import Any

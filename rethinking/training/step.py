@@ -1,7 +1,5 @@
 """One training step and one evaluation step, pure; they know no devices."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 

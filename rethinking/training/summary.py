@@ -1,7 +1,5 @@
 """What a run saw: a row for each evaluation, and at the end a summary."""
 
-from __future__ import annotations
-
 import functools
 import io
 import pathlib

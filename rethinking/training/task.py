@@ -1,7 +1,5 @@
 """What a config asks to be learned: its data, loaded and corrupted."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The arrays of runs that train together, as they lie on the devices."""
 
-from __future__ import annotations
-
 import functools
 import json
 from collections.abc import Callable, Mapping, Sequence

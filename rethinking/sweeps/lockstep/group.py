@@ -1,7 +1,5 @@
 """Runs between the first one's start and the last one's end."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import threading

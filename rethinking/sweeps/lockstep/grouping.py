@@ -1,7 +1,5 @@
 """Which runs can train together, and how many should."""
 
-from __future__ import annotations
-
 import json
 
 import jax

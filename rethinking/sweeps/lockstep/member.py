@@ -1,7 +1,5 @@
 """One of the runs that train together."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
