@@ -52,25 +52,22 @@ May import: JAX and NumPy alone, and Matplotlib inside what draws.
 import importlib
 from typing import Any
 
-from rethinking.corruptions.registry import listing
+from rethinking.corruptions.registry import DEFINITIONS, listing
 
 if __doc__:  # None under python -OO.
   __doc__ = __doc__.format(labels=listing("labels"), images=listing("images"))
 
-# What is public, by its file here.
+# What is public beside the ops, by its file here.
 _NAMES = {
-  "registry": "DEFINITIONS",
   "description": "Corruption",
   "dataset": "apply",
   "report": "Corrupted fingerprint transition_matrix",
   "keys": "example_keys named_key root_key",
-  "labels": "asymmetric drawn pair_flip symmetric transition uniform",
-  "instance_noise": "instance projection",
-  "subsets": "drawn_exactly exact exact_count human permutation",
-  "images": "occlude random_occlude random_partial_shuffle"
-  " random_shuffle_pixels shuffle_pixels",
-  "gaussian": "add_noise look_up_pixels random_gaussian_noise"
-  " random_gaussian_pixels",
+  "labels": "drawn",
+  "instance_noise": "projection",
+  "subsets": "drawn_exactly exact exact_count",
+  "images": "occlude",
+  "gaussian": "add_noise look_up_pixels",
   "permutations": "partial_permutation random_permutation",
   "quantiles": "ImageStatistics image_statistics noise_table pixel_table",
   "matrices": "asymmetric_matrix exclusive_rate inclusive_rate"
@@ -78,8 +75,10 @@ _NAMES = {
   "checks": "check_matrix",
   "pictures": "draw_examples draw_transitions",
 }
-_FILES = {n: file for file, names in _NAMES.items() for n in names.split()}
-__all__ = sorted(_FILES)
+_FILES = {row.op.name: row.op.module for row in DEFINITIONS.values()} | {
+  n: file for file, names in _NAMES.items() for n in names.split()
+}
+__all__ = sorted(["DEFINITIONS", *_FILES])
 
 
 def __getattr__(name: str) -> Any:

@@ -1,8 +1,8 @@
 """One row a corruption: all that the library asks about a name.
 
 A new corruption is an op, a row here and a golden value. What checks it, runs
-it over a set and reports on it follows from the row. Functions are named and
-imported when they are called, so the rows can be read without JAX.
+it over a set, reports on it and makes its op public follows. A row names its
+functions, which are imported when they are called: it is read without JAX.
 """
 
 import dataclasses
