@@ -26,7 +26,7 @@ The test set is the last 360 examples, which other people wrote; the train set
 is the first 1,437. There is no validation set: nothing is chosen by a number
 measured here.
 
-`keras_study` is the Keras study's study, made small: 72 s on the same machine.
+`keras_study` is the Keras study, made small: 72 s on the same machine.
 Label noise 0 to 0.9, with and without augmentation, a CNN and an MLP, two
 seeds. Its recipe needs a validation set and keeps 144 train examples apart;
 runs have 30 epochs at most, end after 10 without a better validation

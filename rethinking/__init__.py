@@ -1,6 +1,6 @@
 """Memorisation and generalisation under corrupted data, in JAX.
 
-The rooms; each may import those further down, and none of its own line:
+The rooms; each may import those further down, and none of its own group:
 
   main         the command: flags, an experiment, its report
   export       the command that writes a corrupted data set
@@ -43,12 +43,27 @@ and a workdir of another config is refused, naming what differs.
 """
 
 import importlib
+import os
+from typing import Any
 
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str):
-  """`run`, imported when asked for: JAX takes a second."""
-  if name == "run":
-    return importlib.import_module("rethinking.main").run
-  raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def run(config, workdir: str | os.PathLike) -> Any:
+  """Does what a config describes, as the command does.
+
+  Args:
+    config: from a config file or `rethinking.config.default`.
+    workdir: folder for everything it leaves.
+
+  Returns:
+    What the experiment's own `run` returns: of a training run its summary.
+
+  Raises:
+    UserError: for an unknown experiment, or what the experiment refuses.
+  """
+  # Imported when asked for: JAX takes a second.
+  from rethinking.config import experiments
+
+  module = importlib.import_module(experiments.chosen(config).module)
+  return module.run(config, workdir)

@@ -15,16 +15,14 @@ Exit codes: 0 finished, 1 failed, 2 refused input, 75 stopped and resumable.
 """
 
 import datetime
-import importlib
-import os
 import pathlib
 import sys
-from typing import Any, NamedTuple
 
 from absl import flags
 from ml_collections import ConfigDict
 
-from rethinking.config import listing, records
+from rethinking import run
+from rethinking.config import experiments, listing, records
 from rethinking.runtime import cli
 from rethinking.runtime.errors import Diverged, Stopped, UserError
 
@@ -53,67 +51,6 @@ _PROCESS_ID = flags.DEFINE_integer(
 )
 
 
-class Experiment(NamedTuple):
-  """What a config can ask for.
-
-  Attributes:
-    sentence: what it is.
-    module: whose `run(config, workdir)` does it.
-    shared: several processes can share its work.
-  """
-
-  sentence: str
-  module: str
-  shared: bool = False
-
-
-EXPERIMENTS = {
-  "train": Experiment("One run.", "rethinking.training.run", shared=True),
-  "sweep": Experiment(
-    "A grid of runs, with figures and tables.",
-    "rethinking.sweeps.run",
-    shared=True,
-  ),
-  "kernel": Experiment(
-    "Minimum-norm kernel fits of given labels.", "rethinking.theory.kernel"
-  ),
-  "expressivity": Experiment(
-    "Theorem 1's network beside an MLP.", "rethinking.theory.expressivity"
-  ),
-  "rademacher": Experiment(
-    "Bounds of Rademacher complexity.", "rethinking.theory.rademacher"
-  ),
-}
-
-
-def _experiment(config: ConfigDict) -> tuple[str, Any]:
-  """The name and the row of what a config asks for."""
-  name = config.get("experiment")
-  if name not in EXPERIMENTS:
-    raise UserError(
-      f"Unknown experiment {name!r}; choose one of {sorted(EXPERIMENTS)}."
-    )
-  return name, EXPERIMENTS[name]
-
-
-def run(config: ConfigDict, workdir: str | os.PathLike) -> Any:
-  """Does what a config describes, as the command does.
-
-  Args:
-    config: from a config file or `rethinking.config.default`.
-    workdir: folder for everything it leaves.
-
-  Returns:
-    What the experiment's own `run` returns: of a training run its summary.
-
-  Raises:
-    UserError: for an unknown experiment, or what the experiment refuses.
-  """
-  return importlib.import_module(_experiment(config)[1].module).run(
-    config, workdir
-  )
-
-
 def main(config: ConfigDict) -> int:
   """Runs what the config's `experiment` names; returns the exit code."""
   # Imported here: --help and a mistyped config should not wait for JAX.
@@ -123,7 +60,7 @@ def main(config: ConfigDict) -> int:
   from rethinking.training import parallel
 
   records.rename(config)
-  name, experiment = _experiment(config)
+  experiment = experiments.chosen(config)
   workdir = _WORKDIR.value
   if workdir == "":
     raise UserError("--workdir is empty; name a folder, or leave it out.")
@@ -131,7 +68,8 @@ def main(config: ConfigDict) -> int:
   processes.check(_MULTIHOST.value, *place)
   if _MULTIHOST.value and not experiment.shared:
     raise UserError(
-      f"The experiment {name!r} runs in one process; leave --multihost out."
+      f"The experiment {config.experiment!r} runs in one process; leave "
+      "--multihost out."
     )
   if _MULTIHOST.value and workdir is None:
     raise UserError(
@@ -181,7 +119,9 @@ def main(config: ConfigDict) -> int:
 
 
 def _choices() -> str:
-  return listing.text({n: row.sentence for n, row in EXPERIMENTS.items()})
+  return listing.text(
+    {n: row.sentence for n, row in experiments.EXPERIMENTS.items()}
+  )
 
 
 def _end_waiting() -> None:

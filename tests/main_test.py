@@ -10,7 +10,7 @@ import pytest
 
 from rethinking import config as config_lib
 from rethinking import data, main, models
-from rethinking.config import fields
+from rethinking.config import experiments, fields
 from rethinking.runtime import cli, processes
 from rethinking.training import run as train
 
@@ -127,7 +127,7 @@ def test_help_explains():
   assert max(map(len, listed.splitlines())) <= 80
   rows = [*config_lib.VARIANTS, *models.ARCHITECTURES, *data.NAMES]
   rows += [f"{row.name}=" for row in fields.TABLE]
-  rows += main.EXPERIMENTS
+  rows += experiments.EXPERIMENTS
   for row in rows:
     assert f"\n  {row}" in found.stdout
 
@@ -157,12 +157,12 @@ def test_ctrl_c_in_one_of_several_does_not_wait_for_the_others(
   def interrupted(*_):
     raise KeyboardInterrupt
 
-  def leave(code):
+  def exit_now(code):
     raise SystemExit(code)
 
   monkeypatch.setattr(train, "run", interrupted)
   monkeypatch.setattr(processes, "several", lambda: several)
-  monkeypatch.setattr(processes, "leave", leave)
+  monkeypatch.setattr(processes, "exit_now", exit_now)
   for flag in ("_MULTIHOST", "_COORDINATOR", "_PROCESS_COUNT", "_PROCESS_ID"):
     monkeypatch.setattr(main, flag, types.SimpleNamespace(value=None))
   workdir = types.SimpleNamespace(value=str(tmp_path))

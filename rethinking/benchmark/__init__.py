@@ -1,7 +1,9 @@
 """How fast this machine runs the project, beside PyTorch and its own limits.
 
 `python -m rethinking.benchmark [what ...]` prints tables and writes
-`benchmark.json` and `benchmark.svg`.
+`benchmark.json` and `benchmark.svg`. `steps` times networks, `jax_steps` makes
+ours and `torch_steps` PyTorch's, in `subprocesses`; `parts`, `epochs`,
+`corruption` and `vectorized` time the rest, `report` shows it.
 
 May import: report, training, config, data, models, ops, storage, runtime,
 corruptions.

@@ -5,8 +5,13 @@ sets what its dataset needs and ends in `parse`. Fields that are None mean
 "the recipe's own"; `resolve` fills them after command-line overrides, so that
 `--config.arch=alexnet` or `--config.recipe=paper` change what they imply.
 
-May import corruptions, data and models, each where it is called: importing
-this costs neither JAX nor Flax.
+`fields` is the one table of fields, `grammar` reads "variant,key=value,...",
+`resolve` fills in and `checks` refuses; `records` reads configs of any version,
+`recipes` and `grids` are what a field or a sweep stands for, `experiments` what
+there is to run, `listing` what `--help` lists. Importing this imports neither
+JAX nor Flax.
+
+May import: data, models, ops, storage, runtime, corruptions.
 """
 
 from rethinking.config.fields import default

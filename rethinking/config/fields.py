@@ -204,7 +204,7 @@ TABLE: tuple[Field, ...] = (
   ),
   *_section("execution", "Execution",
     Field("chunk_steps", int, "unseen",
-          "Most steps a dispatch; a signal is heard where one ends. None: on "
+          "Most steps per dispatch; a signal counts where one ends. None: on "
           "a CPU 1 with convolutions and what 4,096 examples take without, an "
           "epoch elsewhere, 100 where runs train together.", AT_LEAST_1),
     Field("deterministic", False, "", "Bit-exact on a GPU too, at some speed."),

@@ -48,10 +48,10 @@ def keras_study(
   levels: tuple[float, ...] = tuple(n / 10 for n in range(10)),
   seeds: tuple[int, ...] = _SEEDS,
 ) -> dict[str, Any]:
-  """Returns the Keras study's study: noise levels, augmentation, networks.
+  """Returns the Keras study: noise levels, augmentation, networks.
 
   Args:
-    convolutional: architectures with the seed recipe's L2 on convolutions.
+    convolutional: architectures with the recipe's L2 on convolutions.
     mlps: architectures that have none, and so no L2.
     augment: the augmentation that is compared with none.
     levels: of uniform label noise.

@@ -65,7 +65,7 @@ def corruptions(config: ConfigDict) -> tuple[Corruption, ...]:
     config: resolved or not.
 
   Returns:
-    None, one or two descriptions for `rethinking.corruptions.apply`.
+    Zero, one or two descriptions for `rethinking.corruptions.apply`.
 
   Raises:
     UserError: for an unknown name, option or level.

@@ -67,7 +67,7 @@ def apply(
   (3, 0.3)
   """
   if isinstance(corruptions, Corruption):
-    raise ValueError(f"{corruptions!r} stands alone; give a list of them.")
+    raise ValueError(f"{corruptions!r} must be in a list, got one; try [...].")
   corruptions = tuple(corruptions)
   checks.check_num_classes(num_classes)
   true_labels = checks.check_labels(labels, num_classes)

@@ -1,8 +1,8 @@
 """Datasets as arrays: scikit-learn's digits, and TFDS without TensorFlow.
 
-`dataset` loads a split, by `digits`, or by `prepared`, `records` and `cache`;
-`preparation`, `builders` and `archives` download. `augment` changes images in
-training.
+`registry` has a row a set; `dataset` loads a split as `arrays`, by `digits`, or
+by `prepared`, `records` and `cache`; `preparation`, `builders` and `archives`
+download. `augment` changes images in training, by a preset of `presets`.
 
 Digits need nothing. The others are prepared once by TensorFlow Datasets,
 without TensorFlow, downloaded from their original sites (the checksums are

@@ -1,4 +1,4 @@
-"""The data sets, a row each; imports nothing, so that names are cheap."""
+"""The data sets, a row each; imports no more than the standard library."""
 
 import dataclasses
 

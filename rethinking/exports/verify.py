@@ -11,7 +11,6 @@ from ml_collections import ConfigDict
 from rethinking import config as config_lib
 from rethinking.corruptions import array_files
 from rethinking.exports import contents as contents_lib
-from rethinking.exports.write import digest_file
 from rethinking.runtime.errors import UserError
 from rethinking.storage import reading
 
@@ -77,7 +76,7 @@ def _compare_sums(
       lines.append(b"")
       found += [] if name in named else [f"{name} is missing"]
       continue
-    lines.append(f"{digest_file(folder / name)}  {name}".encode())
+    lines.append(f"{reading.sha256(folder / name)}  {name}".encode())
     if lines[-1] not in stored and name not in named:
       found.append(f"{name} is not as {path.name} says")
   if not found and not named and stored != [*lines, b""]:

@@ -1,7 +1,6 @@
 """Writes a config's corrupted data to a folder."""
 
 import contextlib
-import hashlib
 import os
 import pathlib
 import tempfile
@@ -17,7 +16,7 @@ from rethinking import corruptions
 from rethinking.exports import contents as contents_lib
 from rethinking.exports.contents import Contents
 from rethinking.runtime.errors import UserError
-from rethinking.storage import files
+from rethinking.storage import files, reading
 
 
 def write(config: ConfigDict, out: str | os.PathLike) -> dict[str, Any]:
@@ -62,12 +61,6 @@ def _refused(folder: pathlib.Path) -> Iterator[None]:
     ) from error
 
 
-def digest_file(path: pathlib.Path) -> str:
-  """Returns the SHA-256 of a file, as 64 hexadecimal digits."""
-  with open(path, "rb") as file:
-    return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _write_all(contents: Contents, folder: pathlib.Path) -> None:
   stale = (contents_lib.SUMS, contents_lib.IMAGES, contents_lib.TEST_IMAGES)
   for name in stale:
@@ -105,7 +98,7 @@ def _write_all(contents: Contents, folder: pathlib.Path) -> None:
   for name in contents.names():
     files.save(folder / name, save[name])
   sums = "".join(
-    f"{digest_file(folder / name)}  {name}\n" for name in contents.names()
+    f"{reading.sha256(folder / name)}  {name}\n" for name in contents.names()
   )
   files.replace(folder / contents_lib.SUMS, sums.encode())
 

@@ -43,7 +43,7 @@ def _mean(x, axis_name):
 # the centred activations once for all, and write and read an array of the size
 # of `x` where they can be computed on the way into a sum. So each use has a
 # barrier of its own. XLA takes equal barriers for one, and drops from them what
-# nobody reads: each holds a different second value, which is used.
+# is never read: each holds a different second value, which is used.
 
 
 def _batch_norm_forward(x, scale, offset, epsilon, axis_name):

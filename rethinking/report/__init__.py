@@ -5,6 +5,10 @@ published one beside it with the difference and a word (agrees, differs, not
 comparable, not run here), and for each of the paper's claims whether the rows
 support it. Published numbers and their sources are in published.json.
 
+`rows` reads results.jsonl, `series` and `settings` group it, `published` and
+`claims` compare, `tables` and `pictures` draw, `figure1` and `studies` are the
+figures.
+
 May import: training, config, data, models, ops, storage, runtime,
 corruptions.
 """

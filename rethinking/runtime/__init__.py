@@ -1,8 +1,8 @@
 """The process and the machine that it runs on.
 
-`platform` starts JAX, `processes` joins several, `signals` hears when to
-stop; `cli` and `console` are what a person types and sees, `errors` what a
-command ends with.
+`platform` starts JAX, with the flags of `xla_flags`; `memory` and `paths` ask
+the machine; `processes` joins several, `signals` hears when to stop; `cli` and
+`console` are what a person types and sees, `errors` what a command ends with.
 
 Of several processes (--multihost) each holds the whole data set and takes its
 part of every batch; batch_size is that of all together, and only the first one

@@ -72,7 +72,7 @@ def _parse(
   known_only: bool,
   more: Callable[[], str] | None,
 ) -> ConfigDict:
-  """The config of a command line, its mistakes told in one line."""
+  """The config of a command line, its mistakes in one line each."""
   if {"--help", "-h", "--helpfull", "-help"} & set(argv[1:]):
     print(usage.strip())
     print("\nFlags:")
@@ -166,7 +166,7 @@ def _load(path: str, variant: str) -> ConfigDict:
     line = lines[-1] if lines else getattr(error, "lineno", None)
     raise UserError(
       f"The config file {path!r} fails{f' in line {line}' if line else ''} "
-      f"({type(error).__name__}: {' '.join(str(error).split())}); mend it."
+      f"({type(error).__name__}: {' '.join(str(error).split())}); fix it."
     ) from error
   if not isinstance(config, ConfigDict):
     raise UserError(

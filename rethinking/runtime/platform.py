@@ -113,7 +113,7 @@ def _check_not_started(given: str) -> None:
 
 
 def _cpu_only() -> bool:
-  """Whether JAX will find nothing but the CPU, told without starting it."""
+  """Whether JAX will find nothing but the CPU; does not start it."""
   platforms = jax.config.jax_platforms or os.environ.get("JAX_PLATFORMS", "")
   if platforms:
     return platforms == "cpu"
@@ -143,7 +143,7 @@ def _use_compilation_cache() -> None:
 
 
 def chunk_steps(*, convolutions: bool, batch_size: int) -> int | None:
-  """Returns how many steps a dispatch takes on this platform by default.
+  """Returns the steps per dispatch on this platform by default.
 
   None, a whole epoch, on accelerators, where the host would be waited for. On
   the CPU one of a network with convolutions, which inside a loop are more than
@@ -167,8 +167,8 @@ def describe(devices: Sequence[jax.Device]) -> dict[str, Any]:
     devices: those used.
 
   Returns:
-    `device`, `device_count`, `process_count`, `platform`, `cpu_count`,
-    `python`, `versions` and `xla_flags`, JSON-able.
+    `device`, `device_count`, `process_count`, `platform`, `processor`,
+    `cpu_count`, `python`, `versions` and `xla_flags`, JSON-able.
   """
   import flax
   import optax

@@ -100,7 +100,7 @@ on_workers() { # PHASE [COMMAND TO BEGIN WITH]
 $(quoted "${job[@]}")"
   quoted "$@"
   if [ -n "$dry_run" ]; then return; fi
-  # Before the job, so that no signal finds it running and nobody to stop it.
+  # Before the job, so that a signal never finds a job that nothing would stop.
   trap stop_workers INT TERM
   # A background job ignores Ctrl-C, which must stop the workers first.
   "$@" 2>&1 | tee "$log" &

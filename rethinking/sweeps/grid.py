@@ -18,7 +18,7 @@ def expand(config: ConfigDict) -> dict[str, ConfigDict]:
   several grids share appear once. A level of 0 is `true_labels` and a level
   of 1 `random_labels`, so that a grid of levels shares them with a grid of
   conditions. A run that one grid ends when its train set is fitted and another
-  one doesn't goes on: what the first asks of it is seen on the way.
+  one doesn't is trained to its end: the first fit is seen on the way.
 
   Args:
     config: of a sweep: a run's fields, and `grids`.

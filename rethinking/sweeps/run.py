@@ -101,11 +101,8 @@ def run(
         results.append(rows[name])
         console.finished(name, rows[name])
 
-      groups: dict[str, list[str]] = {}
-      for name, cell in todo.items():
-        groups.setdefault(grouping.group_key(cell), []).append(name)
       separate: dict[int, dict[str, ConfigDict]] = {}
-      for group in groups.values():
+      for group in grouping.groups(todo):
         left = {name: todo[name] for name in group if name not in rows}
         if not left:
           continue

@@ -1,10 +1,10 @@
 """One run, from the config to its summary.
 
-`run` is the whole, `loop` the training loop. `task` is what is learned;
-`step` one update, which knows no devices, and `parallel` the same on many;
-`order` and `dispatches` say which examples come when, `programs` builds what
-is compiled. `workdir` refuses another run's folder, `metrics` and `summary`
-say what came out.
+`run` is the whole, `loop` the training loop. `task` is what is learned; `step`
+one update, which knows no devices, and `parallel` the same on many; `placement`
+is where arrays lie, `order` and `dispatches` which examples come when, `optim`
+the optimiser; `programs` builds what is compiled. `workdir` refuses another
+run's folder, `metrics` and `summary` say what came out.
 
 Every example is used once an epoch. Batches are always full: epochs follow each
 other in one stream, and what does not fill a batch is carried over into the

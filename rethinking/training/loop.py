@@ -175,7 +175,7 @@ class Loop:
     while step < end:
       size = min(self.dispatches.end(step), end) - step
       # What goes between host and device is put or read by name, or it raises.
-      # On the CPU nobody notices what the host reads: it is not copied.
+      # On a CPU, JAX before 0.12 does not see what the host reads.
       with jax.transfer_guard("disallow"):
         seen = self.dispatch(step, size)
         step += size

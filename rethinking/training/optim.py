@@ -85,11 +85,15 @@ def create(
   return optax.chain(*parts)
 
 
+# Evaluations; of the Keras study's notebooks.
+_PATIENCE = 10
+
+
 def _plateau(rate: float) -> optax.GradientTransformationExtraArgs:
   # Of the Keras study's notebooks; the least gain, `atol`, is Keras's own.
   return optax.contrib.reduce_on_plateau(
     factor=0.5,
-    patience=10,
+    patience=_PATIENCE,
     rtol=0.0,
     atol=1e-4,
     min_scale=min(1.0, 1e-5 / rate),

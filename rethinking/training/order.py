@@ -15,7 +15,7 @@ class Order:
 
   Epochs are drawn on the device. Steps and examples are counted in Python
   integers here, and the device's count of examples starts again with each
-  epoch: only the step must fit int32, as in all runs that `problem.check` lets
+  epoch: only the step must fit int32, as in all runs that `task.check` lets
   through, which have fewer than 2**31 examples.
 
   Args:

@@ -35,7 +35,7 @@ def run(
     config: from a config file or `rethinking.config.default`.
     workdir: a folder, made if it is not there; local or gs://.
     quiet: print nothing.
-    console: what is told of the run's progress; None: one of its own.
+    console: shows the run's progress; None: one of its own.
 
   Returns:
     What `summary.json` holds.
@@ -63,7 +63,7 @@ def run(
   with processes.reraise_everywhere():
     task = problem.load(config)
   with Lock(workdir):
-    # Checks again, now that nobody else can be writing.
+    # Checks again, now that no other command can be writing.
     workdir_lib.claim(workdir, config, task.facts())
     loop = Loop(config, workdir, task, devices, began)
     title = f"{config.dataset} {config.variant} {config.arch}"

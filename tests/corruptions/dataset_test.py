@@ -187,7 +187,7 @@ def test_nothing_to_do_is_nothing_done():
     ([EACH[0]], {"seed": 0.5}, "The seed is 0.5; give an integer"),
     ([EACH[0]], {"split": None}, "The split is None; give its name"),
     ([EACH[9]], {"statistics": (1, 2)}, "statistics are a tuple; give image_"),
-    (EACH[0], {}, "stands alone; give a list"),
+    (EACH[0], {}, "must be in a list, got one"),
     ([EACH[6]], {"images": IMAGES[:, :0]}, "takes 1 to 65536 pixels"),
     (
       [EACH[5]],

@@ -158,7 +158,7 @@ def kill(*_):
   os.kill(os.getpid(), signal.SIGKILL)
 checkpoints = checkpoint.Checkpointer(sys.argv[1])
 checkpoints.save(1, {"a": jnp.ones(3)}, {})
-checkpoint.sums.write = kill
+checkpoint.checksums.write = kill
 checkpoints.save(2, {"a": jnp.zeros(3)}, {})
 """
 
@@ -206,7 +206,7 @@ def test_a_disk_full_at_the_sums_keeps_the_one_before(folder, monkeypatch):
     raise OSError(errno.ENOSPC, "No space left on device")
 
   checkpoints = checkpoint.Checkpointer(folder)
-  monkeypatch.setattr(checkpoint.sums, "write", full)
+  monkeypatch.setattr(checkpoint.checksums, "write", full)
   with pytest.raises(checkpoint.SaveError, match="No space left"):
     checkpoints.save(30, state_of(30), {})
   assert restore(folder).step == 20

@@ -227,7 +227,7 @@ def test_only_runs_of_the_same_images_and_program_are_together():
     "c": {"learning_rate": (0.1, 0.2)},
   }
   cells = cells_lib.expand(_config(grid))
-  groups = {tuple(sorted(names)) for names in sweep._groups(cells)}
+  groups = {tuple(sorted(names)) for names in grouping.groups(cells)}
   kinds = [
     {(cells[n].pixel_noise, cells[n].learning_rate) for n in g} for g in groups
   ]

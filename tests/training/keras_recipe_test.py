@@ -12,7 +12,7 @@ from . import runs
 
 # Noisy labels with clean ones to validate on: the best epoch comes soon, and
 # the early end after it.
-_SEED = {
+_KERAS = {
   "recipe": "keras",
   "l2_kernels": "all",
   "p": 0.6,
@@ -27,16 +27,16 @@ _SEED = {
 
 
 @pytest.fixture(scope="module")
-def seed_run(tmp_path_factory):
-  workdir = tmp_path_factory.mktemp("seed")
+def keras_run(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp("keras")
   with pytest.MonkeyPatch.context() as patch:
     # Ten evaluations are more than there are.
     patch.setattr(optim, "_PATIENCE", 2)
-    yield workdir, train.run(runs.config(**_SEED), workdir, quiet=True)
+    yield workdir, train.run(runs.config(**_KERAS), workdir, quiet=True)
 
 
-def test_early_stopping_restores_the_best_weights(seed_run):
-  workdir, summary = seed_run
+def test_early_stopping_restores_the_best_weights(keras_run):
+  workdir, summary = keras_run
   rows = runs.rows(workdir)
   losses = [row["validation_loss"] for row in rows]
   best = int(np.argmin(losses[1:])) + 1
@@ -51,9 +51,9 @@ def test_early_stopping_restores_the_best_weights(seed_run):
     max(row["test_accuracy"] for row in rows) - rows[best]["test_accuracy"]
   )
   # The weights that are left are those of that row.
-  c = config_lib.resolve(runs.config(**_SEED))
+  c = config_lib.resolve(runs.config(**_KERAS))
   task = problem.load(c)
-  state = runs.state(workdir, runs.config(**_SEED))
+  state = runs.state(workdir, runs.config(**_KERAS))
   loss, prediction = programs.create(c, 96, 10).evaluate(state, task.test, 1000)
   np.testing.assert_allclose(
     loss.mean(dtype=np.float64), rows[best]["test_loss"], rtol=1e-6
@@ -61,8 +61,8 @@ def test_early_stopping_restores_the_best_weights(seed_run):
   assert np.mean(prediction == task.test.labels) == rows[best]["test_accuracy"]
 
 
-def test_the_plateau_is_seen_along_the_run(seed_run):
-  workdir, _ = seed_run
+def test_the_plateau_is_seen_along_the_run(keras_run):
+  workdir, _ = keras_run
   scale, least, waited = 1.0, np.inf, 0
   for row in runs.rows(workdir)[1:]:
     waited += 1
@@ -70,16 +70,16 @@ def test_the_plateau_is_seen_along_the_run(seed_run):
       least, waited = row["validation_loss"], 0
     if waited == 2:
       scale, waited = scale / 2, 0
-  state = runs.state(workdir, runs.config(**_SEED)).opt_state[-1]
+  state = runs.state(workdir, runs.config(**_KERAS)).opt_state[-1]
   assert scale < 1 and float(state.scale) == scale
   assert int(state.plateau_count) == waited
 
 
-def test_a_seed_run_that_is_interrupted_ends_in_the_same_bits(
-  seed_run, tmp_path, monkeypatch
+def test_a_keras_run_that_is_interrupted_ends_in_the_same_bits(
+  keras_run, tmp_path, monkeypatch
 ):
-  workdir, summary = seed_run
-  config = runs.config(**_SEED)
+  workdir, summary = keras_run
+  config = runs.config(**_KERAS)
   # What the best evaluation changed must not be lost.
   best = summary["best_epoch"]
   end = runs.rows(workdir)[best]["step"]

@@ -1,6 +1,7 @@
 """Which runs can train together, and how many should."""
 
 import json
+from collections.abc import Mapping
 
 import jax
 from ml_collections import ConfigDict
@@ -27,6 +28,18 @@ def group_key(config: ConfigDict) -> str:
   own = flagged("group", "" if config.pixel_noise else "images")
   fields = {k: v for k, v in config_lib.plain(config).items() if k not in own}
   return json.dumps(fields, sort_keys=True)
+
+
+def groups(cells: Mapping[str, ConfigDict]) -> list[list[str]]:
+  """Returns the cells' names, those together that can train together.
+
+  Args:
+    cells: resolved configs by name.
+  """
+  found: dict[str, list[str]] = {}
+  for name, cell in cells.items():
+    found.setdefault(group_key(cell), []).append(name)
+  return list(found.values())
 
 
 def places(config: ConfigDict, runs: int, at_once: int | None) -> int:
