@@ -19,8 +19,12 @@ hypothesis.settings.load_profile("rethinking")
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
+# Four devices meet in a step. XLA ends the process where one of them comes 40
+# seconds late, as on a machine that is busy with something else.
 os.environ["XLA_FLAGS"] = (
-  os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+  os.environ.get("XLA_FLAGS", "")
+  + " --xla_force_host_platform_device_count=4"
+  + " --xla_cpu_collective_call_terminate_timeout_seconds=600"
 ).strip()
 
 import jax  # noqa: E402
