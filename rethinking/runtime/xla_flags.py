@@ -5,6 +5,7 @@ is written nowhere. So a child process tries them, once for each jaxlib, and the
 answer is remembered in the user's cache folder.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -88,19 +89,16 @@ def _read(path: pathlib.Path) -> dict[str, bool] | None:
   try:
     with path.open("rb") as file:
       known = json.loads(file.read(_LARGEST_ANSWER))
-    if all(isinstance(known[flag], bool) for flag in CPU_FLAGS):
-      return known
+    whole = all(isinstance(known[flag], bool) for flag in CPU_FLAGS)
   except (OSError, ValueError, LookupError, TypeError, RecursionError):
-    pass
-  return None
+    return None
+  return known if whole else None
 
 
 def _write(path: pathlib.Path, known: dict[str, bool]) -> None:
   """Remembers an answer, unless the folder cannot be written."""
   unfinished = path.with_suffix(f".{os.getpid()}")
-  try:
+  with contextlib.suppress(OSError):
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished.write_text(json.dumps(known))
     os.replace(unfinished, path)
-  except OSError:
-    pass

@@ -49,7 +49,7 @@ def test_rows_with_the_names_of_before_meet_the_same_numbers(tmp_path):
   path.write_text(json.dumps(old) + "\n")
   found, today = (
     [
-      (c.quantity, c.published, c.verdict, c.measured and c.measured.mean)
+      (c.quantity, c.published, c.verdict, c.remarks, c.measured.mean)
       for c in comparisons
     ]
     for comparisons in (
