@@ -15,6 +15,7 @@ from rethinking.report.settings import condition, regularisers, settings
 from rethinking.runtime.errors import UserError
 from rethinking.storage import jsonl as writers
 from rethinking.storage import reading
+from rethinking.training import metrics
 
 Row = Mapping[str, Any]
 
@@ -71,7 +72,7 @@ class Times(NamedTuple):
     return self.fitted < self.total
 
 
-def spread(stat: Stat, form: str = ".2f") -> str:
+def spread(stat: Stat, unit: metrics.Unit = metrics.POINTS) -> str:
   """A mean with its standard deviation, where there are any.
 
   >>> spread(Stat(10.0, 0.5, 3)), spread(Stat(10.0, None, 1))
@@ -79,8 +80,7 @@ def spread(stat: Stat, form: str = ".2f") -> str:
   """
   if stat.mean is None:
     return "-"
-  text = format(stat.mean, form)
-  return text if stat.sd is None else f"{text} ± {format(stat.sd, form)}"
+  return " ± ".join(unit.number(v) for v in stat[:2] if v is not None)
 
 
 def time(times: Times) -> str:
@@ -93,7 +93,7 @@ def time(times: Times) -> str:
     return f"- ({times.fitted}/{times.total} fitted)"
   if times.censored:
     return f"≥ {times.mean:.1f} ({times.fitted}/{times.total} fitted)"
-  return spread(Stat(times.mean, times.sd, times.total), ".1f")
+  return spread(Stat(times.mean, times.sd, times.total), metrics.COUNT)
 
 
 @dataclasses.dataclass(frozen=True)

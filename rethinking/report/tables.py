@@ -12,37 +12,7 @@ from rethinking.report.rows import Group, Row, Rows, spread, time
 from rethinking.report.series import varying
 from rethinking.report.settings import value_text
 from rethinking.storage import tables
-
-# Columns of table.csv: fractions, nats, steps, epochs and seconds.
-_QUANTITIES = (
-  "train_loss",
-  "train_accuracy",
-  "train_accuracy_unchanged",
-  "train_accuracy_changed",
-  "changed_predicted_true",
-  "validation_loss",
-  "validation_accuracy",
-  "test_loss",
-  "test_accuracy",
-  "test_accuracy_at_fit",
-  "best_test_accuracy",
-  "potential_gain",
-  "flip_rate",
-  "steps_not_fit",
-  "steps",
-  "seconds",
-)
-
-# Columns of table.md, in percent.
-_ACCURACIES = {
-  "flip_rate": "labels changed",
-  "train_accuracy": "train",
-  "train_accuracy_unchanged": "unchanged",
-  "train_accuracy_changed": "changed",
-  "validation_accuracy": "validation",
-  "test_accuracy": "test",
-  "best_test_accuracy": "best test",
-}
+from rethinking.training import metrics
 
 
 def report(
@@ -142,11 +112,11 @@ def measured(groups: Sequence[Group]) -> str:
     if name != "pixel_noise"
     and (name != "pixel_options" or any(g.settings.get(name) for g in groups))
   ]
-  accuracies = {
-    name: title
-    for name, title in _ACCURACIES.items()
-    if any(group.stat(name).mean is not None for group in groups)
-  }
+  shown = [
+    m
+    for m in metrics.METRICS
+    if m.table and any(group.stat(m.name).n for group in groups)
+  ]
   lines = [
     {
       "arch": group.arch,
@@ -155,8 +125,8 @@ def measured(groups: Sequence[Group]) -> str:
       **{name: value_text(group.settings, name) for name in different},
       "n": str(len(group.rows)),
       **{
-        f"{title} %": spread(published.percent(group.stat(name)))
-        for name, title in accuracies.items()
+        f"{m.table}{m.unit.sign}": spread(group.stat(m.name), m.unit)
+        for m in shown
       },
       "epochs to fit": time(group.time_to_fit("epochs")),
       "steps to fit": _interval(group),
@@ -214,7 +184,7 @@ def table_csv(groups: Sequence[Group]) -> str:
       times = group.time_to_fit(unit)
       line[f"{unit}_to_fit_mean"] = times.mean
       line[f"{unit}_to_fit_sd"] = times.sd
-    for name in _QUANTITIES:
+    for name in metrics.flagged("csv"):
       found = group.stat(name)
       line[f"{name}_mean"] = found.mean
       line[f"{name}_sd"] = found.sd

@@ -3,21 +3,8 @@
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Self
-
-# The columns of a metrics row that are shown, and their labels: all of them in
-# a log, three next to the bar, for a terminal of 80 columns.
-_SHOWN = {
-  "train_loss": "train loss",
-  "train_accuracy": "accuracy",
-  "test_loss": "test loss",
-  "test_accuracy": "accuracy",
-}
-_BESIDE_BAR = {
-  "train_loss": "loss",
-  "train_accuracy": "acc",
-  "test_accuracy": "test",
-}
 
 
 def duration(seconds: float) -> str:
@@ -51,14 +38,25 @@ class Console:
   Args:
     total_steps: the step at which the run ends.
     title: a few words, printed first.
+    log: the measures that a line of a log shows, name to words.
+    bar: those beside the bar.
     quiet: print nothing at all (every process but the first).
   """
 
   _unit = "steps"
 
-  def __init__(self, total_steps: int, title: str, quiet: bool = False):
+  def __init__(
+    self,
+    total_steps: int,
+    title: str,
+    log: Mapping[str, str] = MappingProxyType({}),
+    bar: Mapping[str, str] = MappingProxyType({}),
+    quiet: bool = False,
+  ):
     self._total = total_steps
     self._title = title
+    self._log = log
+    self._bar = bar
     self._quiet = quiet
     self._start: int | None = None
     self._timed_from: tuple[float, int] | None = None
@@ -152,18 +150,17 @@ class Console:
     """Shows a metrics row: next to the bar, or as one line of a log.
 
     Args:
-      row: `step`, and of `epoch`, `train_loss`, `train_accuracy`,
-        `test_loss`, `test_accuracy` (fractions) those that there are.
+      row: `step`, and of `epoch` and the measures those that there are.
     """
     if self._live is not None:
-      measures = _measures(row, _BESIDE_BAR, 3)
+      measures = _measures(row, self._bar, 3)
       self._live.update(self._task, measures=measures)
     elif not self._quiet:
       width = len(f"{self._total:,}")
       parts = [
         f"step {row['step']:{width},}/{self._total:,}",
         f"epoch {row['epoch']:g}" if "epoch" in row else "",
-        _measures(row, _SHOWN, 4),
+        _measures(row, self._log, 4),
         self._pace(),
       ]
       self.say("  ".join(part for part in parts if part))

@@ -1,7 +1,7 @@
 """Pictures of one run."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from etils import epath
@@ -61,37 +61,35 @@ def save(fig, path: epath.Path, dpi: int = 120) -> None:
 
 
 def curves(
-  rows: Sequence[dict[str, Any]], path: epath.Path, title: str
+  rows: Sequence[dict[str, Any]],
+  path: epath.Path,
+  title: str,
+  lines: Mapping[str, Mapping[str, str]],
 ) -> None:
-  """Draws loss and accuracy by epoch: train, test, validation if there is one.
+  """Draws loss and accuracy by epoch.
 
   Args:
     rows: evaluations, as in metrics.jsonl.
     path: where to, ending in .png or .svg.
     title: of the picture.
+    lines: of "loss" (nats) and "accuracy" (fractions): the metrics, name to
+      words; drawn are those that every row has.
   """
   fig, ((left, right),) = figure(1, 2, (9, 3.6))
   epochs = [row["epoch"] for row in rows]
-  lines = {
-    "train_{}": ("train (given labels)", 0),
-    "test_{}": ("test (true labels)", 1),
-    "train_{}_changed": ("train, label changed", 2),
-    "train_{}_unchanged": ("train, label unchanged", 3),
-    "validation_{}": ("validation", 4),
-  }
   for axis, quantity, scale in ((left, "loss", 1), (right, "accuracy", 100)):
-    for name, (label, style) in lines.items():
-      values = [row.get(name.format(quantity)) for row in rows]
+    for k, (name, words) in enumerate(lines[quantity].items()):
+      values = [row.get(name) for row in rows]
       if None in values:
         continue
       axis.plot(
         epochs,
         [scale * v for v in values],
-        label=label,
-        color=COLOURS[style],
-        linestyle=STYLES[style],
+        label=words,
+        color=COLOURS[k % len(COLOURS)],
+        linestyle=STYLES[k % len(STYLES)],
         # The second of two equal lines must not hide the first.
-        linewidth=2.4 - 0.4 * style,
+        linewidth=max(0.8, 2.4 - 0.3 * k),
       )
     axis.set_xlabel("epoch")
   left.set_ylabel("cross-entropy (nats)")

@@ -1,22 +1,139 @@
-"""Metrics of an evaluation, from one loss and one prediction per example."""
+"""What is measured, a row a metric, and how the values come about.
+
+A new metric is a row of `METRICS` and its value, in `train_metrics` or
+`split_metrics`: tables, logs and curves follow.
+"""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-# What a clock measured: it differs between two runs that are otherwise alike.
-CLOCK = frozenset(
-  {
-    "cell_seconds",
-    "eval_seconds",
-    "images_per_second",
-    "seconds",
-    "seconds_saved",
-    "train_images_per_second",
-    "wall_seconds",
-  }
+
+class Unit(NamedTuple):
+  """What a metric is a number of, and how it is written.
+
+  Attributes:
+    words: what it is.
+    scale: what a value is multiplied by.
+    digits: behind the point.
+    sign: what comes after the number.
+  """
+
+  words: str
+  scale: float = 1
+  digits: int = 4
+  sign: str = ""
+
+  def number(self, value: float) -> str:
+    """Writes a value without the sign."""
+    return f"{self.scale * value:.{self.digits}f}"
+
+  def text(self, value: float) -> str:
+    """Writes a value."""
+    return self.number(value) + self.sign
+
+
+LOSS = Unit("loss")  # Nats.
+ACCURACY = Unit("accuracy", 100, 2, " %")
+SHARE = Unit("share", 100, 2, " %")
+POINTS = Unit("percent", digits=2)
+COUNT = Unit("count", digits=1)
+SECONDS = Unit("seconds", digits=1)
+RATE = Unit("images per second", digits=0)
+
+
+class Metric(NamedTuple):
+  """A number that runs leave, and the words for it where it is shown.
+
+  Attributes:
+    name: its key in metrics.jsonl, summary.json or results.jsonl.
+    unit: what it is a number of.
+    flags: any of these words.
+      clock: a clock measured it: it differs between two runs that are
+        otherwise alike.
+      csv: a report's table.csv has its mean and deviation over seeds.
+    table: its title in a report's table.md; empty: it is not there. So below.
+    end: the line of the table at a run's end that it is in, in the column of
+      its unit; of a loss or an accuracy also its curve.
+    log: its name in a line of a log.
+    bar: its name beside a terminal's progress bar, of 80 columns in all.
+  """
+
+  name: str
+  unit: Unit
+  flags: str = ""
+  table: str = ""
+  end: str = ""
+  log: str = ""
+  bar: str = ""
+
+
+# fmt: off
+METRICS: tuple[Metric, ...] = (
+  Metric("flip_rate", SHARE, "csv", table="labels changed"),
+  Metric("train_loss", LOSS, "csv",
+         end="train, given labels", log="train loss", bar="loss"),
+  Metric("train_accuracy", ACCURACY, "csv", table="train",
+         end="train, given labels", log="accuracy", bar="acc"),
+  Metric("train_loss_unchanged", LOSS, end="  label unchanged"),
+  Metric("train_accuracy_unchanged", ACCURACY, "csv", table="unchanged",
+         end="  label unchanged"),
+  Metric("train_loss_changed", LOSS, end="  label changed"),
+  Metric("train_accuracy_changed", ACCURACY, "csv", table="changed",
+         end="  label changed"),
+  Metric("changed_predicted_true", SHARE, "csv"),
+  Metric("validation_loss", LOSS, "csv", end="validation"),
+  Metric("validation_accuracy", ACCURACY, "csv", table="validation",
+         end="validation"),
+  Metric("test_loss", LOSS, "csv", end="test, true labels", log="test loss"),
+  Metric("test_accuracy", ACCURACY, "csv", table="test",
+         end="test, true labels", log="accuracy", bar="test"),
+  Metric("test_accuracy_at_fit", ACCURACY, "csv"),
+  Metric("best_test_accuracy", ACCURACY, "csv", table="best test"),
+  Metric("potential_gain", ACCURACY, "csv"),
+  Metric("steps_not_fit", COUNT, "csv"),
+  Metric("steps", COUNT, "csv"),
+  Metric("seconds", SECONDS, "csv clock"),
+  Metric("cell_seconds", SECONDS, "clock"),
+  Metric("eval_seconds", SECONDS, "clock"),
+  Metric("seconds_saved", SECONDS, "clock"),
+  Metric("wall_seconds", SECONDS, "clock"),
+  Metric("images_per_second", RATE, "clock"),
+  Metric("train_images_per_second", RATE, "clock"),
 )
+# fmt: on
+
+
+def flagged(flag: str) -> tuple[str, ...]:
+  """Names the metrics with a flag, in the order of the table.
+
+  Args:
+    flag: a word of `Metric.flags`.
+  """
+  return tuple(m.name for m in METRICS if flag in m.flags.split())
+
+
+def shown(place: str) -> dict[str, str]:
+  """Returns the metrics that are shown at a place, name to words.
+
+  Args:
+    place: "table", "end", "log" or "bar", see `Metric`.
+  """
+  return {m.name: getattr(m, place) for m in METRICS if getattr(m, place)}
+
+
+def curves() -> dict[str, dict[str, str]]:
+  """Returns the lines of a run's curves, name to words, by unit."""
+  return {
+    unit.words: {
+      m.name: m.end.strip() for m in METRICS if m.end and m.unit == unit
+    }
+    for unit in (LOSS, ACCURACY)
+  }
+
+
+CLOCK = frozenset(flagged("clock"))
 
 
 def without_clock(row: Mapping[str, Any]) -> dict[str, Any]:

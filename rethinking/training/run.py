@@ -12,7 +12,7 @@ from rethinking.runtime import processes, signals
 from rethinking.runtime.console import Console
 from rethinking.storage import files, plots
 from rethinking.storage.lock import Lock
-from rethinking.training import parallel
+from rethinking.training import metrics, parallel
 from rethinking.training import summary as results
 from rethinking.training import task as problem
 from rethinking.training import workdir as workdir_lib
@@ -67,13 +67,15 @@ def run(
     workdir_lib.claim(workdir, config, task.facts())
     loop = Loop(config, workdir, task, devices, began)
     title = f"{config.dataset} {config.variant} {config.arch}"
-    console = console or Console(loop.steps, title, quiet=quiet)
+    log, bar = metrics.shown("log"), metrics.shown("bar")
+    console = console or Console(loop.steps, title, log, bar, quiet=quiet)
     with console, signals.deferred() as stop:
       loop.restore(console)
       loop.train(console, stop)
     summary = loop.summary()
     if config.plots and processes.is_first():
-      plots.curves(loop.rows, workdir / "curves.png", title)
+      path = workdir / "curves.png"
+      plots.curves(loop.rows, path, title, metrics.curves())
     # Last: its presence says that the run is finished.
     files.write_json(workdir / "summary.json", summary)
     results.show(console, summary, task, workdir)

@@ -165,22 +165,18 @@ def show(
     task: what was learned.
     workdir: where everything is.
   """
-
-  def percent(x):
-    return "-" if x is None else f"{100 * x:.2f} %"
-
-  lines = [("examples", "accuracy", "loss")]
-  for words, name in (
-    ("train, given labels", "train_{}"),
-    ("  label unchanged", "train_{}_unchanged"),
-    ("  label changed", "train_{}_changed"),
-    ("validation", "validation_{}"),
-    ("test, true labels", "test_{}"),
-  ):
-    accuracy, loss = (summary.get(name.format(x)) for x in ("accuracy", "loss"))
-    if accuracy is not None:
-      lines.append((words, percent(accuracy), f"{loss:.4f}"))
+  rows = [
+    m for m in metrics.METRICS if m.end and summary.get(m.name) is not None
+  ]
+  columns = sorted({m.unit.words for m in rows})
+  lines = [("examples", *columns)]
+  for end in dict.fromkeys(m.end for m in rows):
+    mine = {
+      m.unit.words: m.unit.text(summary[m.name]) for m in rows if m.end == end
+    }
+    lines.append((end, *(mine.get(column, "-") for column in columns)))
   console.table(lines)
+  percent = metrics.ACCURACY.text
   wrong = task.report["flip_rate"]
   fitted = summary["epochs_to_fit"]
   sentence = (

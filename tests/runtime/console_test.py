@@ -15,6 +15,13 @@ ROW = {
   "test_loss": 2.5,
   "test_accuracy": 0.125,
 }
+LOG = {
+  "train_loss": "train loss",
+  "train_accuracy": "accuracy",
+  "test_loss": "test loss",
+  "test_accuracy": "accuracy",
+}
+BAR = {"train_loss": "loss", "train_accuracy": "acc", "test_accuracy": "test"}
 
 
 class Terminal(io.StringIO):
@@ -48,7 +55,7 @@ def use(c):
 
 
 def test_a_log_gets_one_plain_line_an_evaluation(capsys, clock):
-  with console.Console(12_000, "title") as c:
+  with console.Console(12_000, "title", LOG, BAR) as c:
     use(c)
   lines = capsys.readouterr().out.splitlines()
   assert lines == [
@@ -63,7 +70,7 @@ def test_a_log_gets_one_plain_line_an_evaluation(capsys, clock):
 
 
 def test_missing_measures_are_left_out(capsys):
-  with console.Console(10, "title") as c:
+  with console.Console(10, "title", LOG, BAR) as c:
     c.evaluation({"step": 3, "train_loss": None})
   assert capsys.readouterr().out.splitlines()[1] == "step  3/10"
 
@@ -71,7 +78,7 @@ def test_missing_measures_are_left_out(capsys):
 def test_quiet_prints_nothing(capsys, terminal):
   for stream in (terminal, io.StringIO()):
     with contextlib.redirect_stdout(stream):
-      with console.Console(12_000, "title", quiet=True) as c:
+      with console.Console(12_000, "title", LOG, BAR, quiet=True) as c:
         use(c)
       c.table([("a", "b"), ("1", "2")])
     assert stream.getvalue() == ""
@@ -81,7 +88,7 @@ def test_quiet_prints_nothing(capsys, terminal):
 
 def test_a_terminal_gets_a_bar_that_fits_80_columns(terminal, clock):
   with contextlib.redirect_stdout(terminal):
-    with console.Console(12_000, "title") as c:
+    with console.Console(12_000, "title", LOG, BAR) as c:
       use(c)
       c.step(12_000)
   text = terminal.getvalue()

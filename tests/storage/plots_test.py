@@ -5,6 +5,16 @@ from etils import epath
 
 from rethinking.storage import plots
 
+_LINES = {
+  quantity: {
+    f"train_{quantity}": "train, given labels",
+    f"train_{quantity}_changed": "label changed",
+    f"test_{quantity}": "test, true labels",
+    f"validation_{quantity}": "validation",
+  }
+  for quantity in ("loss", "accuracy")
+}
+
 
 def _row(epoch, changed):
   row = {"epoch": epoch}
@@ -23,7 +33,7 @@ def _row(epoch, changed):
 def _lines(rows, monkeypatch, path):
   drawn = []
   monkeypatch.setattr(plots, "save", lambda fig, path: drawn.append(fig))
-  plots.curves(rows, path, "title")
+  plots.curves(rows, path, "title", _LINES)
   return [
     {line.get_label(): line.get_ydata() for line in axis.get_lines()}
     for axis in drawn[0].axes
@@ -35,12 +45,12 @@ def test_a_line_for_each_part_that_there_is(monkeypatch, tmp_path):
   loss, accuracy = _lines(
     [_row(epoch, True) for epoch in range(3)], monkeypatch, path
   )
-  assert len(loss) == len(accuracy) == 4
-  np.testing.assert_allclose(loss["test (true labels)"], [0.5, 0.6, 0.7])
+  assert list(loss) == list(accuracy) == list(_LINES["loss"].values())[:3]
+  np.testing.assert_allclose(loss["test, true labels"], [0.5, 0.6, 0.7])
   # In percent.
-  np.testing.assert_allclose(accuracy["train, label changed"], [20.0] * 3)
+  np.testing.assert_allclose(accuracy["label changed"], [20.0] * 3)
   loss, _ = _lines([_row(0, False)], monkeypatch, path)
-  assert "train, label changed" not in loss
+  assert "label changed" not in loss
 
 
 def test_the_same_numbers_give_the_same_file(tmp_path):
@@ -48,7 +58,7 @@ def test_the_same_numbers_give_the_same_file(tmp_path):
   for name in ("a", "b"):
     for ending in (".png", ".svg"):
       path = epath.Path(tmp_path) / (name + ending)
-      plots.curves([_row(0, True), _row(1, True)], path, "title")
+      plots.curves([_row(0, True), _row(1, True)], path, "title", _LINES)
       files.append(path.read_bytes())
   assert files[0] == files[2]
   assert files[0].startswith(b"\x89PNG") and b"<svg" in files[1]

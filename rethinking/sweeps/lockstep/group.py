@@ -19,7 +19,7 @@ from rethinking.sweeps.console import SweepConsole
 from rethinking.sweeps.lockstep.arrays import Arrays
 from rethinking.sweeps.lockstep.grouping import group_key
 from rethinking.sweeps.lockstep.member import Member
-from rethinking.training import optim
+from rethinking.training import metrics, optim
 from rethinking.training import summary as results
 from rethinking.training import task as problem
 
@@ -211,7 +211,8 @@ class _Group:
         images_per_second=one.images_per_second(),
       )
       if one.config.plots:
-        plots.curves(one.rows, one.folder / "curves.png", one.name)
+        path = one.folder / "curves.png"
+        plots.curves(one.rows, path, one.name, metrics.curves())
       files.write_json(one.folder / "summary.json", summary)
       self.end(one, {"status": "finished", **summary})
 
