@@ -5,8 +5,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from rethinking.config.fields import TABLE, Field, Range
+from rethinking.config.fields import TABLE, Field
 from rethinking.runtime.errors import UserError
+from rethinking.runtime.ranges import Range
 
 
 def choose(name: str, given: Any, allowed: Any) -> None:
@@ -40,13 +41,10 @@ def ranges(c: ConfigDict, rows: Iterable[Field]) -> None:
     value, optional = c[row.name], row.initial is None
     if row.allowed is None or (optional and value is None):
       continue
-    if not isinstance(row.allowed, Range):
+    if isinstance(row.allowed, Range):
+      row.allowed.check(row.name, value, ", or None" if optional else "")
+    else:
       choose(row.name, value, row.allowed)
-    elif not row.allowed.holds(value):
-      raise UserError(
-        f"{row.name} is {value}; it must be {row.allowed.words}"
-        f"{', or None' if optional else ''}."
-      )
 
 
 def check(c: ConfigDict) -> None:

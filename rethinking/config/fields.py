@@ -1,27 +1,22 @@
 """Every field of a run's config, a row each, from which all lists follow."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
-
-class Range(NamedTuple):
-  """Values that a field may have, in words and as a test."""
-
-  words: str
-  holds: Callable[[Any], bool]
-
-
-AT_LEAST_0 = Range("at least 0", lambda x: x >= 0)
-AT_LEAST_1 = Range("at least 1", lambda x: x >= 1)
-ABOVE_0 = Range("above 0", lambda x: x > 0)
-RATE = Range("a rate in [0, 1]", lambda x: 0 <= x <= 1)
-BELOW_1 = Range("a rate in [0, 1)", lambda x: 0 <= x < 1)
-FRACTION = Range("in (0, 1]", lambda x: 0 < x <= 1)
-SEED = Range("in [0, 2**32)", lambda x: 0 <= x < 2**32)
+from rethinking.runtime.ranges import (
+  ABOVE_0,
+  AT_LEAST_0,
+  AT_LEAST_1,
+  BELOW_1,
+  FRACTION,
+  RATE,
+  SEED,
+  Range,
+)
 
 
 class Field(NamedTuple):

@@ -22,7 +22,8 @@ def text(experiments: Mapping[str, str]) -> str:
   }
   data = {
     name: f"{'x'.join(map(str, spec.shape))}, {spec.num_classes} classes"
-    for name, spec in registry.PREPARED.items()
+    + (", no download" if spec.reader else "")
+    for name, spec in registry.SPECS.items()
   }
   parts = [
     _section("Experiments (a variant sets its own)", experiments),
@@ -30,7 +31,7 @@ def text(experiments: Mapping[str, str]) -> str:
     _section(
       "Architectures", {name: a.sentence for name, a in ARCHITECTURES.items()}
     ),
-    _section("Data sets", {"digits": "8x8x1, 10 classes, no download"} | data),
+    _section("Data sets", data),
     "Fields (FIELD=VALUE after the variant, or --config.FIELD=VALUE):",
   ]
   for role, title in fields.ROLES.items():

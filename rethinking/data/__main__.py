@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from rethinking.data import NAMES, preparation, prepared
+from rethinking.data import NAMES, SPECS, preparation, prepared
 from rethinking.runtime import cli
 from rethinking.runtime.errors import UserError
 
@@ -55,8 +55,8 @@ def _prepare(names: Sequence[str], data_dir: str | None) -> int:
   try:
     root = prepared.root(data_dir)
     for name in names:
-      if name == "digits":
-        print("digits: comes with scikit-learn, nothing to prepare")
+      if SPECS[name].reader:
+        print(f"{name}: nothing to prepare")
       else:
         print(f"{name}: {preparation.prepare(name, root)}", flush=True)
   except UserError as error:

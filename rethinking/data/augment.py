@@ -64,8 +64,7 @@ def random_crop(
 
   Reference: Krizhevsky et al. (2012), section 4.1.
   """
-  presets.check_pixels("crop", size, 1)
-  presets.check_pixels("padding", padding, 0)
+  presets.check(crop=size, padding=padding)
   height, width, _ = image.shape
   rows = height + 2 * padding - size
   columns = width + 2 * padding - size
@@ -112,7 +111,7 @@ def random_affine(
 
   Reference: Chollet et al. (2015), Keras, `ImageDataGenerator`.
   """
-  presets.check_ranges(rotation=rotation, shift=shift, zoom=zoom, shear=shear)
+  presets.check(rotation=rotation, shift=shift, zoom=zoom, shear=shear)
   _check_float(image)
   height, width, _ = image.shape
   draws = _symmetric(key, 6)
@@ -144,7 +143,7 @@ def random_channel_shift(
 
   Reference: Chollet et al. (2015), Keras, `apply_channel_shift`.
   """
-  presets.check_ranges(channel_shift=limit)
+  presets.check(channel_shift=limit)
   _check_float(image)
   shifted = (image + limit * _symmetric(key, 1)[0]).astype(image.dtype)
   return jnp.clip(shifted, image.min(), image.max())
@@ -185,7 +184,7 @@ def random_brightness(
 
   Reference: Chollet et al. (2015), Keras, `apply_brightness_shift`.
   """
-  presets.check_ranges(brightness=limit)
+  presets.check(brightness=limit)
   _check_float(image)
   factor = 1 + limit * _symmetric(key, 1)[0]
   return jnp.clip(image * factor, 0, 1).astype(image.dtype)

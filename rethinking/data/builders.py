@@ -131,8 +131,3 @@ class FashionMNIST(_IdxBuilder, mnist.FashionMNIST, skip_registration=True):
   """Fashion-MNIST as TFDS defines it."""
 
   url_infos = mnist.FashionMNIST.url_infos
-
-
-BUILDERS = {
-  builder.name: builder for builder in (MNIST, FashionMNIST, Cifar10, Cifar100)
-}

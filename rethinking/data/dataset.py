@@ -4,11 +4,12 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import os
+import pkgutil
 
 import numpy as np
 
 from rethinking.data import cache as cache_lib
-from rethinking.data import digits, preparation, prepared, records, registry
+from rethinking.data import preparation, prepared, records, registry
 from rethinking.data.arrays import Arrays
 from rethinking.runtime.errors import UserError
 
@@ -74,9 +75,10 @@ def load(
     )
   if split not in _SPLITS:
     raise UserError(f"Unknown split {split!r}; choose one of {list(_SPLITS)}.")
-  if name == "digits":
-    images, labels, ids, identity = digits.read(split)
-    class_names = tuple("0123456789")
+  spec = registry.SPECS[name]
+  if spec.reader:
+    images, labels, ids, identity = pkgutil.resolve_name(spec.reader)(split)
+    class_names = tuple(map(str, range(spec.num_classes)))
   else:
     folder = preparation.prepare(name, prepared.root(data_dir))
     source = prepared.describe(name, split, folder)

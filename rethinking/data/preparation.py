@@ -3,11 +3,12 @@
 import contextlib
 import fcntl
 import pathlib
+import pkgutil
 import sys
 import threading
 from collections.abc import Iterator
 
-from rethinking.data import prepared
+from rethinking.data import prepared, registry
 from rethinking.runtime.errors import UserError
 
 _CONNECT_SECONDS = 5  # For the connection, and again for the first answer.
@@ -22,7 +23,7 @@ def prepare(name: str, root: pathlib.Path) -> pathlib.Path:
   their checksums hold in any case.
 
   Args:
-    name: a key of `registry.PREPARED`.
+    name: a name of `registry.SPECS` with a builder.
     root: the folder of prepared datasets.
 
   Returns:
@@ -62,9 +63,8 @@ def _download_and_prepare(name: str, root: pathlib.Path) -> None:
   import tensorflow_datasets as tfds
   from tensorflow_datasets.core.download import download_manager
 
-  from rethinking.data import builders
-
-  builder = builders.BUILDERS[name](data_dir=root, file_format="array_record")
+  builder = pkgutil.resolve_name(registry.SPECS[name].builder)
+  builder = builder(data_dir=root, file_format="array_record")
   needed = [
     url for url in builder.urls().values() if not _at_hand(builder, url, root)
   ]

@@ -70,7 +70,7 @@ def find(name: str, root: pathlib.Path) -> pathlib.Path | None:
   """Returns the newest prepared version's folder, or None where there is none.
 
   Args:
-    name: a key of `registry.PREPARED`.
+    name: a name of `registry.SPECS` with a builder.
     root: the folder of prepared datasets.
 
   Raises:
@@ -109,14 +109,14 @@ def describe(name: str, split: str, folder: pathlib.Path) -> Source:
   """Returns the description of a prepared split, checked for completeness.
 
   Args:
-    name: a key of `registry.PREPARED`.
+    name: a name of `registry.SPECS` with a builder.
     split: "train" or "test".
     folder: what `find` returned.
 
   Raises:
     UserError: if files are missing or the description contradicts itself.
   """
-  spec = registry.PREPARED[name]
+  spec = registry.SPECS[name]
   info = _info(folder)
   try:
     (entry,) = (s for s in info["splits"] if s["name"] == split)

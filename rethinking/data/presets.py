@@ -1,9 +1,10 @@
 """The augmentations by name, and what their fields may be."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rethinking.runtime.errors import UserError
+from rethinking.runtime.ranges import BELOW_1, RATE, Range
 
 NONE = {
   "crop": None,  # side of a square cut at a random place, pixels; None: no crop
@@ -40,36 +41,33 @@ PRESETS = {
   "keras_mnist": {**NONE, "rotation": 18.0, "zoom": 0.2},
 }
 
-# What a range may be: a test, and the same in words.
-_BELOW_1 = (lambda value: 0 <= value < 1, "at least 0 and below 1")
-_UP_TO_1 = (lambda value: 0 <= value <= 1, "from 0 to 1")
-_RANGES = {
-  "rotation": (lambda value: 0 <= value <= 180, "degrees from 0 to 180"),
-  "shift": _BELOW_1,
-  "zoom": _BELOW_1,
-  "shear": (lambda value: 0 <= value < 90, "degrees, at least 0 and below 90"),
-  "channel_shift": _UP_TO_1,
-  "brightness": _UP_TO_1,
+
+def _number(words: str, holds: Callable[[Any], bool], kind: Any = int | float):
+  """A range of numbers, which True and False are not."""
+
+  def both(x):
+    return isinstance(x, kind) and not isinstance(x, bool) and holds(x)
+
+  return Range(words, both)
+
+
+_ALLOWED = {
+  "crop": _number("whole pixels, at least 1", lambda x: x >= 1, int),
+  "padding": _number("whole pixels, at least 0", lambda x: x >= 0, int),
+  "rotation": _number("degrees in [0, 180]", lambda x: 0 <= x <= 180),
+  "shift": _number(*BELOW_1),
+  "zoom": _number(*BELOW_1),
+  "shear": _number("degrees in [0, 90)", lambda x: 0 <= x < 90),
+  "channel_shift": _number(*RATE),
+  "flip": Range("True or False", lambda x: isinstance(x, bool)),
+  "brightness": _number(*RATE),
 }
 
 
-def check_ranges(**ranges: float) -> None:
-  for name, value in ranges.items():
-    allowed, words = _RANGES[name]
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not allowed(value):
-      raise UserError(
-        f"Augmentation {name}={value!r} makes no sense; give a number, {words}."
-      )
-
-
-def check_pixels(name: str, value: int, least: int) -> None:
-  whole = isinstance(value, int) and not isinstance(value, bool)
-  if not whole or value < least:
-    raise UserError(
-      f"Augmentation {name}={value!r} makes no sense; give a whole number of"
-      f" pixels, at least {least}."
-    )
+def check(**fields: Any) -> None:
+  """Refuses a field that is not what `NONE` says it may be."""
+  for name, value in fields.items():
+    _ALLOWED[name].check(f"The augmentation's {name}", value)
 
 
 def resolve(config: str | Mapping[str, Any]) -> dict[str, Any]:
@@ -92,18 +90,10 @@ def resolve(config: str | Mapping[str, Any]) -> dict[str, Any]:
       f"Unknown augmentation field {unknown[0]!r}; choose from {list(NONE)}."
     )
   fields = {**NONE, **dict(config)}
-  check_ranges(**{name: fields[name] for name in _RANGES})
-  check_pixels("padding", fields["padding"], 0)
-  if fields["crop"] is not None:
-    check_pixels("crop", fields["crop"], 1)
-  elif fields["padding"]:
+  check(**{k: v for k, v in fields.items() if (k, v) != ("crop", None)})
+  if fields["padding"] and fields["crop"] is None:
     raise UserError(
-      f"Augmentation padding={fields['padding']} without a crop does nothing;"
-      " give crop, the side of the image cut out of the padded one, in pixels."
-    )
-  if not isinstance(fields["flip"], bool):
-    raise UserError(
-      f"Augmentation flip={fields['flip']!r} makes no sense; give True or"
-      " False."
+      f"The augmentation's padding is {fields['padding']} without a crop, "
+      "which does nothing; give crop, the side of the cut, in pixels."
     )
   return fields

@@ -5,29 +5,36 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-  """What a dataset's examples look like.
+  """What a dataset's examples look like, and where they come from.
 
   Attributes:
     shape: `(H, W, C)` of an image.
     num_classes: number of classes.
-    numbered: whether examples carry an id such as `train_00017`.
+    builder: "module:class" of what downloads it and prepares it, with TFDS.
+    reader: instead, of a set that is there: "module:function" from "train" or
+      "test" to images uint8 `[N, H, W, C]`, labels int32 `[N]`, ids uint32
+      `[N]`, ascending, and what tells this data from other, in words.
+    numbered: whether prepared examples carry an id such as `train_00017`.
   """
 
   shape: tuple[int, int, int]
   num_classes: int
-  numbered: bool
+  builder: str = ""
+  reader: str = ""
+  numbered: bool = False
 
 
-PREPARED = {
-  "mnist": Spec((28, 28, 1), 10, numbered=False),
-  "fashion_mnist": Spec((28, 28, 1), 10, numbered=False),
-  "cifar10": Spec((32, 32, 3), 10, numbered=True),
-  "cifar100": Spec((32, 32, 3), 100, numbered=True),
-}
+_DATA = "rethinking.data"
 
 SPECS = {
-  "digits": Spec((8, 8, 1), 10, numbered=False),
-  **PREPARED,
+  "digits": Spec((8, 8, 1), 10, reader=f"{_DATA}.digits:read"),
+  "mnist": Spec((28, 28, 1), 10, f"{_DATA}.builders:MNIST"),
+  "fashion_mnist": Spec((28, 28, 1), 10, f"{_DATA}.builders:FashionMNIST"),
+  "cifar10": Spec((32, 32, 3), 10, f"{_DATA}.builders:Cifar10", numbered=True),
+  "cifar100": Spec(
+    (32, 32, 3), 100, f"{_DATA}.builders:Cifar100", numbered=True
+  ),
 }
 
-NAMES = tuple(SPECS)
+# A view, which shows rows of a config file, too.
+NAMES = SPECS.keys()

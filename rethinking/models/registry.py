@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
+import pkgutil
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -158,8 +158,7 @@ def create(
       f"Number of classes {num_classes!r} is out of range; choose 1 or more."
     )
   row = ARCHITECTURES[arch]
-  module, _, name = row.builder.partition(":")
-  return getattr(importlib.import_module(module), name)(
+  return pkgutil.resolve_name(row.builder)(
     num_classes=num_classes,
     dropout=dropout,
     dtype=dtype,

@@ -29,7 +29,7 @@ def _run(*flags):
   [
     (
       ["--config=configs/digits.py:random_labels"],
-      "digits: comes with scikit-learn, nothing to prepare",
+      "digits: nothing to prepare",
     ),
     (
       ["--config=configs/cifar.py:random_labels,dataset=cifar100,p=1"],

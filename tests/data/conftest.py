@@ -8,6 +8,7 @@ import hashlib
 import http.server
 import io
 import pathlib
+import pkgutil
 import tarfile
 import threading
 
@@ -169,7 +170,7 @@ def prepared_cifar10(serve, tmp_path):
 @pytest.fixture
 def serve(tmp_path, monkeypatch):
   """Serves a small stand-in and points TFDS's builder at it."""
-  from rethinking.data import builders
+  from rethinking.data import registry
 
   with contextlib.ExitStack() as stack:
 
@@ -183,7 +184,7 @@ def serve(tmp_path, monkeypatch):
       base = f"http://127.0.0.1:{server.server_port}/"
       urls = {key: base + file for key, file in files.items()}
       served = Served(name, folder, urls, arrays, server.requests)
-      builder = builders.BUILDERS[name]
+      builder = pkgutil.resolve_name(registry.SPECS[name].builder)
       monkeypatch.setattr(builder, "urls", lambda self: dict(urls))
       monkeypatch.setattr(builder, "url_infos", url_infos or served.url_infos())
       return served

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 
@@ -5,6 +6,8 @@ import numpy as np
 import pytest
 
 from rethinking import data
+from rethinking.config import listing
+from rethinking.data import __main__ as command
 from rethinking.runtime.errors import UserError
 
 
@@ -13,6 +16,24 @@ def test_unknown_names_list_the_choices():
     data.load("imagenet", "train")
   with pytest.raises(UserError, match=r"'valid'; choose one of \['train'"):
     data.load("digits", "valid")
+
+
+def _mine(split):
+  images = np.full((3, 2, 2, 1), 9 if split == "train" else 8, np.uint8)
+  return images, np.arange(3, dtype=np.int32), np.arange(3, dtype="u4"), "mine"
+
+
+def test_a_set_that_is_there_is_one_row(monkeypatch, tmp_path, capsys):
+  monkeypatch.setitem(sys.modules, "mine", sys.modules[__name__])
+  row = data.registry.Spec((2, 2, 1), 3, reader="mine:_mine")
+  monkeypatch.setitem(data.SPECS, "mine", row)
+  loaded = data.load("mine", "test")
+  assert (loaded.images == 8).all() and loaded.identity == "mine"
+  assert (loaded.num_classes, loaded.class_names) == (3, ("0", "1", "2"))
+  assert command.main(["mine", f"--data_dir={tmp_path}"]) == 0
+  assert capsys.readouterr().out.startswith("mine: nothing to prepare\n")
+  listed = listing.text({"train": "One run."})
+  assert re.search(r"\n  mine +2x2x1, 3 classes, no download\n", listed)
 
 
 def test_the_second_load_is_the_first(prepared_cifar10, monkeypatch):

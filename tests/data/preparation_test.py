@@ -1,4 +1,5 @@
 import json
+import pkgutil
 import shutil
 import socket
 import subprocess
@@ -79,18 +80,20 @@ def test_wrong_checksum_is_refused(serve, tmp_path):
 
 def test_unknown_checksum_is_refused(serve, tmp_path):
   served = serve("cifar10")
-  builders.BUILDERS["cifar10"].url_infos.clear()
+  builders.Cifar10.url_infos.clear()
   assert served.urls
   with pytest.raises(ValueError, match="Missing checksums"):
     preparation.prepare("cifar10", tmp_path / "data")
 
 
-@pytest.mark.parametrize("name", builders.BUILDERS)
+@pytest.mark.parametrize(
+  "name", [n for n, s in data.SPECS.items() if s.builder]
+)
 def test_tfds_knows_the_checksums_of_the_real_archives(name, tmp_path):
   from tensorflow_datasets.core.download import checksums
 
   known = checksums.get_all_url_infos()
-  builder = builders.BUILDERS[name](data_dir=tmp_path)
+  builder = pkgutil.resolve_name(data.SPECS[name].builder)(data_dir=tmp_path)
   known.update(builder.url_infos or {})
   assert builder.name == name
   for url in builder.urls().values():

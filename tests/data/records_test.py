@@ -79,7 +79,7 @@ def _read(monkeypatch, *examples):
       files=(),
       examples=len(examples),
       class_names=(),
-      spec=registry.PREPARED["cifar10"],
+      spec=registry.SPECS["cifar10"],
     )
   )
 

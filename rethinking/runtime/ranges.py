@@ -1,0 +1,36 @@
+"""Values that a setting may have."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from rethinking.runtime.errors import UserError
+
+
+class Range(NamedTuple):
+  """Values that are allowed, in words and as a test."""
+
+  words: str
+  holds: Callable[[Any], bool]
+
+  def check(self, name: str, value: Any, more: str = "") -> None:
+    """Refuses what is outside.
+
+    Args:
+      name: whose value it is.
+      value: as given.
+      more: what else is allowed, after the words.
+
+    Raises:
+      UserError: naming what was given and what is allowed.
+    """
+    if not self.holds(value):
+      raise UserError(f"{name} is {value!r}; it must be {self.words}{more}.")
+
+
+AT_LEAST_0 = Range("at least 0", lambda x: x >= 0)
+AT_LEAST_1 = Range("at least 1", lambda x: x >= 1)
+ABOVE_0 = Range("above 0", lambda x: x > 0)
+RATE = Range("a rate in [0, 1]", lambda x: 0 <= x <= 1)
+BELOW_1 = Range("a rate in [0, 1)", lambda x: 0 <= x < 1)
+FRACTION = Range("in (0, 1]", lambda x: 0 < x <= 1)
+SEED = Range("in [0, 2**32)", lambda x: 0 <= x < 2**32)
