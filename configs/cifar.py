@@ -34,91 +34,70 @@ fitting random labels, gets those that reproductions took.
 from ml_collections import ConfigDict
 
 from rethinking import config
-from rethinking.config import grids
-from rethinking.theory import config as theory
+from rethinking.config import figures
+from rethinking.config.figures import grid
 
-_SEEDS = (0, 1, 2)
 _FIVE_SEEDS = (0, 1, 2, 3, 4)
 _MLPS = ("mlp_1x512", "mlp_3x512")
 _L2 = (5e-4,)
 _ALEXNET_L2 = (5e-5, 1e-4, 5e-4)
 
-
-def _grid(variant: str, *archs: str, seeds=_SEEDS, **axes):
-  return {"variant": (variant,), "arch": archs, **axes, "seed": seeds}
-
-
 # Zhang et al. (2017), table 1.
 _TABLE1 = {
-  "true_labels": _grid(
-    "true_labels", "inception", "inception_no_bn", "alexnet"
-  ),
-  "random_labels": _grid(
+  "true_labels": grid("true_labels", "inception", "inception_no_bn", "alexnet"),
+  "random_labels": grid(
     "random_labels", "inception", "inception_no_bn", "alexnet", *_MLPS
   ),
   # Five seeds: the two are claimed to be the same problem.
-  "mlp": _grid("true_labels", *_MLPS, seeds=_FIVE_SEEDS),
-  "mlp_shuffled": _grid("shuffled_pixels", *_MLPS, seeds=_FIVE_SEEDS),
-  "l2": _grid("true_labels", "inception", "inception_no_bn", *_MLPS, l2=_L2),
-  "l2_alexnet": _grid("true_labels", "alexnet", l2=_ALEXNET_L2),
-  "crop": _grid("true_labels", "inception", "alexnet", augment=("crop",)),
-  "crop_l2": _grid("true_labels", "inception", augment=("crop",), l2=_L2),
-  "crop_l2_alexnet": _grid(
+  "mlp": grid("true_labels", *_MLPS, seeds=_FIVE_SEEDS),
+  "mlp_shuffled": grid("shuffled_pixels", *_MLPS, seeds=_FIVE_SEEDS),
+  "l2": grid("true_labels", "inception", "inception_no_bn", *_MLPS, l2=_L2),
+  "l2_alexnet": grid("true_labels", "alexnet", l2=_ALEXNET_L2),
+  "crop": grid("true_labels", "inception", "alexnet", augment=("crop",)),
+  "crop_l2": grid("true_labels", "inception", augment=("crop",), l2=_L2),
+  "crop_l2_alexnet": grid(
     "true_labels", "alexnet", augment=("crop",), l2=_ALEXNET_L2
   ),
 }
 
 # Zhang et al. (2017), table 4.
 _TABLE4 = {
-  "l2": _grid("random_labels", "inception", *_MLPS, l2=_L2),
-  "l2_alexnet": _grid("random_labels", "alexnet", l2=_ALEXNET_L2),
-  "augment": _grid(
+  "l2": grid("random_labels", "inception", *_MLPS, l2=_L2),
+  "l2_alexnet": grid("random_labels", "alexnet", l2=_ALEXNET_L2),
+  "augment": grid(
     "random_labels", "inception", augment=("crop", "flip_rotation")
   ),
 }
 
-_FIGURE2B = {"batch_norm": _grid("true_labels", "inception", "inception_no_bn")}
+_FIGURE2B = {"batch_norm": grid("true_labels", "inception", "inception_no_bn")}
 
 
-def _sweep(grids):
-  return {
-    "experiment": "sweep",
-    "grids": grids,
-    "recipe": "paper",
-    "plots": False,
-    "tensorboard": False,
-  }
+_SETTINGS = {
+  "dataset": "cifar10",
+  "arch": "inception",
+  "batch_size": 128,  # 390.625 steps an epoch.
+  "epochs": 64,  # The paper's 25,000 steps.
+}
+
+_SWEEPS = {
+  "figure1": figures.figure1(
+    "inception", ("inception", "alexnet", "mlp_1x512")
+  ),
+  "levels": figures.levels(),
+  "table1": {"recipe": "paper", "grids": _TABLE1},
+  "table4": {"recipe": "paper", "grids": _TABLE4},
+  "figure2b": {"recipe": "paper", "grids": _FIGURE2B},
+  "keras_study": {
+    **figures.keras_study(
+      ("keras_cifar_cnn", "alexnet"), ("mlp_1x512",), "keras_cifar"
+    ),
+    "batch_size": 64,
+    "epochs": 200,  # At most: the run ends early.
+    "validation": 5000,
+  },
+}
 
 
 def get_config(variant: str = "true_labels") -> ConfigDict:
   """Returns the config of "variant,key=value,..."."""
-  name = variant.partition(",")[0]
-  if name in theory.EXPERIMENTS:
-    return config.parse(
-      theory.EXPERIMENTS[name]("cifar10"), variant, {name: {}}
-    )
-  c = config.default()
-  c.dataset = "cifar10"
-  c.arch = "inception"
-  c.batch_size = 128  # 390.625 steps an epoch.
-  c.epochs = 64  # The paper's 25,000 steps.
-  sweeps = {
-    "figure1": _sweep(
-      grids.figure1("inception", ("inception", "alexnet", "mlp_1x512"))
-    ),
-    "levels": _sweep(grids.levels()),
-    "table1": _sweep(_TABLE1),
-    "table4": _sweep(_TABLE4),
-    "figure2b": _sweep(_FIGURE2B),
-    "keras_study": {
-      **grids.keras_study(
-        ("keras_cifar_cnn", "alexnet"), ("mlp_1x512",), "keras_cifar"
-      ),
-      "batch_size": 64,
-      "epochs": 200,  # At most: the run ends early.
-      "validation": 5000,
-    },
-  }
-  return config.parse(
-    c, variant, {**config.VARIANTS, **sweeps, **theory.VARIANTS}
-  )
+  return config.create(variant, _SETTINGS, _SWEEPS)

@@ -24,38 +24,28 @@ an accelerator; `keras_study,only=mlp` leaves its CNN out.
 from ml_collections import ConfigDict
 
 from rethinking import config
-from rethinking.config import grids
-from rethinking.theory import config as theory
+from rethinking.config import figures
+
+_SETTINGS = {
+  "dataset": "mnist",
+  "arch": "mlp_1x512",
+  "batch_size": 128,  # 468.75 steps an epoch.
+  "epochs": 30,
+}
+
+_SWEEPS = {
+  "figure1": figures.figure1("mlp_1x512", ("mlp_1x512",)),
+  "levels": figures.levels(),
+  "keras_study": {
+    **figures.keras_study(("keras_mnist_cnn",), ("mlp_1x512",), "keras_mnist"),
+    "batch_size": 500,
+    "learning_rate": 1e-3,
+    "epochs": 200,  # At most: the run ends early.
+    "validation": 6000,
+  },
+}
 
 
 def get_config(variant: str = "true_labels") -> ConfigDict:
   """Returns the config of "variant,key=value,..."."""
-  name = variant.partition(",")[0]
-  if name in theory.EXPERIMENTS:
-    return config.parse(theory.EXPERIMENTS[name]("mnist"), variant, {name: {}})
-  c = config.default()
-  c.dataset = "mnist"
-  c.arch = "mlp_1x512"
-  c.batch_size = 128  # 468.75 steps an epoch.
-  c.epochs = 30
-  figure1 = {
-    "experiment": "sweep",
-    "grids": grids.figure1("mlp_1x512", ("mlp_1x512",)),
-    "recipe": "paper",
-    "plots": False,
-    "tensorboard": False,
-  }
-  sweeps = {
-    "figure1": figure1,
-    "levels": {**figure1, "grids": grids.levels()},
-    "keras_study": {
-      **grids.keras_study(("keras_mnist_cnn",), ("mlp_1x512",), "keras_mnist"),
-      "batch_size": 500,
-      "learning_rate": 1e-3,
-      "epochs": 200,  # At most: the run ends early.
-      "validation": 6000,
-    },
-  }
-  return config.parse(
-    c, variant, {**config.VARIANTS, **sweeps, **theory.VARIANTS}
-  )
+  return config.create(variant, _SETTINGS, _SWEEPS)

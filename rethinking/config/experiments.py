@@ -14,12 +14,17 @@ class Experiment(NamedTuple):
     sentence: what it is.
     module: whose `run(config, workdir)` does it.
     shared: several processes can share its work.
+    config: "module:function" from its name and a data set's to its config,
+      where that is not a training run's: a variant of every config file.
   """
 
   sentence: str
   module: str
   shared: bool = False
+  config: str = ""
 
+
+_THEORY = "rethinking.theory"
 
 EXPERIMENTS = {
   "train": Experiment("One run.", "rethinking.training.run", shared=True),
@@ -29,13 +34,19 @@ EXPERIMENTS = {
     shared=True,
   ),
   "kernel": Experiment(
-    "Minimum-norm kernel fits of given labels.", "rethinking.theory.kernel"
+    "Minimum-norm kernel fits of given labels.",
+    f"{_THEORY}.kernel",
+    config=f"{_THEORY}.config:create",
   ),
   "expressivity": Experiment(
-    "Theorem 1's network beside an MLP.", "rethinking.theory.expressivity"
+    "Theorem 1's network beside an MLP.",
+    f"{_THEORY}.expressivity",
+    config=f"{_THEORY}.config:create",
   ),
   "rademacher": Experiment(
-    "Bounds of Rademacher complexity.", "rethinking.theory.rademacher"
+    "Bounds of Rademacher complexity.",
+    f"{_THEORY}.rademacher",
+    config=f"{_THEORY}.config:create",
   ),
 }
 

@@ -1,11 +1,13 @@
 """The variant grammar: "variant,key=value,..." on the command line."""
 
+import pkgutil
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from rethinking.config import fields, records
+from rethinking.config import experiments, fields, records
 from rethinking.runtime.errors import UserError
 
 # What each variant sets; the same in every config file. `partial_labels`
@@ -18,6 +20,36 @@ VARIANTS: dict[str, dict[str, Any]] = {
   "random_pixels": {"pixel_noise": "random_pixels"},
   "gaussian_pixels": {"pixel_noise": "gaussian_pixels"},
 }
+
+
+def create(
+  text: str,
+  settings: Mapping[str, Any],
+  sweeps: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> ConfigDict:
+  """Returns the config of a config file's "variant,key=value,...".
+
+  Args:
+    text: the variant's name, then fields as key=value.
+    settings: what the file sets in a training run, its `dataset` at least.
+    sweeps: what its sweeps set beside, such as `grids`, by the figure's name.
+
+  Returns:
+    The config, locked: of a training run, a sweep or another experiment.
+
+  Raises:
+    UserError: for an unknown variant or key, or a value of the wrong type.
+  """
+  own = {n: e for n, e in experiments.EXPERIMENTS.items() if e.config}
+  name = text.partition(",")[0].strip()
+  if name in own:
+    config = pkgutil.resolve_name(own[name].config)(name, settings["dataset"])
+    return parse(config, text, {name: {}})
+  config = fields.default()
+  config.update(settings)
+  drawn = {"experiment": "sweep", "plots": False, "tensorboard": False}
+  sweeps = {name: {**drawn, **sets} for name, sets in sweeps.items()}
+  return parse(config, text, {**VARIANTS, **sweeps, **dict.fromkeys(own, {})})
 
 
 def parse(

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Mapping
 
-from rethinking.config import fields, grammar
+from rethinking.config import fields, figures, grammar
 from rethinking.models.registry import ARCHITECTURES
 
 
@@ -28,6 +28,10 @@ def text(experiments: Mapping[str, str]) -> str:
   parts = [
     _section("Experiments (a variant sets its own)", experiments),
     _section("Variants (a config file may have more; it says which)", variants),
+    _section(
+      "Sweeps (a config file has some of them)",
+      {name: figure.sentence for name, figure in figures.FIGURES.items()},
+    ),
     _section(
       "Architectures", {name: a.sentence for name, a in ARCHITECTURES.items()}
     ),

@@ -13,32 +13,17 @@ May import: training, config, data, models, ops, storage, runtime,
 corruptions.
 """
 
+import pkgutil
 import re
 
 from etils import epath
 
-from rethinking.report import (
-  claims,
-  figure1,
-  pictures,
-  published,
-  rows,
-  studies,
-  tables,
-)
+from rethinking.config.figures import FIGURES
+from rethinking.report import claims, pictures, published, rows, tables
 from rethinking.runtime.errors import UserError
 from rethinking.storage import files
 
 __all__ = ["draw"]
-
-
-# What is drawn for a sweep's variant; Figure 1 for every other one.
-_PICTURES = {
-  "figure2b": studies.batch_norm,
-  "keras_study": studies.noise_levels,
-  "table1": None,
-  "table4": None,
-}
 
 
 def draw(workdir: epath.PathLike) -> list[str]:
@@ -80,13 +65,13 @@ def draw(workdir: epath.PathLike) -> list[str]:
 def _pictures(found: rows.Rows, workdir: epath.Path) -> list[str]:
   drawn = []
   for figure in dict.fromkeys(group.figure for group in found.groups):
-    draw_all = _PICTURES.get(figure, figure1.draw)
-    if draw_all is None:
+    row = FIGURES.get(figure, FIGURES["figure1"])
+    if not row.pictures:
       continue
     mine = [group for group in found.groups if group.figure == figure]
     lost = [row for row in found.left_out if row["figure"] == figure]
     notes = _notes(mine, lost)
-    for picture in draw_all(mine, figure):
+    for picture in pkgutil.resolve_name(row.pictures)(mine, figure):
       drawn += pictures.save(picture, workdir, notes)
   return drawn
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rethinking.config.fields import LABELS, PIXELS
+from rethinking.config.figures import CONDITIONS
 from rethinking.report import pictures
 from rethinking.report.pictures import Picture
 from rethinking.report.rows import Group, Stat
@@ -19,15 +20,6 @@ from rethinking.report.series import (
 )
 from rethinking.report.settings import value_text
 from rethinking.storage import plots
-
-# In the order of the paper's legend; a condition looks the same everywhere.
-CONDITIONS = (
-  "true_labels",
-  "random_labels",
-  "shuffled_pixels",
-  "random_pixels",
-  "gaussian_pixels",
-)
 
 
 def draw(groups: Sequence[Group], name: str) -> Iterator[Picture]:

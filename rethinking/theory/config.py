@@ -153,9 +153,6 @@ def create(experiment: str, dataset: str) -> ConfigDict:
 EXPERIMENTS = {name: functools.partial(create, name) for name in _ROWS}
 kernel, expressivity, rademacher = EXPERIMENTS.values()
 
-# They set nothing more; here for the list of what there is.
-VARIANTS = {name: {} for name in EXPERIMENTS}
-
 
 def resolve(config: ConfigDict) -> ConfigDict:
   """Fills what is left None and checks every field, before any work.

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from rethinking import report
+from rethinking.config import figures, listing
 from rethinking.report import pictures
 from rethinking.report.rows import Stat
 from rethinking.runtime.errors import UserError
@@ -253,3 +254,17 @@ def test_a_mistake_is_one_line(arguments, words):
   assert done.stderr.startswith("error: ")
   assert words in done.stderr
   assert done.stderr.count("\n") == 1
+
+
+def _mine(groups, name):
+  fig, _ = pictures.panels(1, 3, 3)
+  yield pictures.Picture(f"{name}_of_{len(groups)}", fig)
+
+
+def test_a_figure_is_one_row(tmp_path, monkeypatch):
+  monkeypatch.setitem(sys.modules, "mine", sys.modules[__name__])
+  row = figures.Figure("Mine.", "mine:_mine")
+  monkeypatch.setitem(figures.FIGURES, "mine", row)
+  synthetic.write(tmp_path, [synthetic.row(figure="mine")])
+  assert "mine_of_1.png" in report.draw(tmp_path)
+  assert "\n  mine " in listing.text({"train": "One run."})

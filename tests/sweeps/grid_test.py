@@ -7,7 +7,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking.config import grids
+from rethinking.config import figures
 from rethinking.report import published, rows, settings
 from rethinking.runtime.errors import UserError
 from rethinking.sweeps import grid as cells_lib
@@ -33,7 +33,7 @@ _LEVELS = {
 
 
 def test_figure_1_of_the_digits_has_45_cells():
-  c = _config(grids.figure1("digits_cnn", ("digits_cnn", "mlp_1x512")))
+  c = _config(**figures.figure1("digits_cnn", ("digits_cnn", "mlp_1x512")))
   cells = cells_lib.expand(c)
   # 5 conditions and 2 x 6 levels at 3 seeds, less the 6 that both have.
   assert len(cells) == 45

@@ -1,0 +1,129 @@
+"""The figures, a row each, and what their sweeps set.
+
+A config file's sweep is called after its figure. One that has no row here is
+drawn as Figure 1.
+"""
+
+from typing import Any, NamedTuple
+
+
+class Figure(NamedTuple):
+  """A figure or a table that a sweep makes.
+
+  Attributes:
+    sentence: what it is.
+    pictures: "module:function" from groups of runs and the figure's name to
+      what is drawn; empty: tables alone.
+  """
+
+  sentence: str
+  pictures: str = ""
+
+
+FIGURES = {
+  "figure1": Figure(
+    "Five conditions; fit and test error by noise level.",
+    "rethinking.report.figure1:draw",
+  ),
+  "levels": Figure(
+    "The noise levels of figure1 for one architecture.",
+    "rethinking.report.figure1:draw",
+  ),
+  "table1": Figure("Regularisers on true labels; models on random labels."),
+  "table4": Figure("Regularisers on random labels."),
+  "figure2b": Figure(
+    "Networks with and without BatchNorm.",
+    "rethinking.report.studies:batch_norm",
+  ),
+  "keras_study": Figure(
+    "Noise levels, augmentation, networks; Keras's recipe.",
+    "rethinking.report.studies:noise_levels",
+  ),
+}
+
+# In the order of the paper's legend.
+CONDITIONS = (
+  "true_labels",
+  "random_labels",
+  "shuffled_pixels",
+  "random_pixels",
+  "gaussian_pixels",
+)
+_SEEDS = (0, 1, 2)
+_LEVELS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+def grid(
+  variants: str | tuple[str, ...],
+  *archs: str,
+  seeds: tuple[int, ...] = _SEEDS,
+  **axes: tuple,
+) -> dict[str, tuple]:
+  """Returns a grid: every combination of its axes' values.
+
+  Args:
+    variants: one or more conditions.
+    *archs: architectures; none: the config's own.
+    seeds: repetitions.
+    **axes: fields, with the values of each.
+  """
+  if isinstance(variants, str):
+    variants = (variants,)
+  own = {"arch": archs} if archs else {}
+  return {"variant": variants, **own, **axes, "seed": seeds}
+
+
+def levels(*archs: str) -> dict[str, Any]:
+  """Returns what panels b and c of Figure 1 set.
+
+  Args:
+    *archs: their architectures; none: the config's own.
+
+  Reference: Zhang et al. (2017), figure 1.
+  """
+  # Panels b and c read the first fit; panel a's own runs go on.
+  mine = grid("partial_labels", *archs, p=_LEVELS, stop_at_fit=(True,))
+  return {"recipe": "paper", "grids": {"levels": mine}}
+
+
+def figure1(conditions_on: str, levels_on: tuple[str, ...]) -> dict[str, Any]:
+  """Returns what the paper's Figure 1 sets.
+
+  Args:
+    conditions_on: the architecture of panel a, one of `levels_on`.
+    levels_on: the architectures of panels b and c.
+
+  Reference: Zhang et al. (2017), figure 1.
+  """
+  found = levels(*levels_on)
+  conditions = {"conditions": grid(CONDITIONS, conditions_on)}
+  return {**found, "grids": conditions | found["grids"]}
+
+
+def keras_study(
+  convolutional: tuple[str, ...],
+  mlps: tuple[str, ...],
+  augment: str,
+  seeds: tuple[int, ...] = _SEEDS,
+) -> dict[str, Any]:
+  """Returns what the Keras study sets: noise levels, augmentation, networks.
+
+  Args:
+    convolutional: architectures with the recipe's L2 on convolutions.
+    mlps: architectures that have none, and so no L2.
+    augment: the augmentation that is compared with none.
+    seeds: repetitions.
+  """
+  axes = {
+    "p": tuple(n / 10 for n in range(10)),
+    "augment": ("none", augment),
+    "seeds": seeds,
+  }
+  return {
+    "recipe": "keras",
+    "normalization": "global",
+    "grids": {
+      "convolutional": grid("partial_labels", *convolutional, **axes),
+      "mlp": grid("partial_labels", *mlps, l2=(0.0,), **axes),
+    },
+  }
