@@ -6,7 +6,6 @@
 The second prepares what the job with these flags reads.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 
@@ -33,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       ["data", *argv],
       known_only=True,
     )
-  parser = argparse.ArgumentParser(
+  parser = cli.Parser(
     prog="python -m rethinking.data",
     description="Download and prepare datasets once, without TensorFlow. With"
     " --config=FILE and other flags of a job: those that it reads.",
@@ -46,24 +45,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     help="folder of prepared datasets; TFDS_DATA_DIR, else"
     " ~/tensorflow_datasets, where it isn't given",
   )
-  arguments = parser.parse_args(argv)
-  return _prepare(arguments.names, arguments.data_dir)
+  try:
+    arguments = parser.parse_args(argv)
+    return _prepare(arguments.names, arguments.data_dir)
+  except UserError as error:
+    print(f"error: {error}", file=sys.stderr)
+    return cli.REFUSED
 
 
 def _prepare(names: Sequence[str], data_dir: str | None) -> int:
   """Prepares the named datasets in a folder; returns the exit code."""
-  try:
-    root = prepared.root(data_dir)
-    for name in names:
-      if SPECS[name].reader:
-        print(f"{name}: nothing to prepare")
-      else:
-        print(f"{name}: {preparation.prepare(name, root)}", flush=True)
-  except UserError as error:
-    print(f"error: {error}", file=sys.stderr)
-    return 2
+  root = prepared.root(data_dir)
+  for name in names:
+    if SPECS[name].reader:
+      print(f"{name}: nothing to prepare")
+    else:
+      print(f"{name}: {preparation.prepare(name, root)}", flush=True)
   print(f"TFDS_DATA_DIR={root}")
-  return 0
+  return cli.FINISHED
 
 
 if __name__ == "__main__":

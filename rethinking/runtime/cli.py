@@ -1,5 +1,6 @@
 """Command lines: the config flag, and one line for each user's mistake."""
 
+import argparse
 import importlib.util
 import pathlib
 import re
@@ -27,6 +28,13 @@ _CONFIG = config_flags.DEFINE_config_file(
   "It is Python code that will be run. Single fields: --config.FIELD=VALUE.",
   lock_config=True,
 )
+
+
+class Parser(argparse.ArgumentParser):
+  """Of commands without a config; what it refuses is a `UserError`."""
+
+  def error(self, message: str):
+    raise UserError(f"{message}; see --help.")
 
 
 def run(

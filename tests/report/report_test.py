@@ -235,16 +235,16 @@ def test_command_draws_without_jax(tmp_path):
 def test_help():
   done = _command("--help")
   assert done.returncode == 0
-  assert "--workdir: Folder of a sweep" in done.stdout
+  assert "--workdir WORKDIR  folder of a sweep" in done.stdout
 
 
 @pytest.mark.parametrize(
   ("arguments", "words"),
   [
-    ([], "--workdir is missing"),
+    ([], "required: --workdir; see --help."),
     (["--workdir=/nowhere/at/all"], "There is no results.jsonl"),
-    (["--wrokdir=W"], "See --help."),
-    (["extra", "--workdir=W"], "'extra' is not a flag"),
+    (["--wrokdir=W"], "see --help."),
+    (["extra", "--workdir=W"], "unrecognized arguments: extra; see --help."),
   ],
 )
 def test_a_mistake_is_one_line(arguments, words):
