@@ -92,14 +92,11 @@ def main(config: ConfigDict) -> int:
     if processes.is_first():
       raise
     return cli.REFUSED
-  except Stopped as error:
+  except (Stopped, Diverged) as error:
+    resumable = isinstance(error, Stopped)
     if processes.is_first():
-      print(error, file=sys.stderr)
-    return cli.STOPPED
-  except Diverged as error:
-    if processes.is_first():
-      print(f"error: {error}", file=sys.stderr)
-    return cli.FAILED
+      print(error if resumable else f"error: {error}", file=sys.stderr)
+    return cli.STOPPED if resumable else cli.FAILED
   except KeyboardInterrupt:
     if not processes.several():
       raise
@@ -118,12 +115,6 @@ def main(config: ConfigDict) -> int:
   return cli.FINISHED
 
 
-def _choices() -> str:
-  return listing.text(
-    {n: row.sentence for n, row in experiments.EXPERIMENTS.items()}
-  )
-
-
 def _end_waiting() -> None:
   """Ends a process that waits for the others."""
   from rethinking.runtime import processes
@@ -137,4 +128,4 @@ def _end_waiting() -> None:
 
 
 if __name__ == "__main__":
-  cli.run(main, more=_choices)
+  cli.run(main, more=listing.text)

@@ -1,30 +1,12 @@
 """Values of a config that are refused."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from ml_collections import ConfigDict
 
 from rethinking.config.fields import TABLE, Field
+from rethinking.runtime.allowed import Range, choose
 from rethinking.runtime.errors import UserError
-from rethinking.runtime.ranges import Range
-
-
-def choose(name: str, given: Any, allowed: Any) -> None:
-  """Refuses what is not among the allowed.
-
-  Args:
-    name: of the field.
-    given: its value.
-    allowed: names.
-
-  Raises:
-    UserError: naming all that are allowed.
-  """
-  if given not in allowed:
-    raise UserError(
-      f"Unknown {name} {given!r}; choose one of {sorted(allowed)}."
-    )
 
 
 def ranges(c: ConfigDict, rows: Iterable[Field]) -> None:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-from rethinking.runtime.errors import UserError
+from rethinking.runtime.allowed import choose
 
 
 class Experiment(NamedTuple):
@@ -25,30 +25,21 @@ class Experiment(NamedTuple):
 
 
 _THEORY = "rethinking.theory"
+_CONFIG = f"{_THEORY}.config:create"
 
+# fmt: off
 EXPERIMENTS = {
   "train": Experiment("One run.", "rethinking.training.run", shared=True),
-  "sweep": Experiment(
-    "A grid of runs, with figures and tables.",
-    "rethinking.sweeps.run",
-    shared=True,
-  ),
-  "kernel": Experiment(
-    "Minimum-norm kernel fits of given labels.",
-    f"{_THEORY}.kernel",
-    config=f"{_THEORY}.config:create",
-  ),
-  "expressivity": Experiment(
-    "Theorem 1's network beside an MLP.",
-    f"{_THEORY}.expressivity",
-    config=f"{_THEORY}.config:create",
-  ),
-  "rademacher": Experiment(
-    "Bounds of Rademacher complexity.",
-    f"{_THEORY}.rademacher",
-    config=f"{_THEORY}.config:create",
-  ),
+  "sweep": Experiment("A grid of runs, with figures and tables.",
+                      "rethinking.sweeps.run", shared=True),
+  "kernel": Experiment("Minimum-norm kernel fits of given labels.",
+                       f"{_THEORY}.kernel", config=_CONFIG),
+  "expressivity": Experiment("Theorem 1's network beside an MLP.",
+                             f"{_THEORY}.expressivity", config=_CONFIG),
+  "rademacher": Experiment("Bounds of Rademacher complexity.",
+                           f"{_THEORY}.rademacher", config=_CONFIG),
 }
+# fmt: on
 
 
 def chosen(config: ConfigDict) -> Experiment:
@@ -61,8 +52,5 @@ def chosen(config: ConfigDict) -> Experiment:
     UserError: for an unknown one.
   """
   name = config.get("experiment")
-  if name not in EXPERIMENTS:
-    raise UserError(
-      f"Unknown experiment {name!r}; choose one of {sorted(EXPERIMENTS)}."
-    )
+  choose("experiment", name, EXPERIMENTS)
   return EXPERIMENTS[name]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
-from rethinking.runtime.ranges import (
+from rethinking.runtime.allowed import (
   ABOVE_0,
   AT_LEAST_0,
   AT_LEAST_1,

@@ -20,26 +20,22 @@ class Figure(NamedTuple):
   pictures: str = ""
 
 
+_REPORT = "rethinking.report"
+
+# fmt: off
 FIGURES = {
-  "figure1": Figure(
-    "Five conditions; fit and test error by noise level.",
-    "rethinking.report.figure1:draw",
-  ),
-  "levels": Figure(
-    "The noise levels of figure1 for one architecture.",
-    "rethinking.report.figure1:draw",
-  ),
+  "figure1": Figure("Five conditions; fit and test error by noise level.",
+                    f"{_REPORT}.figure1:draw"),
+  "levels": Figure("The noise levels of figure1 for one architecture.",
+                   f"{_REPORT}.figure1:draw"),
   "table1": Figure("Regularisers on true labels; models on random labels."),
   "table4": Figure("Regularisers on random labels."),
-  "figure2b": Figure(
-    "Networks with and without BatchNorm.",
-    "rethinking.report.studies:batch_norm",
-  ),
-  "keras_study": Figure(
-    "Noise levels, augmentation, networks; Keras's recipe.",
-    "rethinking.report.studies:noise_levels",
-  ),
+  "figure2b": Figure("Networks with and without BatchNorm.",
+                     f"{_REPORT}.studies:batch_norm"),
+  "keras_study": Figure("Noise levels, augmentation, networks; Keras's recipe.",
+                        f"{_REPORT}.studies:noise_levels"),
 }
+# fmt: on
 
 # In the order of the paper's legend.
 CONDITIONS = (

@@ -8,6 +8,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from rethinking.config import experiments, fields, records
+from rethinking.runtime.allowed import choose
 from rethinking.runtime.errors import UserError
 
 # What each variant sets; the same in every config file. `partial_labels`
@@ -73,10 +74,7 @@ def parse(
   variant, *pairs = [part.strip() for part in text.split(",")]
   if variant not in variants:
     variant = records.renamed({"variant": variant}, say=True)["variant"]
-  if variant not in variants:
-    raise UserError(
-      f"Unknown variant {variant!r}; choose one of {sorted(variants)}."
-    )
+  choose("variant", variant, variants)
   # Only these may be none; the others always have a value.
   optional = {k for k in config if config[k] is None}
   optional |= {k for k, v in fields.default().items() if v is None}

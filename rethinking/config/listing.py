@@ -2,17 +2,16 @@
 
 import textwrap
 from collections.abc import Mapping
+from typing import Any
 
-from rethinking.config import fields, figures, grammar
+from rethinking.config import fields, grammar
+from rethinking.config.experiments import EXPERIMENTS
+from rethinking.config.figures import FIGURES
 from rethinking.models.registry import ARCHITECTURES
 
 
-def text(experiments: Mapping[str, str]) -> str:
-  """Lists experiments, variants, architectures, data sets and fields.
-
-  Args:
-    experiments: sentences by name.
-  """
+def text() -> str:
+  """Lists experiments, variants, architectures, data sets and fields."""
   # NumPy comes with it.
   from rethinking.data import registry
 
@@ -26,15 +25,10 @@ def text(experiments: Mapping[str, str]) -> str:
     for name, spec in registry.SPECS.items()
   }
   parts = [
-    _section("Experiments (a variant sets its own)", experiments),
+    _section("Experiments (a variant sets its own)", _sentences(EXPERIMENTS)),
     _section("Variants (a config file may have more; it says which)", variants),
-    _section(
-      "Sweeps (a config file has some of them)",
-      {name: figure.sentence for name, figure in figures.FIGURES.items()},
-    ),
-    _section(
-      "Architectures", {name: a.sentence for name, a in ARCHITECTURES.items()}
-    ),
+    _section("Sweeps (a config file has some of them)", _sentences(FIGURES)),
+    _section("Architectures", _sentences(ARCHITECTURES)),
     _section("Data sets", data),
     "Fields (FIELD=VALUE after the variant, or --config.FIELD=VALUE):",
   ]
@@ -42,6 +36,10 @@ def text(experiments: Mapping[str, str]) -> str:
     rows = {_assigned(r): r.sentence for r in fields.TABLE if r.role == role}
     parts.append(_section(title, rows))
   return "\n\n".join(parts)
+
+
+def _sentences(rows: Mapping[str, Any]) -> dict[str, str]:
+  return {name: row.sentence for name, row in rows.items()}
 
 
 def _assigned(row: fields.Field) -> str:

@@ -87,10 +87,7 @@ def corruptions(config: ConfigDict) -> tuple[Corruption, ...]:
     allowed = {
       n: d for n, d in description.DEFINITIONS.items() if d.target == target
     }
-    if name not in allowed:
-      raise UserError(
-        f"Unknown {field} {name!r}; choose one of {sorted(allowed)}."
-      )
+    checks.choose(field, name, allowed)
     if target == "labels" and allowed[name].has_level:
       options["level"] = config.p
     try:

@@ -11,9 +11,7 @@ import numpy as np
 from rethinking.data import cache as cache_lib
 from rethinking.data import preparation, prepared, records, registry
 from rethinking.data.arrays import Arrays
-from rethinking.runtime.errors import UserError
-
-_SPLITS = ("train", "test")
+from rethinking.runtime.allowed import choose
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -69,12 +67,8 @@ def load(
     UserError: if the name or split is unknown, the prepared data is damaged
       or unreadable, or it is absent and cannot be downloaded.
   """
-  if name not in registry.NAMES:
-    raise UserError(
-      f"Unknown dataset {name!r}; choose one of {list(registry.NAMES)}."
-    )
-  if split not in _SPLITS:
-    raise UserError(f"Unknown split {split!r}; choose one of {list(_SPLITS)}.")
+  choose("dataset", name, registry.SPECS)
+  choose("split", split, ("train", "test"))
   spec = registry.SPECS[name]
   if spec.reader:
     images, labels, ids, identity = pkgutil.resolve_name(spec.reader)(split)

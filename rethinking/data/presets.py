@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from rethinking.runtime.allowed import BELOW_1, RATE, Range, choose
 from rethinking.runtime.errors import UserError
-from rethinking.runtime.ranges import BELOW_1, RATE, Range
 
 NONE = {
   "crop": None,  # side of a square cut at a random place, pixels; None: no crop
@@ -73,10 +73,7 @@ def check(**fields: Any) -> None:
 def resolve(config: str | Mapping[str, Any]) -> dict[str, Any]:
   """Fills in and checks every field of an augmentation."""
   if isinstance(config, str):
-    if config not in PRESETS:
-      raise UserError(
-        f"Unknown augmentation {config!r}; choose one of {sorted(PRESETS)}."
-      )
+    choose("augmentation", config, PRESETS)
     config = PRESETS[config]
   # A ConfigDict isn't registered as a Mapping.
   if not hasattr(config, "keys"):
@@ -84,11 +81,8 @@ def resolve(config: str | Mapping[str, Any]) -> dict[str, Any]:
       f"Cannot make an augmentation of {config!r}; give one of"
       f" {sorted(PRESETS)} or fields among {list(NONE)}."
     )
-  unknown = sorted(set(config) - set(NONE))
-  if unknown:
-    raise UserError(
-      f"Unknown augmentation field {unknown[0]!r}; choose from {list(NONE)}."
-    )
+  for name in config:
+    choose("augmentation field", name, NONE)
   fields = {**NONE, **dict(config)}
   check(**{k: v for k, v in fields.items() if (k, v) != ("crop", None)})
   if fields["padding"] and fields["crop"] is None:

@@ -9,6 +9,7 @@ from flax import linen as nn
 
 from rethinking import ops
 from rethinking.ops import sums
+from rethinking.runtime.allowed import BELOW_1
 
 DTypeLike = jax.typing.DTypeLike
 
@@ -169,14 +170,11 @@ def dropout(
     Array like `x`.
 
   Raises:
-    ValueError: `rate` is out of range, or keys are missing.
+    ValueError: a rate out of range, or keys that are missing.
 
   Reference: Srivastava et al., 2014, section 4.
   """
-  if not 0 <= rate < 1:
-    raise ValueError(
-      f"Dropout rate {rate!r} is out of range; choose one in [0, 1)."
-    )
+  BELOW_1.check("dropout", rate)
   if not train or rate == 0:
     return x
   if keys is None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import pkgutil
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+
+from rethinking.runtime.allowed import AT_LEAST_1, BELOW_1, choose
 
 if TYPE_CHECKING:
   from flax import linen as nn
@@ -51,69 +52,41 @@ class Architecture:
 _MODELS = "rethinking.models"
 
 # Crops and learning rates: Zhang et al. (2017), section 2 and appendix A.
-ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
-  {
-    "keras_cifar_cnn": Architecture(
-      "eight 3x3 convolutions with BatchNorm and dropout, for 32x32x3",
-      f"{_MODELS}.keras:KerasCifarCNN",
-      (32, 32, 3),
-      own_dropout=True,
-    ),
-    "keras_mnist_cnn": Architecture(
-      "two convolutions and a dense layer with dropout, for 28x28x1",
-      f"{_MODELS}.keras:KerasMnistCNN",
-      (28, 28, 1),
-      own_dropout=True,
-    ),
-    "inception": Architecture(
-      "small Inception, for 28x28x3",
-      f"{_MODELS}.inception:SmallInception",
-      (28, 28, 3),
-      crop=28,
-      learning_rate=0.1,
-    ),
-    "inception_no_bn": Architecture(
-      "small Inception without BatchNorm, for 28x28x3",
-      f"{_MODELS}.inception:SmallInception",
-      (28, 28, 3),
-      {"batch_norm": False},
-      crop=28,
-      learning_rate=0.1,
-    ),
-    "alexnet": Architecture(
-      "small AlexNet with local response normalisation, for 28x28x3",
-      f"{_MODELS}.alexnet:SmallAlexNet",
-      (28, 28, 3),
-      crop=28,
-    ),
-    "mlp_1x512": Architecture(
-      "one hidden layer of 512, for any size",
-      f"{_MODELS}.mlp:MLP",
-      (28, 28, 3),
-      {"widths": (512,)},
-      dense=True,
-      crop=28,
-    ),
-    "mlp_3x512": Architecture(
-      "three hidden layers of 512, for any size",
-      f"{_MODELS}.mlp:MLP",
-      (28, 28, 3),
-      {"widths": (512, 512, 512)},
-      dense=True,
-      crop=28,
-    ),
-    "wide_resnet_28_1": Architecture(
-      "residual network of 28 layers, 16 to 64 channels, for 32x32x3",
-      f"{_MODELS}.wide_resnet:WideResNet",
-      (32, 32, 3),
-    ),
-    "digits_cnn": Architecture(
-      "two 3x3 convolutions and a dense layer, for 8x8x1",
-      f"{_MODELS}.digits:DigitsCNN",
-      (8, 8, 1),
-    ),
-  }
-)
+# fmt: off
+ARCHITECTURES: Mapping[str, Architecture] = {
+  "keras_cifar_cnn": Architecture(
+    "eight 3x3 convolutions with BatchNorm and dropout, for 32x32x3",
+    f"{_MODELS}.keras:KerasCifarCNN", (32, 32, 3), own_dropout=True),
+  "keras_mnist_cnn": Architecture(
+    "two convolutions and a dense layer with dropout, for 28x28x1",
+    f"{_MODELS}.keras:KerasMnistCNN", (28, 28, 1), own_dropout=True),
+  "inception": Architecture(
+    "small Inception, for 28x28x3",
+    f"{_MODELS}.inception:SmallInception", (28, 28, 3),
+    crop=28, learning_rate=0.1),
+  "inception_no_bn": Architecture(
+    "small Inception without BatchNorm, for 28x28x3",
+    f"{_MODELS}.inception:SmallInception", (28, 28, 3), {"batch_norm": False},
+    crop=28, learning_rate=0.1),
+  "alexnet": Architecture(
+    "small AlexNet with local response normalisation, for 28x28x3",
+    f"{_MODELS}.alexnet:SmallAlexNet", (28, 28, 3), crop=28),
+  "mlp_1x512": Architecture(
+    "one hidden layer of 512, for any size",
+    f"{_MODELS}.mlp:MLP", (28, 28, 3), {"widths": (512,)},
+    dense=True, crop=28),
+  "mlp_3x512": Architecture(
+    "three hidden layers of 512, for any size",
+    f"{_MODELS}.mlp:MLP", (28, 28, 3), {"widths": (512, 512, 512)},
+    dense=True, crop=28),
+  "wide_resnet_28_1": Architecture(
+    "residual network of 28 layers, 16 to 64 channels, for 32x32x3",
+    f"{_MODELS}.wide_resnet:WideResNet", (32, 32, 3)),
+  "digits_cnn": Architecture(
+    "two 3x3 convolutions and a dense layer, for 8x8x1",
+    f"{_MODELS}.digits:DigitsCNN", (8, 8, 1)),
+}
+# fmt: on
 
 
 def create(
@@ -143,20 +116,12 @@ def create(
     The Flax module.
 
   Raises:
-    ValueError: an unknown architecture or a rate out of range.
+    UserError: an unknown architecture or a rate out of range.
   """
-  if arch not in ARCHITECTURES:
-    raise ValueError(
-      f"Unknown architecture {arch!r}; choose one of {sorted(ARCHITECTURES)}."
-    )
-  if dropout is not None and not 0 <= dropout < 1:
-    raise ValueError(
-      f"Dropout rate {dropout!r} is out of range; choose one in [0, 1)."
-    )
-  if num_classes < 1:
-    raise ValueError(
-      f"Number of classes {num_classes!r} is out of range; choose 1 or more."
-    )
+  choose("architecture", arch, ARCHITECTURES)
+  if dropout is not None:
+    BELOW_1.check("dropout", dropout)
+  AT_LEAST_1.check("num_classes", num_classes)
   row = ARCHITECTURES[arch]
   return pkgutil.resolve_name(row.builder)(
     num_classes=num_classes,

@@ -215,8 +215,11 @@ def test_dropout_without_keys_is_refused():
   ("arguments", "message"),
   [
     ({"arch": "resnet"}, r"Unknown architecture 'resnet'; choose one of \["),
-    ({"arch": "mlp_1x512", "dropout": 1.0}, r"1\.0 is out of range.*\[0, 1\)"),
-    ({"arch": "mlp_1x512", "num_classes": 0}, "0 is out of range"),
+    ({"arch": "mlp_1x512", "dropout": 1.0}, r"dropout is 1\.0.*\[0, 1\)"),
+    (
+      {"arch": "mlp_1x512", "num_classes": 0},
+      "num_classes is 0; it must be at least 1",
+    ),
   ],
 )
 def test_bad_arguments_are_refused(arguments, message):

@@ -267,4 +267,4 @@ def test_a_figure_is_one_row(tmp_path, monkeypatch):
   monkeypatch.setitem(figures.FIGURES, "mine", row)
   synthetic.write(tmp_path, [synthetic.row(figure="mine")])
   assert "mine_of_1.png" in report.draw(tmp_path)
-  assert "\n  mine " in listing.text({"train": "One run."})
+  assert "\n  mine " in listing.text()

@@ -1,9 +1,26 @@
-"""Values that a setting may have."""
+"""Values that a setting may have, and the refusal of others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 from rethinking.runtime.errors import UserError
+
+
+def choose(name: str, given: Any, allowed: Collection) -> None:
+  """Refuses what is not among the allowed.
+
+  Args:
+    name: of what is chosen.
+    given: the choice.
+    allowed: all that there is.
+
+  Raises:
+    UserError: naming all that are allowed.
+  """
+  if given not in allowed:
+    raise UserError(
+      f"Unknown {name} {given!r}; choose one of {sorted(allowed)}."
+    )
 
 
 class Range(NamedTuple):
