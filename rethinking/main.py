@@ -15,7 +15,6 @@ Exit codes: 0 finished, 1 failed, 2 refused input, 75 stopped and resumable.
 """
 
 import datetime
-import pathlib
 import sys
 
 from absl import flags
@@ -77,9 +76,7 @@ def main(config: ConfigDict) -> int:
     )
   if workdir is None:
     now = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    workdir = str(
-      pathlib.Path("runs") / f"{now}_{config.dataset}_{config.variant}"
-    )
+    workdir = f"runs/{now}_{config.dataset}_{config.variant}"
     print(f"workdir: {workdir}")
   try:
     if _MULTIHOST.value:

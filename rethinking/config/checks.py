@@ -38,10 +38,10 @@ def check(c: ConfigDict) -> None:
   Raises:
     UserError: naming the field, what was given and what is allowed.
   """
-  # Imported here: JAX costs a second that --help need not wait for.
-  from rethinking.data import presets, registry
+  # Imported here: --help need not wait for NumPy.
+  from rethinking import models
+  from rethinking.data import presets
 
-  choose("dataset", c.dataset, registry.NAMES)
   presets.resolve(c.augment)
   ranges(c, TABLE)
   if c.p > 0 and c.label_noise is None:
@@ -49,13 +49,6 @@ def check(c: ConfigDict) -> None:
       f"p is {c.p} but label_noise is None; choose a variant with label "
       "noise (partial_labels) or set label_noise."
     )
-  _recipe(c)
-
-
-def _recipe(c: ConfigDict) -> None:
-  """Refuses a recipe whose parts have nothing to work on."""
-  from rethinking import models
-
   if c.l2 and c.l2_kernels == "conv" and models.ARCHITECTURES[c.arch].dense:
     raise UserError(
       f"recipe={c.recipe} puts L2 on convolutions alone (l2_kernels is conv), "

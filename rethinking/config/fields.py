@@ -7,16 +7,12 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
-from rethinking.runtime.allowed import (
-  ABOVE_0,
-  AT_LEAST_0,
-  AT_LEAST_1,
-  BELOW_1,
-  FRACTION,
-  RATE,
-  SEED,
-  Range,
-)
+from rethinking.runtime.allowed import AT_LEAST_1, BELOW_1, RATE, Range
+
+AT_LEAST_0 = Range("at least 0", lambda x: x >= 0)
+ABOVE_0 = Range("above 0", lambda x: x > 0)
+FRACTION = Range("in (0, 1]", lambda x: 0 < x <= 1)
+SEED = Range("in [0, 2**32)", lambda x: 0 <= x < 2**32)
 
 
 class Field(NamedTuple):

@@ -80,7 +80,8 @@ def parse(
   optional |= {k for k, v in fields.default().items() if v is None}
   config.variant = variant
   config.update(variants[variant])
-  keys = sorted(k for k in config if k != "variant" and not _is_dict(config, k))
+  nested = {k for k in config if isinstance(config[k], ConfigDict)}
+  keys = sorted({*config} - nested - {"variant"})
   for pair in pairs:
     key, equals, value = pair.partition("=")
     if not equals or key not in keys:
@@ -93,10 +94,6 @@ def parse(
       config[key] = _read(key, value, config.get_type(key))
   records.rename(config)
   return config.lock()
-
-
-def _is_dict(config: ConfigDict, key: str) -> bool:
-  return isinstance(config[key], ConfigDict)
 
 
 def _read(key: str, value: str, kind: type) -> Any:

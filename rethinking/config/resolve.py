@@ -42,17 +42,14 @@ def resolve(config: ConfigDict) -> ConfigDict:
   checks.choose("recipe", c.recipe, recipes.RECIPES)
   checks.choose("arch", c.arch, models.ARCHITECTURES)
   checks.choose("dataset", c.dataset, registry.NAMES)
-  for name, value in recipes.fields(c.recipe, c.arch).items():
-    if c[name] is None:
-      c[name] = value
-  if c.crop is None:
-    height, width, _ = registry.SPECS[c.dataset].shape
-    c.crop = models.ARCHITECTURES[c.arch].crop_of(height, width)
-  if c.checkpoint_epochs is None:
-    c.checkpoint_epochs = max(1, c.epochs // 10)
-  for name in fields.SEEDS:
-    if c[name] is None:
-      c[name] = c.seed
+  height, width, _ = registry.SPECS[c.dataset].shape
+  filled = {
+    **recipes.fields(c.recipe, c.arch),
+    "crop": models.ARCHITECTURES[c.arch].crop_of(height, width),
+    "checkpoint_epochs": max(1, c.epochs // 10),
+    **dict.fromkeys(fields.SEEDS, c.seed),
+  }
+  c.update({name: value for name, value in filled.items() if c[name] is None})
   checks.check(c)
   corruptions(c)
   return c.lock()

@@ -32,7 +32,8 @@ from rethinking.runtime.errors import UserError
 Augmentation = Callable[[jax.Array, jax.Array], jax.Array]
 
 
-def _check_float(image: jax.Array) -> None:
+def _check(image: jax.Array, **fields: float) -> None:
+  presets.check(**fields)
   if not jnp.issubdtype(image.dtype, jnp.floating):
     raise UserError(
       f"Cannot warp or light an image of {image.dtype}; give floats in [0, 1]:"
@@ -111,8 +112,7 @@ def random_affine(
 
   Reference: Chollet et al. (2015), Keras, `ImageDataGenerator`.
   """
-  presets.check(rotation=rotation, shift=shift, zoom=zoom, shear=shear)
-  _check_float(image)
+  _check(image, rotation=rotation, shift=shift, zoom=zoom, shear=shear)
   height, width, _ = image.shape
   draws = _symmetric(key, 6)
   return ops.affine(
@@ -143,8 +143,7 @@ def random_channel_shift(
 
   Reference: Chollet et al. (2015), Keras, `apply_channel_shift`.
   """
-  presets.check(channel_shift=limit)
-  _check_float(image)
+  _check(image, channel_shift=limit)
   shifted = (image + limit * _symmetric(key, 1)[0]).astype(image.dtype)
   return jnp.clip(shifted, image.min(), image.max())
 
@@ -184,8 +183,7 @@ def random_brightness(
 
   Reference: Chollet et al. (2015), Keras, `apply_brightness_shift`.
   """
-  presets.check(brightness=limit)
-  _check_float(image)
+  _check(image, brightness=limit)
   factor = 1 + limit * _symmetric(key, 1)[0]
   return jnp.clip(image * factor, 0, 1).astype(image.dtype)
 

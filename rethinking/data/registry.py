@@ -24,16 +24,14 @@ class Spec:
   numbered: bool = False
 
 
-_DATA = "rethinking.data"
+_TFDS = "rethinking.data.builders"
 
 SPECS = {
-  "digits": Spec((8, 8, 1), 10, reader=f"{_DATA}.digits:read"),
-  "mnist": Spec((28, 28, 1), 10, f"{_DATA}.builders:MNIST"),
-  "fashion_mnist": Spec((28, 28, 1), 10, f"{_DATA}.builders:FashionMNIST"),
-  "cifar10": Spec((32, 32, 3), 10, f"{_DATA}.builders:Cifar10", numbered=True),
-  "cifar100": Spec(
-    (32, 32, 3), 100, f"{_DATA}.builders:Cifar100", numbered=True
-  ),
+  "digits": Spec((8, 8, 1), 10, reader="rethinking.data.digits:read"),
+  "mnist": Spec((28, 28, 1), 10, f"{_TFDS}:MNIST"),
+  "fashion_mnist": Spec((28, 28, 1), 10, f"{_TFDS}:FashionMNIST"),
+  "cifar10": Spec((32, 32, 3), 10, f"{_TFDS}:Cifar10", numbered=True),
+  "cifar100": Spec((32, 32, 3), 100, f"{_TFDS}:Cifar100", numbered=True),
 }
 
 # A view, which shows rows of a config file, too.

@@ -79,6 +79,10 @@ class Net:
   train: bool
   keys: jax.Array | None
 
+  @property
+  def _types(self) -> dict[str, Any]:
+    return {"dtype": self.model.dtype, "kernel_init": self.model.kernel_init}
+
   def conv(
     self,
     x: jax.Array,
@@ -91,23 +95,13 @@ class Net:
   ) -> jax.Array:
     """A `layers.Conv` of that name on `x`."""
     return layers.Conv(
-      features,
-      kernel_size,
-      stride,
-      use_bias,
-      dtype=self.model.dtype,
-      kernel_init=self.model.kernel_init,
-      name=name,
+      features, kernel_size, stride, use_bias, **self._types, name=name
     )(x)
 
   def dense(self, x: jax.Array, features: int, *, name: str) -> jax.Array:
     """A `layers.Dense` of that name on `x`, flattened."""
-    return layers.Dense(
-      features,
-      dtype=self.model.dtype,
-      kernel_init=self.model.kernel_init,
-      name=name,
-    )(layers.flatten(x))
+    x = layers.flatten(x)
+    return layers.Dense(features, **self._types, name=name)(x)
 
   def norm(self, x: jax.Array, *, name: str, **options: Any) -> jax.Array:
     """A `layers.BatchNorm` of that name, with those options, on `x`."""

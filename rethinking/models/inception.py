@@ -57,16 +57,11 @@ class SmallInception(Classifier):
 
 
 def _inception(x, net, narrow, wide, name):
-  branches = [
-    ConvModule(narrow, 1, name=f"{name}_1x1")(x, net),
-    ConvModule(wide, 3, name=f"{name}_3x3")(x, net),
-  ]
-  return jnp.concatenate(branches, axis=-1)
+  left = ConvModule(narrow, 1, name=f"{name}_1x1")(x, net)
+  right = ConvModule(wide, 3, name=f"{name}_3x3")(x, net)
+  return jnp.concatenate([left, right], axis=-1)
 
 
 def _downsample(x, net, features, name):
-  branches = [
-    ConvModule(features, 3, 2, name=f"{name}_3x3")(x, net),
-    ops.max_pool(x, 3, 2),
-  ]
-  return jnp.concatenate(branches, axis=-1)
+  left = ConvModule(features, 3, 2, name=f"{name}_3x3")(x, net)
+  return jnp.concatenate([left, ops.max_pool(x, 3, 2)], axis=-1)

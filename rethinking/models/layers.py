@@ -40,21 +40,14 @@ class Conv(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     """Convolves `x`, [B, H, W, C], into [B, ceil(H/s), ceil(W/s), features]."""
-    kernel = self.param(
-      "kernel",
-      self.kernel_init,
-      (self.kernel_size, self.kernel_size, x.shape[-1], self.features),
-      ops.wide(self.dtype),
-    )
+    wide = ops.wide(self.dtype)
+    shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
+    kernel = self.param("kernel", self.kernel_init, shape, wide)
     y = ops.conv(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
     if not self.use_bias:
       return y
-    bias = self.param(
-      "bias",
-      nn.initializers.zeros_init(),
-      (self.features,),
-      ops.wide(self.dtype),
-    )
+    zeros = nn.initializers.zeros_init()
+    bias = self.param("bias", zeros, (self.features,), wide)
     return ops.add_bias(y, bias.astype(self.dtype))
 
 

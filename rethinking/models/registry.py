@@ -124,9 +124,5 @@ def create(
   AT_LEAST_1.check("num_classes", num_classes)
   row = ARCHITECTURES[arch]
   return pkgutil.resolve_name(row.builder)(
-    num_classes=num_classes,
-    dropout=dropout,
-    dtype=dtype,
-    axis_name=axis_name,
-    **row.arguments,
+    num_classes, dropout, dtype, axis_name, **row.arguments
   )

@@ -8,7 +8,7 @@ from rethinking.config.fields import LABELS, PIXELS, flagged
 from rethinking.models import ARCHITECTURES
 from rethinking.report import published
 from rethinking.report.published import DEVIATIONS, POINTS
-from rethinking.report.rows import Group, Stat, spread
+from rethinking.report.rows import Group, Stat, text
 from rethinking.report.series import rest
 from rethinking.storage import tables
 
@@ -118,11 +118,6 @@ def _test(group: Group) -> Stat:
   return published.percent(group.stat("test_accuracy"))
 
 
-def text(stat: Stat) -> str:
-  """A mean with its deviation and count."""
-  return "-" if stat.mean is None else f"{spread(stat)} (n = {stat.n})"
-
-
 _Groups = Sequence[Group]
 _Facts = Mapping[str, Any]
 _Judge = Callable[[_Groups, _Facts], Iterator[Finding]]
@@ -142,8 +137,9 @@ def _error(a: Stat, b: Stat) -> float | None:
   return math.sqrt(a.sd**2 / a.n + b.sd**2 / b.n)
 
 
-def _verdict(ok: bool) -> str:
-  return SUPPORTED if ok else NOT
+def _finding(group: Group, ok: bool, numbers: str, *more: str) -> Finding:
+  """What a group says, and what of its setting matters beside its name."""
+  return Finding(_where(group, *more), SUPPORTED if ok else NOT, numbers)
 
 
 @_judge
@@ -152,11 +148,8 @@ def _fits_random_labels(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
     if random.regularisers:
       continue
     a, b = _train(true), _train(random)
-    yield Finding(
-      _where(random),
-      _verdict(min(a.mean, b.mean) >= facts["fitted"]),
-      f"train accuracy: true labels {text(a)}, random labels {text(b)}",
-    )
+    numbers = f"train accuracy: true labels {text(a)}, random labels {text(b)}"
+    yield _finding(random, min(a.mean, b.mean) >= facts["fitted"], numbers)
 
 
 def _pairs(groups: Sequence[Group]) -> Iterator[tuple[Group, Group]]:
@@ -183,12 +176,12 @@ def _regularisers_help(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
     a, b = _test(base), _test(more)
     error = _error(a, b)
     least = POINTS if error is None else DEVIATIONS * error
-    yield Finding(
-      _where(more, _added(base, more)),
-      _verdict(b.mean - a.mean > least),
-      f"test accuracy: without {text(a)}, with {text(b)}; gain "
-      f"{b.mean - a.mean:+.2f}, needed {least:.2f}",
+    gain = b.mean - a.mean
+    numbers = (
+      f"test accuracy: without {text(a)}, with {text(b)}; gain {gain:+.2f}, "
+      f"needed {least:.2f}"
     )
+    yield _finding(more, gain > least, numbers, _added(base, more))
 
 
 @_judge
@@ -203,12 +196,11 @@ def _regularisers_not_needed(
     if b.mean <= chance:
       continue
     kept = 100 * (a.mean - chance) / (b.mean - chance)
-    yield Finding(
-      _where(more, _added(base, more)),
-      _verdict(kept >= facts["kept"]),
+    numbers = (
       f"test accuracy: without {text(a)}, with {text(b)}; without them "
-      f"{kept:.0f} % of what lies above chance is kept",
+      f"{kept:.0f} % of what lies above chance is kept"
     )
+    yield _finding(more, kept >= facts["kept"], numbers, _added(base, more))
 
 
 @_judge
@@ -223,8 +215,7 @@ def _regularisers_do_not_prevent(
 def _regularised(group: Group, ok: bool) -> Finding:
   """The finding of one group on random labels."""
   numbers = f"train accuracy on random labels {text(_train(group))}"
-  where = _where(group, " + ".join(group.regularisers))
-  return Finding(where, _verdict(ok), numbers)
+  return _finding(group, ok, numbers, " + ".join(group.regularisers))
 
 
 def _alexnet_decayed(group: Group) -> bool:
@@ -251,12 +242,12 @@ def _batch_norm(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
         continue
       a, b = _test(plain), _test(normed)
       gain = b.mean - a.mean
-      yield Finding(
-        _where(normed, *normed.regularisers),
-        _verdict(facts["low"] - POINTS <= gain <= facts["high"] + POINTS),
+      ok = facts["low"] - POINTS <= gain <= facts["high"] + POINTS
+      numbers = (
         f"test accuracy: with {text(b)}, without {text(a)}; difference "
-        f"{gain:+.2f}",
+        f"{gain:+.2f}"
       )
+      yield _finding(normed, ok, numbers, *normed.regularisers)
 
 
 @_judge
@@ -269,8 +260,9 @@ def _mlp_shuffled_pixels(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
       f"test accuracy: true images {text(a)}, shuffled {text(b)}; "
       f"difference {b.mean - a.mean:+.2f}"
     )
-    verdict = _verdict(abs(b.mean - a.mean) <= facts["points"])
+    ok = abs(b.mean - a.mean) <= facts["points"]
+    found = _finding(shuffled, ok, numbers, *shuffled.regularisers)
     if min(a.n, b.n) < facts["seeds"]:
-      verdict = MISSING
       numbers += f"; {facts['seeds']} seeds are needed"
-    yield Finding(_where(shuffled, *shuffled.regularisers), verdict, numbers)
+      found = found._replace(verdict=MISSING, numbers=numbers)
+    yield found

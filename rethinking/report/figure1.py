@@ -8,16 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rethinking.config.fields import LABELS, PIXELS
 from rethinking.config.figures import CONDITIONS
-from rethinking.report import pictures
+from rethinking.report import pictures, series
 from rethinking.report.pictures import Picture
 from rethinking.report.rows import Group, Stat
-from rethinking.report.series import (
-  Series,
-  relative_times,
-  rest,
-  series,
-  varying,
-)
 from rethinking.report.settings import value_text
 from rethinking.storage import plots
 
@@ -30,7 +23,7 @@ def draw(groups: Sequence[Group], name: str) -> Iterator[Picture]:
     name: the figure's, such as "figure1".
   """
   join = "" if name[-1].isdigit() else "_"
-  lines = [one for one in series(groups) if len(one.points) > 1]
+  lines = [one for one in series.series(groups) if len(one.points) > 1]
   yield from loss(groups, f"{name}{join}a")
   yield from time_to_fit(lines, f"{name}{join}b")
   yield from test_error(lines, f"{name}{join}c")
@@ -44,14 +37,14 @@ def loss(groups: Sequence[Group], name: str) -> Iterator[Picture]:
   for one in groups:
     steps, _ = pictures.curve(one, "train_loss")
     if one.condition in CONDITIONS and len(steps) > 1:
-      found.setdefault(rest(one, conditions), []).append(one)
+      found.setdefault(series.rest(one, conditions), []).append(one)
   if not found:
     return
   # The paper draws one architecture; here those with the most conditions.
   most = max(map(len, found.values()))
   drawn = [mine for mine in found.values() if len(mine) == most]
   shown = [one for mine in drawn for one in mine]
-  different = varying(shown, (*conditions, "arch"))
+  different = series.varying(shown, (*conditions, "arch"))
   fig, axes = pictures.panels(len(drawn), 5.2, 3.9)
   for axis, mine in zip(axes, drawn, strict=True):
     _losses(axis, sorted(mine, key=lambda g: CONDITIONS.index(g.condition)))
@@ -98,10 +91,10 @@ def _losses(axis, groups: Sequence[Group]) -> None:
   axis.set_ylabel("train loss (nats)")
 
 
-def time_to_fit(lines: Sequence[Series], name: str) -> Iterator[Picture]:
+def time_to_fit(lines: Sequence[series.Series], name: str) -> Iterator[Picture]:
   """Time to fit relative to true labels against the level (Figure 1b)."""
-  found = [relative_times(line) for line in lines]
-  if not any(len(times) > 1 for times in found):
+  found = [(line, series.relative_times(line)) for line in lines]
+  if not any(len(times) > 1 for _, times in found):
     return
   fig, ((axis,),) = plots.figure(1, 1, (5.2, 3.9))
   axis.axhline(1, color="0.6", linewidth=0.8)
@@ -109,17 +102,17 @@ def time_to_fit(lines: Sequence[Series], name: str) -> Iterator[Picture]:
     "Thin bars: from the last evaluation that did not fit to the first that "
     "did."
   )
-  if any(time.censored for times in found for _, time in times):
+  if any(time.censored for _, times in found for _, time in times):
     note += (
       " Open with an arrow: not fitted by every run, so at least this long."
     )
   left_out = [
     f"{line.label} is left out: true labels were not fitted by every seed."
-    for line, times in zip(lines, found, strict=True)
+    for line, times in found
     if not times
   ]
   groups = []
-  for k, (line, times) in enumerate(zip(lines, found, strict=True)):
+  for k, (line, times) in enumerate(found):
     if not times:
       continue
     look = pictures.style(k)
@@ -160,7 +153,7 @@ def _interval(axis, group: Group, scale: float, look) -> None:
   )
 
 
-def test_error(lines: Sequence[Series], name: str) -> Iterator[Picture]:
+def test_error(lines: Sequence[series.Series], name: str) -> Iterator[Picture]:
   """Test error at the first fit against the level (Figure 1c)."""
   if not lines:
     return
@@ -210,15 +203,13 @@ _MOMENTS: _Moments = {
 
 
 def changed(
-  lines: Sequence[Series], name: str, moments: _Moments = _MOMENTS
+  lines: Sequence[series.Series], name: str, moments: _Moments = _MOMENTS
 ) -> Iterator[Picture]:
   """Accuracy on changed and unchanged examples against the level."""
   lines = [
     line
     for line in lines
-    if any(
-      g.stat("train_accuracy_changed").mean is not None for g in line.points
-    )
+    if any(g.stat("train_accuracy_changed").n for g in line.points)
   ]
   if not lines:
     return

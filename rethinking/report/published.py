@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rethinking.report.rows import Group, Stat, spread
+from rethinking.report.rows import Group, Stat, text
 from rethinking.report.series import relative_times, series
 from rethinking.report.settings import augmentation
 from rethinking.storage import tables
@@ -200,9 +200,7 @@ def table(comparisons: Sequence[Comparison]) -> str:
       "setting": _setting(c.entry["match"]),
       "quantity": c.quantity.replace("_", " "),
       "published": _published(c.published),
-      "measured": "-"
-      if c.group is None
-      else f"{spread(c.measured)} (n = {c.measured.n})",
+      "measured": text(c.measured),
       "difference": "-" if c.difference is None else f"{c.difference:+.2f}",
       "verdict": c.verdict,
       "remarks": "; ".join(c.remarks),

@@ -83,6 +83,11 @@ def spread(stat: Stat, unit: metrics.Unit = metrics.POINTS) -> str:
   return " ± ".join(unit.number(v) for v in stat[:2] if v is not None)
 
 
+def text(stat: Stat) -> str:
+  """A mean with its deviation and count."""
+  return "-" if stat.mean is None else f"{spread(stat)} (n = {stat.n})"
+
+
 def time(times: Times) -> str:
   """A time to fit; a bound with the share of fitted runs if censored.
 
@@ -139,21 +144,18 @@ class Group:
     found = []
     for row in self.rows:
       curve, fit = row.get("curve") or {}, row.get("steps_to_fit")
-      if fit in curve.get("step", ()) and name in curve:
-        found.append(curve[name][curve["step"].index(fit)])
-      else:
-        found.append(row.get(name))
+      seen = dict(zip(curve.get("step", ()), curve.get(name, ()), strict=False))
+      found.append(seen.get(fit, row.get(name)))
     return stat(found)
 
   def stat_at_best(self, name: str) -> Stat:
     """Statistics of a metric at the first best test accuracy of each run."""
-    found = []
-    for row in self.rows:
-      curve = row.get("curve") or {}
-      accuracy = curve.get("test_accuracy")
-      if accuracy and name in curve:
-        found.append(curve[name][accuracy.index(max(accuracy))])
-    return stat(found)
+    curves = [row.get("curve") or {} for row in self.rows]
+    return stat(
+      curve[name][curve["test_accuracy"].index(max(curve["test_accuracy"]))]
+      for curve in curves
+      if curve.get("test_accuracy") and name in curve
+    )
 
   def time_to_fit(self, unit: str = "steps") -> Times:
     """Returns the time to fit, in "steps" or "epochs"."""

@@ -44,10 +44,6 @@ class Range(NamedTuple):
       raise UserError(f"{name} is {value!r}; it must be {self.words}{more}.")
 
 
-AT_LEAST_0 = Range("at least 0", lambda x: x >= 0)
 AT_LEAST_1 = Range("at least 1", lambda x: x >= 1)
-ABOVE_0 = Range("above 0", lambda x: x > 0)
 RATE = Range("a rate in [0, 1]", lambda x: 0 <= x <= 1)
 BELOW_1 = Range("a rate in [0, 1)", lambda x: 0 <= x < 1)
-FRACTION = Range("in (0, 1]", lambda x: 0 < x <= 1)
-SEED = Range("in [0, 2**32)", lambda x: 0 <= x < 2**32)
