@@ -39,8 +39,8 @@ def check(c: ConfigDict) -> None:
     UserError: naming the field, what was given and what is allowed.
   """
   # Imported here: --help need not wait for NumPy.
-  from rethinking import models
   from rethinking.data import presets
+  from rethinking.models.registry import ARCHITECTURES
 
   presets.resolve(c.augment)
   ranges(c, TABLE)
@@ -49,7 +49,7 @@ def check(c: ConfigDict) -> None:
       f"p is {c.p} but label_noise is None; choose a variant with label "
       "noise (partial_labels) or set label_noise."
     )
-  if c.l2 and c.l2_kernels == "conv" and models.ARCHITECTURES[c.arch].dense:
+  if c.l2 and c.l2_kernels == "conv" and ARCHITECTURES[c.arch].dense:
     raise UserError(
       f"recipe={c.recipe} puts L2 on convolutions alone (l2_kernels is conv), "
       f"and {c.arch} has none; give l2=0 or l2_kernels=all."

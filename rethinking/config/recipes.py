@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rethinking import models
+from rethinking.models.registry import ARCHITECTURES
 
 # What recipes have that do not say otherwise.
 _PLAIN = {"l2": 0.0, "l2_kernels": "all", "early_stopping": 0}
@@ -43,5 +43,5 @@ def fields(recipe: str, arch: str) -> dict[str, Any]:
   """
   found = {**_PLAIN, **RECIPES[recipe]}
   if recipe == "paper":
-    found["learning_rate"] = models.ARCHITECTURES[arch].learning_rate
+    found["learning_rate"] = ARCHITECTURES[arch].learning_rate
   return found

@@ -28,8 +28,8 @@ def resolve(config: ConfigDict) -> ConfigDict:
     UserError: for a value outside its range, naming the field, what was given
       and what is allowed.
   """
-  from rethinking import models
   from rethinking.data import registry
+  from rethinking.models.registry import ARCHITECTURES
 
   c = ConfigDict(config.to_dict())
   missing = sorted(set(fields.default()) - set(c))
@@ -40,12 +40,12 @@ def resolve(config: ConfigDict) -> ConfigDict:
     )
   records.rename(c)
   checks.choose("recipe", c.recipe, recipes.RECIPES)
-  checks.choose("arch", c.arch, models.ARCHITECTURES)
+  checks.choose("arch", c.arch, ARCHITECTURES)
   checks.choose("dataset", c.dataset, registry.NAMES)
   height, width, _ = registry.SPECS[c.dataset].shape
   filled = {
     **recipes.fields(c.recipe, c.arch),
-    "crop": models.ARCHITECTURES[c.arch].crop_of(height, width),
+    "crop": ARCHITECTURES[c.arch].crop_of(height, width),
     "checkpoint_epochs": max(1, c.epochs // 10),
     **dict.fromkeys(fields.SEEDS, c.seed),
   }

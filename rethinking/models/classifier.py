@@ -38,11 +38,7 @@ class Classifier(nn.Module):
 
   @nn.compact
   def __call__(
-    self,
-    x: jax.Array,
-    *,
-    train: bool,
-    dropout_keys: jax.Array | None = None,
+    self, x: jax.Array, *, train: bool, dropout_keys: jax.Array | None = None
   ) -> jax.Array:
     """Maps whitened images [B, H, W, C] to logits [B, K]."""
     net = Net(self, train, dropout_keys)

@@ -138,12 +138,7 @@ class BatchNorm(nn.Module):
 
 
 def dropout(
-  keys: jax.Array | None,
-  x: jax.Array,
-  rate: float,
-  *,
-  layer: int,
-  train: bool,
+  keys: jax.Array | None, x: jax.Array, rate: float, *, layer: int, train: bool
 ) -> jax.Array:
   """Zeroes each entry with probability `rate` and rescales the others.
 

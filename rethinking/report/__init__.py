@@ -7,7 +7,8 @@ support it. Published numbers and their sources are in published.json.
 
 `rows` reads results.jsonl, `series` and `settings` group it, `published` and
 `claims` compare, `tables` and `pictures` draw, `figure1` and `studies` are the
-figures.
+figures, which have their rows in `rethinking.config.figures`. What is measured
+has its rows in `rethinking.training.metrics`.
 
 May import: training, config, data, models, ops, storage, runtime,
 corruptions.

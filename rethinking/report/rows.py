@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from etils import epath
 
-from rethinking import config as config_lib
+from rethinking.config import records
 from rethinking.config.fields import SEEDS
 from rethinking.data import registry
 from rethinking.report.settings import condition, regularisers, settings
@@ -230,7 +230,7 @@ def load(path: epath.PathLike) -> Rows:
         f"{path}, line {number}, {trouble}; restore the file or delete that "
         "line."
       )
-  found = gather([config_lib.recorded_row(row) for row in rows])
+  found = gather([records.recorded_row(row) for row in rows])
   if torn:
     said = f"The torn last line of {path.name} is left out."
     found = found._replace(warnings=(said,))

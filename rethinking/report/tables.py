@@ -40,10 +40,7 @@ def report(
       parts.append(f"Left out:\n\n{named}")
   parts += [f"{warning}\n" for warning in rows.warnings]
   if comparisons:
-    parts += [
-      "## Beside the published numbers\n",
-      published.table(comparisons),
-    ]
+    parts += ["## Beside the published numbers\n", published.table(comparisons)]
   if judged:
     parts += ["## The paper's claims\n", claims.table(judged)]
   return "\n".join(parts)
