@@ -1,10 +1,10 @@
 """Datasets as arrays: scikit-learn's digits, and TFDS without TensorFlow.
 
-`registry` has a row a set; `dataset` loads a split, by the row's reader, such
-as `digits`, or as `arrays` by `prepared`, `records` and `cache`; `preparation`, `builders` and `archives`
-download. `augment` changes images in training, by a preset of `presets`. A new
-set is a row; one that is there already, as arrays in a file, needs a function
-that reads a split, too.
+`registry` has a row a set; `dataset` loads a split by the row's reader, such as
+`digits`, or as `arrays` by `prepared`, `records` and `cache`; `preparation`,
+`builders` and `archives` download. `augment` changes images in training, by a
+preset of `presets`. A new set is a row and what it names: a builder of TFDS's,
+or a function that reads a split of arrays that are there.
 
 Digits need nothing. The others are prepared once by TensorFlow Datasets,
 without TensorFlow, downloaded from their original sites (the checksums are
