@@ -123,16 +123,6 @@ def shown(place: str) -> dict[str, str]:
   return {m.name: getattr(m, place) for m in METRICS if getattr(m, place)}
 
 
-def curves() -> dict[str, dict[str, str]]:
-  """Returns the lines of a run's curves, name to words, by unit."""
-  return {
-    unit.words: {
-      m.name: m.end.strip() for m in METRICS if m.end and m.unit == unit
-    }
-    for unit in (LOSS, ACCURACY)
-  }
-
-
 CLOCK = frozenset(flagged("clock"))
 
 

@@ -10,9 +10,9 @@ from rethinking import config as config_lib
 from rethinking.runtime import platform as runtime
 from rethinking.runtime import processes, signals
 from rethinking.runtime.console import Console
-from rethinking.storage import files, plots
+from rethinking.storage import files
 from rethinking.storage.lock import Lock
-from rethinking.training import metrics, parallel
+from rethinking.training import curves, metrics, parallel
 from rethinking.training import summary as results
 from rethinking.training import task as problem
 from rethinking.training import workdir as workdir_lib
@@ -74,8 +74,7 @@ def run(
       loop.train(console, stop)
     summary = loop.summary()
     if config.plots and processes.is_first():
-      path = workdir / "curves.png"
-      plots.curves(loop.rows, path, title, metrics.curves())
+      curves.draw(loop.rows, workdir / "curves.png", title)
     # Last: its presence says that the run is finished.
     files.write_json(workdir / "summary.json", summary)
     results.show(console, summary, task, workdir)

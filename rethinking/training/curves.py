@@ -1,0 +1,45 @@
+"""The curves of one run."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from etils import epath
+
+from rethinking.storage import plots
+from rethinking.training import metrics
+
+
+def draw(rows: Sequence[dict[str, Any]], path: epath.Path, title: str) -> None:
+  """Draws loss and accuracy by epoch, of the examples that a run's end shows.
+
+  Args:
+    rows: evaluations, as in metrics.jsonl.
+    path: where to, ending in .png or .svg.
+    title: of the picture.
+  """
+  fig, ((left, right),) = plots.figure(1, 2, (9, 3.6))
+  epochs = [row["epoch"] for row in rows]
+  for axis, unit in ((left, metrics.LOSS), (right, metrics.ACCURACY)):
+    shown = [m for m in metrics.METRICS if m.end and m.unit == unit]
+    for k, metric in enumerate(shown):
+      values = [row.get(metric.name) for row in rows]
+      if None in values:
+        continue
+      axis.plot(
+        epochs,
+        [unit.scale * v for v in values],
+        label=metric.end.strip(),
+        color=plots.COLOURS[k % len(plots.COLOURS)],
+        linestyle=plots.STYLES[k % len(plots.STYLES)],
+        # The second of two equal lines must not hide the first.
+        linewidth=max(0.8, 2.4 - 0.3 * k),
+      )
+    axis.set_xlabel("epoch")
+  left.set_ylabel("cross-entropy (nats)")
+  left.set_yscale("symlog", linthresh=0.1)
+  left.set_ylim(bottom=0)
+  right.set_ylabel("accuracy (%)")
+  right.set_ylim(-2, 102)
+  right.legend(fontsize=8, loc="center right")
+  fig.suptitle(title, fontsize=10)
+  plots.save(fig, path)
