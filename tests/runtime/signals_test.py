@@ -76,9 +76,12 @@ def test_one_swallowed_in_one_of_several_processes_is_told(
 def test_one_swallowed_before_an_experiment_that_saves_nothing_ends_it(
   command, tmp_path
 ):
+  config = theory_config.expressivity("digits")
+  config.compilation_cache = False
+
   def run():
     return folder.run_once(
-      theory_config.expressivity("digits"),
+      config,
       tmp_path,
       prepare=lambda config: None,
       experiment=lambda *_: {"fitted": 1},

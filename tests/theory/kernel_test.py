@@ -16,7 +16,7 @@ _FIGURES = [f"{n}.{e}" for n in ("noise", "ridge") for e in ("png", "svg")]
 
 def _config(**fields):
   c = config.kernel("digits")
-  c.update(fields)
+  c.update({"compilation_cache": False} | fields)
   return c
 
 

@@ -12,6 +12,7 @@ from rethinking.training import step
 def _config(**fields):
   c = config.rademacher("digits")
   c.update({"draws": 3, "sizes": (20,), "steps": 40, "eval_steps": (0, 40)})
+  c.compilation_cache = False
   c.update(fields)
   return c
 
