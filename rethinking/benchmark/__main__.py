@@ -17,10 +17,10 @@ from collections.abc import Callable
 from typing import Any
 
 from etils import epath
-from rich.console import Console
 
 from rethinking import models
-from rethinking.runtime import platform as runtime
+from rethinking.runtime import backend
+from rethinking.runtime.console import Console
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
   Args:
     argv: the arguments; None: this process's.
   """
-  runtime.configure()
+  backend.configure()
   # After the flags: these start JAX.
   import jax
 
@@ -94,8 +94,7 @@ def main(argv: list[str] | None = None) -> int:
   if refusal:
     print(f"error: {refusal}", file=sys.stderr)
     return 2
-  # Into a file or a pipe the tables go whole.
-  console = Console(width=None if sys.stdout.isatty() else 140)
+  console = Console(0, "benchmark")
   folder = epath.Path(args.out)
   folder.mkdir(parents=True, exist_ok=True)
   result: dict[str, Any] = {
@@ -106,7 +105,7 @@ def main(argv: list[str] | None = None) -> int:
   }
   report.show_machine(result, console)
   for name in wanted:
-    console.print(f"measuring {name} ...")
+    console.say(f"measuring {name} ...")
     # Each is shown at once: all of them take many minutes.
     if name in measures:
       result[name] = measures[name](args.rounds, args.seconds)
@@ -118,7 +117,7 @@ def main(argv: list[str] | None = None) -> int:
     report.write(result, folder)
   if result.get("models"):
     report.show_models(result, console)
-  console.print(f"Written: {folder / 'benchmark.json'}")
+  console.say(f"Written: {folder / 'benchmark.json'}")
   return 0
 
 

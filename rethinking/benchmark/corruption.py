@@ -13,22 +13,17 @@ from rethinking.runtime.memory import peak_bytes
 
 EXAMPLES = 50_000
 _CLASSES = 10
+_LEVEL = 0.4
 
 
-def examples(*, images: bool) -> dict[str, Any]:
-  """Returns 50,000 random examples as `corruptions.apply` takes them.
-
-  Args:
-    images: whether 32 x 32 x 3 images are among them.
-  """
+def examples() -> dict[str, np.ndarray]:
+  """Returns 50,000 random examples as `corruptions.apply` takes them."""
   rng = np.random.default_rng(0)
-  given = {
+  return {
     "labels": rng.integers(0, _CLASSES, EXAMPLES).astype(np.int32),
     "ids": np.arange(EXAMPLES, dtype=np.uint32),
+    "images": rng.integers(0, 256, (EXAMPLES, 32, 32, 3), np.uint8),
   }
-  if images:
-    given["images"] = rng.integers(0, 256, (EXAMPLES, 32, 32, 3), np.uint8)
-  return given
 
 
 def measure(rounds: int) -> dict[str, Any]:
@@ -38,32 +33,21 @@ def measure(rounds: int) -> dict[str, Any]:
     rounds: measurements of each.
   """
   matrix = 0.5 * np.eye(_CLASSES) + 0.5 / _CLASSES
-  labels, whole = examples(images=False), examples(images=True)
+  whole = examples()
+  labels = {name: whole[name] for name in ("labels", "ids")}
+  result = {}
   with tempfile.TemporaryDirectory() as folder:
     path = pathlib.Path(folder) / "labels.npz"
     np.savez(path, given=labels["labels"])
-    options: dict[str, dict[str, Any]] = {
-      "uniform": {"level": 0.4},
-      "symmetric": {"level": 0.4},
-      "pair_flip": {"level": 0.4},
-      "asymmetric": {"level": 0.4, "map": "cifar10"},
-      "transition": {"matrix": tuple(map(tuple, matrix.tolist()))},
-      "permutation": {"level": 0.4},
-      "human": {"path": str(path), "array": "given"},
-      "instance": {"level": 0.4},
-      "shuffled_pixels": {},
-      "random_pixels": {},
-      "gaussian_pixels": {},
-      "partial_shuffle": {"level": 0.4},
-      "gaussian_noise": {"level": 0.1},
-      "occlusion": {"level": 0.5},
-    }
-    result = {}
-    for name, given in options.items():
-      one = corruptions.Corruption.create(name, **given)
-      needs_images = one.target == "images" or name == "instance"
-
-      data = whole if needs_images else labels
+    # Of the options without a default, by name.
+    values = {"map": "cifar10", "path": str(path), "array": "given"}
+    values["matrix"] = tuple(map(tuple, matrix.tolist()))
+    for name, row in corruptions.DEFINITIONS.items():
+      options = {k: values[k] for k in row.options.keys() & values.keys()}
+      if row.has_level:
+        options["level"] = _LEVEL
+      one = corruptions.Corruption.create(name, **options)
+      data = whole if "images" in row.needs else labels
       work = functools.partial(_apply, one, data)
       result[f"{name} (s)"] = timing.calls({name: work}, rounds)[name]
   rise = subprocesses.call(_peak_rise)
@@ -71,13 +55,13 @@ def measure(rounds: int) -> dict[str, Any]:
   return result
 
 
-def _apply(one: corruptions.Corruption, given: dict[str, Any]) -> None:
+def _apply(one: corruptions.Corruption, given: dict[str, np.ndarray]) -> None:
   corruptions.apply([one], seed=0, num_classes=_CLASSES, **given)
 
 
 def _peak_rise() -> int:
   """Bytes by which corrupting images raises the peak of a fresh process."""
-  given = examples(images=True)
+  given = examples()
   before = peak_bytes()
   _apply(corruptions.Corruption.create("random_pixels"), given)
   return peak_bytes() - before

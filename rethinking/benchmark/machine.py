@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 
 from rethinking.benchmark import timing
-from rethinking.runtime import platform as runtime
+from rethinking.runtime import backend
 
 
 def describe() -> dict[str, Any]:
   """Returns hardware, versions and flags, JSON-able."""
   return {
-    **runtime.describe(jax.local_devices()),
+    **backend.describe(jax.local_devices()),
     "system": platform.platform(),
     "date": datetime.date.today().isoformat(),
   }

@@ -14,8 +14,7 @@ from ml_collections import ConfigDict
 from rethinking import config as config_lib
 from rethinking import data, report
 from rethinking.config.fields import flagged
-from rethinking.runtime import platform as runtime
-from rethinking.runtime import processes, signals
+from rethinking.runtime import backend, processes, signals
 from rethinking.runtime.errors import Diverged, Stopped
 from rethinking.storage import files, jsonl
 from rethinking.storage.lock import Lock
@@ -54,7 +53,7 @@ def run(
   began = time.monotonic()
   todo = cells.expand(config)
   # XLA reads its flags when the devices are first asked for.
-  runtime.configure(
+  backend.configure(
     compilation_cache=config.compilation_cache,
     deterministic=config.deterministic,
   )

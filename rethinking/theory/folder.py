@@ -9,7 +9,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking.runtime import platform, signals
+from rethinking.runtime import backend, signals
 from rethinking.storage import files
 from rethinking.storage.lock import Lock
 from rethinking.theory import config as theory_config
@@ -50,7 +50,7 @@ def run_once(
   began = time.monotonic()
   say = (lambda _: None) if quiet else print
   config = theory_config.resolve(config)
-  platform.configure(compilation_cache=config.compilation_cache)
+  backend.configure(compilation_cache=config.compilation_cache)
   workdir = files.workdir(workdir)
   prepared = prepare(config)
   with Lock(workdir):

@@ -4,7 +4,7 @@
 one update, which knows no devices, and `parallel` the same on many; `placement`
 is where arrays lie, `order` and `dispatches` which examples come when, `optim`
 the optimiser; `programs` builds what is compiled. `workdir` refuses another
-run's folder, `metrics` and `summary` say what came out.
+run's folder, `metrics`, `summary` and `curves` say what came out.
 
 Every example is used once an epoch. Batches are always full: epochs follow each
 other in one stream, and what does not fill a batch is carried over into the

@@ -1,10 +1,27 @@
 """Where the dispatches of a run begin and end."""
 
+import jax
 from ml_collections import ConfigDict
 
 from rethinking import models
-from rethinking.runtime import platform as runtime
 from rethinking.training import optim
+
+
+def platform_steps(config: ConfigDict) -> int | None:
+  """Returns the most steps of a dispatch where the config leaves them open.
+
+  None, a whole epoch, on accelerators, where the host would be waited for. On
+  a CPU one of a network with convolutions, which are slow inside a loop, and as
+  many as 4,096 examples take of others: a signal is heard after a dispatch.
+  configs/results/benchmark.md has the timings.
+
+  Args:
+    config: resolved.
+  """
+  if jax.default_backend() != "cpu":
+    return None
+  dense = models.ARCHITECTURES[config.arch].dense
+  return max(1, 4096 // config.batch_size) if dense else 1
 
 
 class Dispatches:
@@ -23,10 +40,7 @@ class Dispatches:
   """
 
   def __init__(self, config: ConfigDict, num_examples: int):
-    convolutions = not models.ARCHITECTURES[config.arch].dense
-    self._chunk = config.chunk_steps or runtime.chunk_steps(
-      convolutions=convolutions, batch_size=config.batch_size
-    )
+    self._chunk = config.chunk_steps or platform_steps(config)
     self._sizes = (num_examples, config.batch_size)
     # Evaluations end dispatches too.
     span = optim.epoch_end(min(config.eval_epochs, config.epochs), *self._sizes)

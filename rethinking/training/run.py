@@ -7,12 +7,11 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking.runtime import platform as runtime
-from rethinking.runtime import processes, signals
+from rethinking.runtime import backend, processes, signals
 from rethinking.runtime.console import Console
-from rethinking.storage import files, plots
+from rethinking.storage import files
 from rethinking.storage.lock import Lock
-from rethinking.training import parallel
+from rethinking.training import curves, parallel
 from rethinking.training import summary as results
 from rethinking.training import task as problem
 from rethinking.training import workdir as workdir_lib
@@ -48,7 +47,7 @@ def run(
   """
   began = time.monotonic()
   config = config_lib.resolve(config)
-  runtime.configure(
+  backend.configure(
     compilation_cache=config.compilation_cache,
     deterministic=config.deterministic,
   )
@@ -73,7 +72,7 @@ def run(
       loop.train(console, stop)
     summary = loop.summary()
     if config.plots and processes.is_first():
-      plots.curves(loop.rows, workdir / "curves.png", title)
+      curves.draw(loop.rows, workdir / "curves.png", title)
     # Last: its presence says that the run is finished.
     files.write_json(workdir / "summary.json", summary)
     results.show(console, summary, task, workdir)

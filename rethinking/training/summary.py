@@ -12,7 +12,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import __version__
-from rethinking.runtime import platform as runtime
+from rethinking.runtime import backend
 from rethinking.runtime.console import Console
 from rethinking.storage import files
 from rethinking.training import metrics
@@ -123,7 +123,7 @@ def summarise(
     "num_parameters": num_parameters,
     "wall_seconds": wall_seconds,
     "images_per_second": images_per_second,
-    **runtime.describe(devices),
+    **backend.describe(devices),
     "rethinking": __version__,
     "git_commit": _git_commit(),
     "data_fingerprint": {

@@ -5,8 +5,7 @@ import subprocess
 
 import pytest
 
-from rethinking.runtime import platform as runtime
-from rethinking.runtime import xla_flags
+from rethinking.runtime import backend, xla_flags
 
 _TAKEN = "--xla_cpu_enable_fast_math=false"
 _UNKNOWN = "--xla_no_such_flag=1"
@@ -86,5 +85,5 @@ def test_once_jax_has_started_nothing_is_asked(monkeypatch):
   jax.devices()
   monkeypatch.setenv("XLA_FLAGS", "")
   monkeypatch.setattr(xla_flags, "accepted", _no_process)
-  runtime.configure(compilation_cache=False)
-  assert runtime.describe(jax.devices())["xla_flags"] == ""
+  backend.configure(compilation_cache=False)
+  assert backend.describe(jax.devices())["xla_flags"] == ""

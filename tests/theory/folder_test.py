@@ -2,7 +2,7 @@
 
 import pytest
 
-from rethinking.runtime import platform
+from rethinking.runtime import backend
 from rethinking.theory import config, folder
 
 
@@ -12,7 +12,7 @@ def test_the_runtime_is_configured_before_anything_is_prepared(
   name, cache, tmp_path, monkeypatch
 ):
   done = []
-  monkeypatch.setattr(platform, "configure", lambda **k: done.append(k))
+  monkeypatch.setattr(backend, "configure", lambda **k: done.append(k))
   c = getattr(config, name)("digits")
   c.compilation_cache = cache
   folder.run_once(

@@ -4,7 +4,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rethinking.runtime import platform as runtime
 from rethinking.training import loop
 from rethinking.training import run as train
 
@@ -13,7 +12,8 @@ from . import runs
 
 def _whole_epochs(monkeypatch):
   """Dispatches what an accelerator would."""
-  monkeypatch.setattr(runtime, "chunk_steps", lambda **_: None)
+  steps = "rethinking.training.dispatches.platform_steps"
+  monkeypatch.setattr(steps, lambda _: None)
 
 
 # Of 256 examples, 48 a step.

@@ -14,12 +14,12 @@ from ml_collections import ConfigDict
 
 from rethinking.runtime import signals
 from rethinking.runtime.errors import Stopped
-from rethinking.storage import checkpoint, files, plots
+from rethinking.storage import checkpoint, files
 from rethinking.sweeps.console import SweepConsole
 from rethinking.sweeps.lockstep.arrays import Arrays
 from rethinking.sweeps.lockstep.grouping import group_key
 from rethinking.sweeps.lockstep.member import Member
-from rethinking.training import optim
+from rethinking.training import curves, optim
 from rethinking.training import summary as results
 from rethinking.training import task as problem
 
@@ -211,7 +211,7 @@ class _Group:
         images_per_second=one.images_per_second(),
       )
       if one.config.plots:
-        plots.curves(one.rows, one.folder / "curves.png", one.name)
+        curves.draw(one.rows, one.folder / "curves.png", one.name)
       files.write_json(one.folder / "summary.json", summary)
       self.end(one, {"status": "finished", **summary})
 

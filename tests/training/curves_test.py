@@ -4,6 +4,7 @@ import numpy as np
 from etils import epath
 
 from rethinking.storage import plots
+from rethinking.training import curves
 
 
 def _row(epoch, changed):
@@ -23,7 +24,7 @@ def _row(epoch, changed):
 def _lines(rows, monkeypatch, path):
   drawn = []
   monkeypatch.setattr(plots, "save", lambda fig, path: drawn.append(fig))
-  plots.curves(rows, path, "title")
+  curves.draw(rows, path, "title")
   return [
     {line.get_label(): line.get_ydata() for line in axis.get_lines()}
     for axis in drawn[0].axes
@@ -48,7 +49,7 @@ def test_the_same_numbers_give_the_same_file(tmp_path):
   for name in ("a", "b"):
     for ending in (".png", ".svg"):
       path = epath.Path(tmp_path) / (name + ending)
-      plots.curves([_row(0, True), _row(1, True)], path, "title")
+      curves.draw([_row(0, True), _row(1, True)], path, "title")
       files.append(path.read_bytes())
   assert files[0] == files[2]
   assert files[0].startswith(b"\x89PNG") and b"<svg" in files[1]
