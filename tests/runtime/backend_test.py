@@ -87,7 +87,7 @@ def _glibc() -> tuple[int, ...]:
 @pytest.mark.skipif(
   _glibc() < (2, 35), reason="memory is kept from glibc 2.35 on"
 )
-def test_steps_take_up_the_memory_of_the_last_one():
+def test_steps_reuse_the_memory_of_the_last_one():
   """Ten would have the system clear ten outputs of 16 MiB, and more."""
   faults, in_thread_of_its_own = _printed(_FAULTS, JAX_PLATFORMS="cpu")
   assert int(faults) < 10 * 2**24 // resource.getpagesize()
@@ -103,7 +103,7 @@ def test_steps_take_up_the_memory_of_the_last_one():
   ],
   ids=str,
 )
-def test_what_the_user_says_of_memory_stays(given):
+def test_the_users_settings_of_memory_stay(given):
   *_, in_thread_of_its_own = _printed(_FAULTS, JAX_PLATFORMS="cpu", **given)
   assert in_thread_of_its_own == "True"
 
