@@ -101,7 +101,7 @@ def main(argv: list[str] | None = None) -> int:
     "machine": machine.describe(),
     "batch_size": args.batch_size,
     "dtype": args.dtype,
-    "limits": machine.limits(args.dtype, args.rounds, 0.5),
+    "limits": machine.limits(args.dtype, args.rounds),
   }
   report.show_machine(result, console)
   for name in wanted:

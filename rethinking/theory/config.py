@@ -180,8 +180,6 @@ def resolve(config: ConfigDict) -> ConfigDict:
   checks.choose("experiment", c.experiment, _ROWS)
   checks.choose("dataset", c.dataset, registry.NAMES)
   if "arch" in c:
-    from rethinking import models
-
     checks.choose("arch", c.arch, models.ARCHITECTURES)
   levels = c.get("levels", ())
   if c.label_noise is None and (c.p > 0 or any(levels)):

@@ -169,12 +169,9 @@ def _curve(variables, samples) -> tuple[np.ndarray, np.ndarray]:
 
   As a function of z the network is that of d = 1 with a = 1.
   """
-  middle = len(samples) // 2
-  low = samples[max(middle - 12, 0)]
-  high = samples[min(middle + 12, len(samples) - 1)]
+  near = samples[pictures.close_up(samples)]
   whole = np.linspace(samples[0], samples[-1], 1500)
-  close = np.linspace(low, high, 500)
-  near = samples[max(middle - 12, 0) : middle + 13]
+  close = np.linspace(near[0], near[-1], 500)
   z = np.unique(np.concatenate([whole, close, near]))
   along = {"params": {**variables["params"], "a": jnp.ones(1)}}
   parts = [

@@ -22,7 +22,7 @@ def _apply(
     on = jnp.eye(products.inner.shape[0], dtype=bool)
     inner = jnp.where(on, products.sq_x, products.inner)
     products = products._replace(inner=inner)
-  return kernels.get(name)(products, gamma)
+  return kernels.KERNELS[name](products, gamma)
 
 
 @jax.jit
@@ -175,17 +175,16 @@ class Summed(Gram):
     if gamma is None:
       gamma = kernels.default_gamma(kernel, spread)
     self.gamma = float(gamma)
-    self._shapes = [[t.shape for t in row] for row in tiles]
     self._file = file
     self._offsets: dict[tuple[int, int], int] = {}
     for i, rows in enumerate(self.spans):
       for j in range(i + 1):
-        self._offsets[i, j] = self._file.tell()
+        self._offsets[i, j] = file.tell()
         # Written transposed in C order, so that reading gives Fortran order.
         values = self._values(
           tiles[i][j].T, sq_train[self.spans[j]], sq_train[rows], i == j
         )
-        self._file.write(np.ascontiguousarray(values).data)
+        np.save(file, values)
         tiles[i][j] = np.empty((0, 0), dtype)
     self._cross = [
       self._values(c, sq_test, sq_train[s])
@@ -193,11 +192,8 @@ class Summed(Gram):
     ]
 
   def tile(self, i: int, j: int) -> np.ndarray:
-    rows, columns = self._shapes[i][j]
-    values = np.empty((columns, rows), self._dtype)
     self._file.seek(self._offsets[i, j])
-    self._file.readinto(values.data.cast("B"))
-    return values.T
+    return np.load(self._file).T
 
   def cross(self, j: int) -> np.ndarray:
     return self._cross[j]

@@ -75,12 +75,7 @@ def _prepare(config: ConfigDict) -> _Data:
   one_hot = [np.eye(problem.num_classes)[given] for given in labels]
   targets = np.concatenate([*one_hot, np.ones((len(rows), 1))], 1)
   estimate = plan.check_memory(
-    config,
-    maps,
-    len(rows),
-    len(problem.test.ids),
-    columns=targets.shape[1],
-    pixels=int(np.prod(images.shape[1:])),
+    config, maps, images, problem.test.images, targets
   )
   return _Data(problem, images, levels, labels, flips, targets, maps, estimate)
 

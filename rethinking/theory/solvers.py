@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,9 +33,9 @@ class Fit:
     residual: the largest |entry| of `y - (K + ridge) alpha`.
     relative_residual: the same in Frobenius norms, over that of y.
     condition: estimate for `K + ridge`, a lower bound.
+    solver: 'tiles', 'device', 'eigen' or 'primal'.
     refinements: steps of iterative refinement taken.
     rank: of the linear map; None for other kernels.
-    solver: 'tiles', 'device', 'eigen' or 'primal'.
     seconds: of the stages, by name; empty for other solvers than 'tiles'.
   """
 
@@ -45,9 +46,9 @@ class Fit:
   residual: float
   relative_residual: float
   condition: float
-  refinements: int
-  rank: int | None
   solver: str
+  refinements: int = 0
+  rank: int | None = None
   seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
@@ -70,9 +71,7 @@ def finish(
   test: np.ndarray,
   targets: np.ndarray,
   ridge: float,
-  condition: float,
-  refinements: int,
-  solver: str,
+  **known: Any,
 ) -> Fit:
   """Measures a solution.
 
@@ -82,9 +81,7 @@ def finish(
     test: outputs at the test examples `[m, c]`.
     targets: `[n, c]`.
     ridge: the penalty.
-    condition: estimate for `K + ridge`.
-    refinements: steps taken.
-    solver: its name.
+    **known: the fields of `Fit` that are not measured here.
 
   Returns:
     The fit.
@@ -98,10 +95,7 @@ def finish(
     inner=(inner + inner.T) / 2,
     residual=float(np.abs(residual).max()),
     relative_residual=float(np.linalg.norm(residual) / np.linalg.norm(targets)),
-    condition=condition,
-    refinements=refinements,
-    rank=None,
-    solver=solver,
+    **known,
   )
 
 
@@ -111,8 +105,7 @@ def _refined(
   ridge: float,
   max_refinements: int,
   solve: Callable[[np.ndarray], np.ndarray],
-  condition: float,
-  solver: str,
+  **known: Any,
 ) -> Fit:
   """Solves, then adds corrections until the residual is small.
 
@@ -134,7 +127,7 @@ def _refined(
     source.cross(j).astype(np.float64, copy=False) @ alpha[columns]
     for j, columns in enumerate(source.spans)
   )
-  return finish(alpha, train, test, targets, ridge, condition, taken, solver)
+  return finish(alpha, train, test, targets, ridge, refinements=taken, **known)
 
 
 def by_tiles(
@@ -169,9 +162,8 @@ def by_tiles(
   solve = functools.partial(cholesky.solve, tiles)
   condition = cholesky.condition(source.n, multiply, solve)
   clock.append(time.monotonic())
-  fit = _refined(
-    source, targets, ridge, max_refinements, solve, condition, "tiles"
-  )
+  known = {"condition": condition, "solver": "tiles"}
+  fit = _refined(source, targets, ridge, max_refinements, solve, **known)
   clock.append(time.monotonic())
   stages = ("build", "factor", "condition", "solve_and_predict")
   return dataclasses.replace(
@@ -231,9 +223,8 @@ def by_device(
       return np.asarray(jnp.matmul(factor, half, precision=exact), np.float64)
 
     condition = cholesky.condition(source.n, multiply, solve)
-    return _refined(
-      source, targets, ridge, max_refinements, solve, condition, "device"
-    )
+    known = {"condition": condition, "solver": "device"}
+    return _refined(source, targets, ridge, max_refinements, solve, **known)
 
 
 @functools.partial(jax.jit, donate_argnums=0)

@@ -59,8 +59,8 @@ def by_eigen(
       )
     alpha = vectors @ (rotated / shifted[:, None])
     train, test = matrix @ alpha, cross @ alpha
-    condition = float(shifted[-1] / shifted[0])
-    yield finish(alpha, train, test, targets, ridge, condition, 0, "eigen")
+    known = {"condition": float(shifted[-1] / shifted[0]), "solver": "eigen"}
+    yield finish(alpha, train, test, targets, ridge, **known)
 
 
 def by_primal(
@@ -98,9 +98,12 @@ def by_primal(
     shifted = values[kept] + ridge
     weights = vectors[:, kept] @ (rotated / shifted[:, None])
     train, test = x @ weights, z @ weights
-    condition = float(shifted.max() / shifted.min())
+    known = {
+      "condition": float(shifted.max() / shifted.min()),
+      "solver": "primal",
+      "rank": int(kept.sum()),
+    }
     # There are no coefficients: the residual is that of the fit itself.
     none = np.zeros_like(targets)
-    fit = finish(none, train, test, targets, ridge, condition, 0, "primal")
-    inner, rank = weights.T @ weights, int(kept.sum())
-    yield dataclasses.replace(fit, inner=inner, rank=rank)
+    fit = finish(none, train, test, targets, ridge, **known)
+    yield dataclasses.replace(fit, inner=weights.T @ weights)
