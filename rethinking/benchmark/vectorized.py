@@ -17,8 +17,8 @@ from rethinking.training import parallel, placement, programs
 from rethinking.training import step as step_lib
 from rethinking.training.order import Order
 
-# Architecture, image, runs. What a CPU is given ends in seconds: a convolution
-# with a kernel for each run, or in a loop, takes minutes there.
+# Architecture, image, runs. A CPU gets no convolutions, which with a kernel for
+# each run, or in a loop, are too slow there to be measured.
 _ON_CPU = (("mlp_1x512", (8, 8, 1), 18), ("mlp_1x512", (28, 28, 3), 6))
 _ON_ACCELERATORS = (
   ("mlp_1x512", (28, 28, 3), 88),

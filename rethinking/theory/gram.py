@@ -62,11 +62,26 @@ class Gram:
     self._kernel, self._dtype = kernel, np.dtype(dtype)
 
   def tile(self, i: int, j: int) -> np.ndarray:
-    """Tile `[rows of i, columns of j]`, j <= i: Fortran-ordered, writable."""
+    """Returns a tile of the lower triangle.
+
+    Args:
+      i: index of the rows' slice in `spans`.
+      j: of the columns' slice, at most i.
+
+    Returns:
+      `[rows, columns]`, Fortran-ordered, writable.
+    """
     raise NotImplementedError
 
   def cross(self, j: int) -> np.ndarray:
-    """Test rows against the train columns of slice j: `[m, columns]`."""
+    """Returns the test examples' rows of the kernel matrix.
+
+    Args:
+      j: index of the columns' slice in `spans`.
+
+    Returns:
+      `[m, columns]`.
+    """
     raise NotImplementedError
 
   def _precision(self) -> contextlib.AbstractContextManager:
