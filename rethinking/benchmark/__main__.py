@@ -60,20 +60,19 @@ def main(argv: list[str] | None = None) -> int:
     formatter_class=argparse.RawDescriptionHelpFormatter,
   )
   parser.add_argument("what", nargs="*", help=", ".join(known))
-  parser.add_argument("--out", default="benchmark", help="a folder")
-  parser.add_argument(
-    "--rounds", type=int, default=5, help="of each, 1 or more"
-  )
-  parser.add_argument(
-    "--seconds", type=float, default=3.0, help="of a measurement, about"
-  )
-  parser.add_argument(
-    "--batch_size", type=int, default=128, help="of the networks' steps"
-  )
+  for name, default, meaning in (
+    ("out", "benchmark", "a folder"),
+    ("rounds", 5, "of each, 1 or more"),
+    ("seconds", 3.0, "of a measurement, about"),
+    ("batch_size", 128, "of the networks' steps"),
+  ):
+    kind = {"type": type(default), "default": default}
+    parser.add_argument(f"--{name}", **kind, help=meaning)
+  types = ("float32", "bfloat16")
   parser.add_argument(
     "--dtype",
-    choices=("float32", "bfloat16"),
-    default="float32",
+    choices=types,
+    default=types[0],
     help="the networks' compute type",
   )
   args = parser.parse_args(argv)

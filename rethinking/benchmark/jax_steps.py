@@ -80,14 +80,8 @@ def contenders(
     end = step + count
     while step < end:
       size = min(dispatches.end(step), end) - step
-      state, seen = compiled.train(
-        dispatches.most,
-        state,
-        data,
-        stream(order.epoch(step)),
-        on_devices(size),
-        key,
-      )
+      given = stream(order.epoch(step)), on_devices(size), key
+      state, seen = compiled.train(dispatches.most, state, data, *given)
       step += size
     jax.block_until_ready((state, seen))
     held.append(state)

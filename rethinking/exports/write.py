@@ -1,6 +1,7 @@
 """Writes a config's corrupted data to a folder."""
 
 import contextlib
+import functools
 import os
 import pathlib
 import tempfile
@@ -61,8 +62,7 @@ def _refused(folder: pathlib.Path) -> Iterator[None]:
 
 
 def _write_all(found: contents.Contents, folder: pathlib.Path) -> None:
-  stale = (contents.SUMS, contents.IMAGES, contents.TEST_IMAGES)
-  for name in stale:
+  for name in (contents.SUMS, contents.IMAGES, contents.TEST_IMAGES):
     # Images of an earlier command would pass for these labels'.
     (folder / name).unlink(missing_ok=True)
   columns = found.columns
@@ -88,10 +88,7 @@ def _write_all(found: contents.Contents, folder: pathlib.Path) -> None:
     contents.REPORT: lambda file: file.write(
       (files.dumps(found.facts, indent=2) + "\n").encode()
     ),
-    **{
-      name: lambda file, images=images: np.save(file, images)
-      for name, images in found.images.items()
-    },
+    **{n: functools.partial(np.save, arr=x) for n, x in found.images.items()},
   }
   for name in found.names():
     files.save(folder / name, save[name])

@@ -39,8 +39,8 @@ def _mean(x, axis_name):
   return mean if axis_name is None else jax.lax.pmean(mean, axis_name)
 
 
-# Each use of the mean has a barrier of its own, with a second value that differs
-# and is used, so that the CPU does not keep an array of centred activations.
+# Each use of the mean has a barrier of its own, with a second value that is
+# used and differs, so that a CPU does not keep an array of centred activations.
 
 
 def _batch_norm_forward(x, scale, offset, epsilon, axis_name):

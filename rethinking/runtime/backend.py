@@ -117,11 +117,8 @@ def _cpu_only() -> bool:
   platforms = jax.config.jax_platforms or os.environ.get("JAX_PLATFORMS", "")
   if platforms:
     return platforms == "cpu"
-  nvidia = pathlib.Path("/dev/nvidiactl").exists()
-  tpu = (
-    pathlib.Path("/dev/accel0").exists() or pathlib.Path("/dev/vfio/0").exists()
-  )
-  return not nvidia and not tpu
+  devices = ("/dev/nvidiactl", "/dev/accel0", "/dev/vfio/0")
+  return not any(map(os.path.exists, devices))
 
 
 def _use_compilation_cache() -> None:

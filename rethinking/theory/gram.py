@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import jax
@@ -52,6 +53,7 @@ class Gram:
   Attributes:
     n: train examples.
     spans: the rows of each tile.
+    dtype: of the matrix.
     gamma: the kernel's parameter.
   """
 
@@ -59,7 +61,7 @@ class Gram:
 
   def __init__(self, n: int, kernel: str, tile: int, dtype: np.dtype):
     self.n, self.spans = n, cholesky.spans(n, tile)
-    self._kernel, self._dtype = kernel, np.dtype(dtype)
+    self._kernel, self.dtype = kernel, np.dtype(dtype)
 
   def tile(self, i: int, j: int) -> np.ndarray:
     """Returns a tile of the lower triangle.
@@ -84,14 +86,20 @@ class Gram:
     """
     raise NotImplementedError
 
+  def lower(self) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    """Yields rows, columns and tile of the lower triangle, row by row."""
+    for i, rows in enumerate(self.spans):
+      for j, columns in enumerate(self.spans[: i + 1]):
+        yield rows, columns, self.tile(i, j)
+
   def _precision(self) -> contextlib.AbstractContextManager:
-    return jax.enable_x64(self._dtype == np.float64)
+    return jax.enable_x64(self.dtype == np.float64)
 
   def _values(self, inner, sq_x, sq_z, diagonal=False) -> np.ndarray:
     """The kernel of inner products and squared norms."""
     with self._precision():
       products = kernels.Products(inner, sq_x[:, None], sq_z[None])
-      gamma = jnp.asarray(self.gamma, self._dtype)
+      gamma = jnp.asarray(self.gamma, self.dtype)
       return np.asarray(_apply(products, gamma, self._kernel, diagonal))
 
 

@@ -162,15 +162,9 @@ def fits(
         return
       source = gram.Held(x, z, config.kernel, config.gamma, tile)
     else:
+      file = stack.enter_context(tempfile.TemporaryFile())
       source = gram.Summed(
-        maps,
-        images,
-        test,
-        config.kernel,
-        config.gamma,
-        tile,
-        stack.enter_context(tempfile.TemporaryFile()),
-        dtype,
+        maps, images, test, config.kernel, config.gamma, tile, file, dtype
       )
     if chosen == "eigen":
       for fit in spectral.by_eigen(source, targets, ridges):

@@ -54,14 +54,12 @@ class Fit:
 
 def _apply_tiles(source: gram.Gram, alpha: np.ndarray) -> np.ndarray:
   """K alpha in float64 from freshly computed tiles."""
-  spans = source.spans
   out = np.zeros_like(alpha)
-  for i, rows in enumerate(spans):
-    for j in range(i + 1):
-      block = source.tile(i, j).astype(np.float64, copy=False)
-      out[rows] += block @ alpha[spans[j]]
-      if i != j:
-        out[spans[j]] += block.T @ alpha[rows]
+  for rows, columns, tile in source.lower():
+    tile = tile.astype(np.float64, copy=False)
+    out[rows] += tile @ alpha[columns]
+    if rows != columns:
+      out[columns] += tile.T @ alpha[rows]
   return out
 
 
@@ -191,17 +189,13 @@ def by_device(
   Raises:
     NotPositiveDefiniteError: the matrix is singular in its precision.
   """
-  spans = source.spans
-  first = source.tile(0, 0)
-  with jax.enable_x64(first.dtype == np.float64):
-    dtype = first.dtype
+  dtype = source.dtype
+  with jax.enable_x64(dtype == np.float64):
     matrix = jnp.zeros((source.n, source.n), dtype)
-    for i, rows in enumerate(spans):
-      for j in range(i + 1):
-        block = source.tile(i, j)
-        if i == j:
-          block[np.diag_indices(len(block))] += dtype.type(ridge)
-        matrix = _put(matrix, block, rows.start, spans[j].start)
+    for rows, columns, tile in source.lower():
+      if rows == columns:
+        tile[np.diag_indices(len(tile))] += dtype.type(ridge)
+      matrix = _put(matrix, tile, rows.start, columns.start)
     # Only the lower triangle was filled.
     factor = jax.lax.linalg.cholesky(matrix, symmetrize_input=False)
     del matrix

@@ -37,15 +37,12 @@ def by_eigen(
   Reference:
     Golub, Van Loan (2013), "Matrix computations", section 6.1.4.
   """
-  spans = source.spans
   matrix = np.empty((source.n, source.n))
-  cross = [source.cross(j) for j in range(len(spans))]
+  cross = [source.cross(j) for j in range(len(source.spans))]
   cross = np.concatenate(cross, 1).astype(np.float64)
-  for i, rows in enumerate(spans):
-    for j in range(i + 1):
-      block = source.tile(i, j)
-      matrix[rows, spans[j]] = block
-      matrix[spans[j], rows] = block.T
+  for rows, columns, tile in source.lower():
+    matrix[rows, columns] = tile
+    matrix[columns, rows] = tile.T
   values, vectors = scipy.linalg.eigh(matrix)
   floor = source.n * np.finfo(np.float64).eps * values[-1]
   rotated = vectors.T @ targets
@@ -53,7 +50,7 @@ def by_eigen(
     shifted = values + ridge
     if shifted[0] <= floor:
       raise cholesky.NotPositiveDefiniteError(
-        f"The kernel matrix is singular in {block.dtype} (smallest eigenvalue"
+        f"The kernel matrix is singular in {source.dtype} (smallest eigenvalue"
         f" {values[0]:.1e}, largest {values[-1]:.1e}); set a ridge > 0 or,"
         " for the gaussian and laplace kernels, a larger gamma."
       )
