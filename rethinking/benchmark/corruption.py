@@ -8,22 +8,17 @@ from typing import Any
 import numpy as np
 
 from rethinking import corruptions
-from rethinking.benchmark import subprocesses, timing
+from rethinking.benchmark import jax_steps, subprocesses, timing
 from rethinking.runtime.memory import peak_bytes
 
-EXAMPLES = 50_000
 _CLASSES = 10
 _LEVEL = 0.4
 
 
 def examples() -> dict[str, np.ndarray]:
   """Returns 50,000 random examples as `corruptions.apply` takes them."""
-  rng = np.random.default_rng(0)
-  return {
-    "labels": rng.integers(0, _CLASSES, EXAMPLES).astype(np.int32),
-    "ids": np.arange(EXAMPLES, dtype=np.uint32),
-    "images": rng.integers(0, 256, (EXAMPLES, 32, 32, 3), np.uint8),
-  }
+  images, labels, ids, _ = jax_steps.random_data((32, 32, 3), 50_000)
+  return {"images": images, "labels": labels, "ids": ids}
 
 
 def measure(rounds: int) -> dict[str, Any]:
@@ -32,7 +27,6 @@ def measure(rounds: int) -> dict[str, Any]:
   Args:
     rounds: measurements of each.
   """
-  matrix = 0.5 * np.eye(_CLASSES) + 0.5 / _CLASSES
   whole = examples()
   labels = {name: whole[name] for name in ("labels", "ids")}
   result = {}
@@ -41,7 +35,7 @@ def measure(rounds: int) -> dict[str, Any]:
     np.savez(path, given=labels["labels"])
     # Of the options without a default, by name.
     values = {"map": "cifar10", "path": str(path), "array": "given"}
-    values["matrix"] = tuple(map(tuple, matrix.tolist()))
+    values["matrix"] = corruptions.uniform_matrix(0.5, _CLASSES)
     for name, row in corruptions.DEFINITIONS.items():
       options = {k: values[k] for k in row.options.keys() & values.keys()}
       if row.has_level:

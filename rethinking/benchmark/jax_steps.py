@@ -16,17 +16,20 @@ from rethinking.training.order import Order
 EXAMPLES = 4096
 
 
-def random_data(shape: tuple[int, int, int]) -> step_lib.Data:
-  """Returns `EXAMPLES` random images and labels, NumPy.
+def random_data(
+  shape: tuple[int, int, int], count: int = EXAMPLES
+) -> step_lib.Data:
+  """Returns random images and labels, NumPy.
 
   Args:
     shape: [H, W, C].
+    count: examples.
   """
   rng = np.random.default_rng(0)
   return step_lib.Data(
-    rng.integers(0, 256, (EXAMPLES, *shape), np.uint8),
-    rng.integers(0, 10, EXAMPLES).astype(np.int32),
-    np.arange(EXAMPLES, dtype=np.uint32),
+    rng.integers(0, 256, (count, *shape), np.uint8),
+    rng.integers(0, 10, count).astype(np.int32),
+    np.arange(count, dtype=np.uint32),
   )
 
 

@@ -58,11 +58,9 @@ class Contents:
 
   def original_images(self) -> np.ndarray:
     """The train images as they were, uint8 [N, H, W, C], cropped alike."""
+    c = self.config
     train = data.load(
-      self.config.dataset,
-      "train",
-      data_dir=self.config.data_dir,
-      cache=self.config.data_cache,
+      c.dataset, "train", data_dir=c.data_dir, cache=c.data_cache
     )
     order = np.argsort(train.ids)
     rows = np.searchsorted(train.ids, self.columns["id"], sorter=order)
