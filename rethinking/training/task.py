@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
 from rethinking import data
-from rethinking.corruptions.dataset import apply as corrupt_set
+from rethinking.corruptions.chain import apply as corrupt_set
 from rethinking.corruptions.quantiles import image_statistics
 from rethinking.corruptions.report import fingerprint
 from rethinking.data import augment
