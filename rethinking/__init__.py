@@ -29,8 +29,9 @@ The rooms; each may import those further down, and none of its own group:
   corruptions  the library: labels and pixels; imports nothing of these
 
 The ideas that hold it together: corruption is a pure function of (key, example
-id, level); the step is written once and knows no devices; a run is its config,
-and a workdir of another config is refused, naming what differs.
+id, level) and happens in the step, so that levels and seeds share a program;
+the step is written once and knows no devices; a run is a group of one; a run is
+its config, and a workdir of another config is refused, naming what differs.
 
 `run(config, workdir)` does what a config describes, as `main` does:
 

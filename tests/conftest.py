@@ -29,11 +29,11 @@ os.environ["XLA_FLAGS"] = (
 
 import jax  # noqa: E402
 
-from rethinking.runtime import platform as runtime  # noqa: E402
+from rethinking.runtime import backend  # noqa: E402
 
 # What every command sets first: in whichever order tests run, they see the
 # programs that users see.
-runtime.configure(compilation_cache=False)
+backend.configure(compilation_cache=False)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

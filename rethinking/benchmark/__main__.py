@@ -17,10 +17,10 @@ from collections.abc import Callable
 from typing import Any
 
 from etils import epath
-from rich.console import Console
 
 from rethinking import models
-from rethinking.runtime import platform as runtime
+from rethinking.runtime import backend
+from rethinking.runtime.console import Console
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
   Args:
     argv: the arguments; None: this process's.
   """
-  runtime.configure()
+  backend.configure()
   # After the flags: these start JAX.
   import jax
 
@@ -60,20 +60,19 @@ def main(argv: list[str] | None = None) -> int:
     formatter_class=argparse.RawDescriptionHelpFormatter,
   )
   parser.add_argument("what", nargs="*", help=", ".join(known))
-  parser.add_argument("--out", default="benchmark", help="a folder")
-  parser.add_argument(
-    "--rounds", type=int, default=5, help="of each, 1 or more"
-  )
-  parser.add_argument(
-    "--seconds", type=float, default=3.0, help="of a measurement, about"
-  )
-  parser.add_argument(
-    "--batch_size", type=int, default=128, help="of the networks' steps"
-  )
+  for name, default, meaning in (
+    ("out", "benchmark", "a folder"),
+    ("rounds", 5, "of each, 1 or more"),
+    ("seconds", 3.0, "of a measurement, about"),
+    ("batch_size", 128, "of the networks' steps"),
+  ):
+    kind = {"type": type(default), "default": default}
+    parser.add_argument(f"--{name}", **kind, help=meaning)
+  types = ("float32", "bfloat16")
   parser.add_argument(
     "--dtype",
-    choices=("float32", "bfloat16"),
-    default="float32",
+    choices=types,
+    default=types[0],
     help="the networks' compute type",
   )
   args = parser.parse_args(argv)
@@ -94,19 +93,18 @@ def main(argv: list[str] | None = None) -> int:
   if refusal:
     print(f"error: {refusal}", file=sys.stderr)
     return 2
-  # Into a file or a pipe the tables go whole.
-  console = Console(width=None if sys.stdout.isatty() else 140)
+  console = Console(0, "benchmark")
   folder = epath.Path(args.out)
   folder.mkdir(parents=True, exist_ok=True)
   result: dict[str, Any] = {
     "machine": machine.describe(),
     "batch_size": args.batch_size,
     "dtype": args.dtype,
-    "limits": machine.limits(args.dtype, args.rounds, 0.5),
+    "limits": machine.limits(args.dtype, args.rounds),
   }
   report.show_machine(result, console)
   for name in wanted:
-    console.print(f"measuring {name} ...")
+    console.say(f"measuring {name} ...")
     # Each is shown at once: all of them take many minutes.
     if name in measures:
       result[name] = measures[name](args.rounds, args.seconds)
@@ -118,7 +116,7 @@ def main(argv: list[str] | None = None) -> int:
     report.write(result, folder)
   if result.get("models"):
     report.show_models(result, console)
-  console.print(f"Written: {folder / 'benchmark.json'}")
+  console.say(f"Written: {folder / 'benchmark.json'}")
   return 0
 
 

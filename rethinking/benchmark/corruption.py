@@ -1,4 +1,4 @@
-"""Seconds that each corruption takes, and the memory of the largest."""
+"""Seconds that each corruption takes, of a set and in a step, and memory."""
 
 import functools
 import pathlib
@@ -8,27 +8,20 @@ from typing import Any
 import numpy as np
 
 from rethinking import corruptions
-from rethinking.benchmark import subprocesses, timing
+from rethinking.benchmark import jax_steps, subprocesses, timing
 from rethinking.runtime.memory import peak_bytes
 
-EXAMPLES = 50_000
 _CLASSES = 10
+_LEVEL = 0.4
+# In the step, where the cost of noise shows most.
+_ARCH = "mlp_1x512"
+# Of a measurement, about.
+_SECONDS = 0.5
 
 
-def examples(*, images: bool) -> dict[str, Any]:
-  """Returns 50,000 random examples as `corruptions.apply` takes them.
-
-  Args:
-    images: whether 32 x 32 x 3 images are among them.
-  """
-  rng = np.random.default_rng(0)
-  given = {
-    "labels": rng.integers(0, _CLASSES, EXAMPLES).astype(np.int32),
-    "ids": np.arange(EXAMPLES, dtype=np.uint32),
-  }
-  if images:
-    given["images"] = rng.integers(0, 256, (EXAMPLES, 32, 32, 3), np.uint8)
-  return given
+def examples() -> dict[str, np.ndarray]:
+  """Returns 50,000 random examples as `corruptions.apply` takes them."""
+  return jax_steps.random_data((32, 32, 3), 50_000)
 
 
 def measure(rounds: int) -> dict[str, Any]:
@@ -37,47 +30,55 @@ def measure(rounds: int) -> dict[str, Any]:
   Args:
     rounds: measurements of each.
   """
-  matrix = 0.5 * np.eye(_CLASSES) + 0.5 / _CLASSES
-  labels, whole = examples(images=False), examples(images=True)
+  whole = examples()
+  labels = {name: whole[name] for name in ("labels", "ids")}
+  result = {}
   with tempfile.TemporaryDirectory() as folder:
     path = pathlib.Path(folder) / "labels.npz"
     np.savez(path, given=labels["labels"])
-    options: dict[str, dict[str, Any]] = {
-      "uniform": {"level": 0.4},
-      "symmetric": {"level": 0.4},
-      "pair_flip": {"level": 0.4},
-      "asymmetric": {"level": 0.4, "map": "cifar10"},
-      "transition": {"matrix": tuple(map(tuple, matrix.tolist()))},
-      "permutation": {"level": 0.4},
-      "human": {"path": str(path), "array": "given"},
-      "instance": {"level": 0.4},
-      "shuffled_pixels": {},
-      "random_pixels": {},
-      "gaussian_pixels": {},
-      "partial_shuffle": {"level": 0.4},
-      "gaussian_noise": {"level": 0.1},
-      "occlusion": {"level": 0.5},
-    }
-    result = {}
-    for name, given in options.items():
-      one = corruptions.Corruption.create(name, **given)
-      needs_images = one.target == "images" or name == "instance"
-
-      data = whole if needs_images else labels
+    # Of the options without a default, by name.
+    values = {"map": "cifar10", "path": str(path), "array": "given"}
+    values["matrix"] = corruptions.uniform_matrix(0.5, _CLASSES)
+    for name, row in corruptions.DEFINITIONS.items():
+      options = {k: values[k] for k in row.options.keys() & values.keys()}
+      if row.has_level:
+        options["level"] = _LEVEL
+      one = corruptions.Corruption.create(name, **options)
+      data = whole if "images" in row.needs else labels
       work = functools.partial(_apply, one, data)
       result[f"{name} (s)"] = timing.calls({name: work}, rounds)[name]
+      if row.prepare:
+        result |= _in_step(one, rounds)
   rise = subprocesses.call(_peak_rise)
   result["random_pixels, memory above the images (MB)"] = round(rise / 1e6)
   return result
 
 
-def _apply(one: corruptions.Corruption, given: dict[str, Any]) -> None:
+def _in_step(one: corruptions.Corruption, rounds: int) -> dict[str, Any]:
+  """How much longer a step and an evaluation of MLP 1x512 take with it."""
+  pairs = {
+    who: jax_steps.contenders(_ARCH, (28, 28, 3), 128, corruptions=noise)
+    for who, noise in {"clean": (), "noisy": (one,)}.items()
+  }
+  result = {}
+  kinds = ("training", "evaluation")
+  for index, kind in enumerate(kinds if one.target == "images" else kinds[:1]):
+    taken = timing.interleaved(
+      {who: pair[index] for who, pair in pairs.items()}, rounds, _SECONDS
+    )
+    ratios = np.divide(taken["noisy"], taken["clean"])
+    name = f"{one.name}, {_ARCH}'s {kind} over clean (ratio)"
+    result[name] = timing.summary(ratios.tolist())
+  return result
+
+
+def _apply(one: corruptions.Corruption, given: dict[str, np.ndarray]) -> None:
   corruptions.apply([one], seed=0, num_classes=_CLASSES, **given)
 
 
 def _peak_rise() -> int:
   """Bytes by which corrupting images raises the peak of a fresh process."""
-  given = examples(images=True)
+  given = examples()
   before = peak_bytes()
   _apply(corruptions.Corruption.create("random_pixels"), given)
   return peak_bytes() - before

@@ -47,10 +47,7 @@ def measure(rounds: int) -> dict[str, Any]:
 
   config = runs.run_config(ARCH, long)
   bare_step, _ = jax_steps.contenders(
-    ARCH,
-    sets["train"].images.shape[1:],
-    config.batch_size,
-    crop=config.crop,
+    ARCH, sets["train"].images.shape[1:], config.batch_size, crop=config.crop
   )
   contenders = {"jax": ours}
   with contextlib.ExitStack() as processes:

@@ -1,33 +1,84 @@
-"""The project's own training step and evaluation, ready to be timed."""
+"""The project's own training steps and evaluation, ready to be timed."""
 
-import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
 from rethinking.benchmark import timing
-from rethinking.training import placement, programs
+from rethinking.corruptions import Corruption
+from rethinking.data.dataset import Dataset
+from rethinking.training import placement, task
 from rethinking.training import step as step_lib
-from rethinking.training.dispatches import Dispatches
-from rethinking.training.order import Order
+from rethinking.training.examples import Run, Task
+from rethinking.training.slots import Slots
 
 EXAMPLES = 4096
+_CLASSES = 10
 
 
-def random_data(shape: tuple[int, int, int]) -> step_lib.Data:
-  """Returns `EXAMPLES` random images and labels, NumPy.
+def random_data(
+  shape: tuple[int, int, int], count: int = EXAMPLES
+) -> dict[str, np.ndarray]:
+  """Returns random `images`, `labels` and `ids`.
 
   Args:
     shape: [H, W, C].
+    count: examples.
   """
   rng = np.random.default_rng(0)
-  return step_lib.Data(
-    rng.integers(0, 256, (EXAMPLES, *shape), np.uint8),
-    rng.integers(0, 10, EXAMPLES).astype(np.int32),
-    np.arange(EXAMPLES, dtype=np.uint32),
-  )
+  return {
+    "images": rng.integers(0, 256, (count, *shape), np.uint8),
+    "labels": rng.integers(0, _CLASSES, count).astype(np.int32),
+    "ids": np.arange(count, dtype=np.uint32),
+  }
+
+
+def random_task(
+  shape: tuple[int, int, int], corruptions: Sequence[Corruption] = ()
+) -> Task:
+  """Returns a task of `EXAMPLES` random images, corrupted in the step.
+
+  Args:
+    shape: [H, W, C].
+    corruptions: of the train images and labels; those of images of the test
+      images, too.
+  """
+  names = tuple(map(str, range(_CLASSES)))
+  whole = Dataset(
+    "random", "", **random_data(shape), num_classes=_CLASSES,
+    class_names=names, identity="",
+  )  # fmt: skip
+  config = config_lib.default()
+  config.crop = 0
+  config = config_lib.resolve(config)
+  return task.assemble(config, whole, whole, tuple(corruptions), in_step=True)
+
+
+def held(
+  config: ConfigDict, problem: Task, runs: int = 1
+) -> tuple[Slots, Callable[[int], None]]:
+  """Returns runs in slots, and what takes a number of steps of each.
+
+  Args:
+    config: resolved.
+    problem: what all learn.
+    runs: how many.
+  """
+  slots = Slots(config, problem, placement.all_devices())
+  root = step_lib.root(0, "noise")
+  every = [Run(str(k), problem, root, root, k) for k in range(runs)]
+  slots.lay_out(every, runs)
+
+  def steps(count: int) -> None:
+    ends = {one.name: one.step + count for one in every}
+    while every[0].step < ends["0"]:
+      _, losses = slots.train(ends)
+    jax.block_until_ready(losses)
+
+  return slots, steps
 
 
 def contenders(
@@ -36,8 +87,9 @@ def contenders(
   batch_size: int,
   *,
   dtype: str = "float32",
-  crop: int = 0,
+  crop: int | None = 0,
   chunk_steps: int | None = None,
+  corruptions: Sequence[Corruption] = (),
 ) -> tuple[Callable[[int], None], Callable[[int], None]]:
   """Returns functions that train for, and evaluate, a number of batches.
 
@@ -50,47 +102,12 @@ def contenders(
     dtype: compute type.
     crop: side of what the model sees; 0: the whole image.
     chunk_steps: in a dispatch; None: by platform.
+    corruptions: made in the step.
   """
   config = config_lib.default()
-  config.arch, config.batch_size, config.dtype = arch, batch_size, dtype
-  config.crop, config.chunk_steps = crop, chunk_steps
+  config.update(arch=arch, batch_size=batch_size, dtype=dtype, crop=crop)
+  # The evaluations' batches are those of PyTorch's.
+  config.update(chunk_steps=chunk_steps, eval_batch_size=1024)
   config = config_lib.resolve(config)
-  devices = jax.local_devices()
-  compiled = programs.create(config, EXAMPLES, 10)
-  data = placement.replicate(random_data(shape), devices)
-  key = placement.lay_key(step_lib.root(0, "noise"), devices)
-  state = compiled.init(
-    key=step_lib.root(0, "init"), shape=programs.shape(config, data.images)
-  )
-  held = [placement.replicate(state, devices)]
-  dispatches = Dispatches(config, EXAMPLES)
-  order = Order(0, EXAMPLES, batch_size, dispatches.most)
-
-  @functools.lru_cache(maxsize=1)
-  def stream(epoch: int) -> step_lib.Stream:
-    return placement.lay_stream(order.draw(epoch), batch_size, devices)
-
-  @functools.lru_cache
-  def on_devices(size: int) -> jax.Array:
-    return placement.replicate(np.int32(size), devices)
-
-  def steps(count: int) -> None:
-    state = held.pop()
-    step = int(state.step)
-    end = step + count
-    while step < end:
-      size = min(dispatches.end(step), end) - step
-      state, seen = compiled.train(
-        dispatches.most,
-        state,
-        data,
-        stream(order.epoch(step)),
-        on_devices(size),
-        key,
-      )
-      step += size
-    jax.block_until_ready((state, seen))
-    held.append(state)
-
-  evaluate = timing.repeated(lambda: compiled.evaluate(held[0], data, 1024))
-  return steps, evaluate
+  slots, steps = held(config, random_task(shape, corruptions))
+  return steps, timing.repeated(lambda: slots.evaluate("test"))

@@ -9,27 +9,24 @@ import jax
 import jax.numpy as jnp
 
 from rethinking.benchmark import timing
-from rethinking.runtime import platform as runtime
+from rethinking.runtime import backend
 
 
 def describe() -> dict[str, Any]:
   """Returns hardware, versions and flags, JSON-able."""
   return {
-    **runtime.describe(jax.local_devices()),
+    **backend.describe(jax.local_devices()),
     "system": platform.platform(),
     "date": datetime.date.today().isoformat(),
   }
 
 
-def limits(
-  dtype: str, rounds: int, seconds: float
-) -> dict[str, dict[str, Any]]:
+def limits(dtype: str, rounds: int) -> dict[str, dict[str, Any]]:
   """Measures the best that any program could do here.
 
   Args:
     dtype: of the product.
     rounds: measurements of each.
-    seconds: roughly how long one takes.
 
   Returns:
     `matmul_flops_per_second` of a product of square matrices, 2,048 wide on a
@@ -45,7 +42,7 @@ def limits(
     "matmul_flops_per_second": lambda: product().block_until_ready(),
     "copy_bytes_per_second": lambda: copy().block_until_ready(),
   }
-  taken = timing.calls(calls, rounds, seconds).items()
+  taken = timing.calls(calls, rounds, 0.5).items()
   # What a call does.
   amounts = (2 * side**3, 2 * values.nbytes)
   return {

@@ -77,8 +77,10 @@ def checkpoints(rounds: int) -> dict[str, Any]:
   config = config_lib.default()
   config.crop = 0
   config = config_lib.resolve(config)
-  init = programs.create(config, jax_steps.EXAMPLES, 10).init
-  state = init(key=step_lib.root(0, "init"), shape=(28, 28, 3))
+  init, _, _ = programs.steps(
+    programs.key(config), jax_steps.EXAMPLES, 10, (28, 28, 3), None
+  )
+  state = init(key=step_lib.root(0, "init"))
   with tempfile.TemporaryDirectory() as folder:
     keeper = checkpoint.Checkpointer(folder, keep=2)
     steps = iter(range(1, 10_000))

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 from etils import epath
-from rich.console import Console
-from rich.table import Table
 
+from rethinking.runtime.console import Console
 from rethinking.storage import files, plots
 
 
@@ -81,7 +80,7 @@ def show_machine(result: Mapping[str, Any], console: Console) -> None:
   """
   machine = result["machine"]
   versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
-  console.print(
+  console.say(
     f"{machine['processor']}, {machine['cpu_count']} cores, "
     f"{machine['device_count']} x {machine['device']}; {versions}; "
     f"XLA_FLAGS={machine['xla_flags']!r}; {machine['date']}"
@@ -89,7 +88,7 @@ def show_machine(result: Mapping[str, Any], console: Console) -> None:
   limits = result["limits"]
   product = limits["matmul_flops_per_second"]["median"] / 1e9
   copy = limits["copy_bytes_per_second"]["median"] / 1e9
-  console.print(
+  console.say(
     f"limits: {product:,.0f} GFLOP/s ({result['dtype']} product), "
     f"{copy:,.1f} GB/s (copy, read and written)"
   )
@@ -103,17 +102,15 @@ def show_part(name: str, values: Mapping[str, Any], console: Console) -> None:
     values: what it returned.
     console: where to.
   """
-  table = Table(title=name)
-  for column in ("", "median", "lowest", "highest"):
-    table.add_column(column, justify="right" if column else "left")
+  rows = [(name, "median", "lowest", "highest")]
   for key, value in values.items():
     if isinstance(value, Mapping):
-      numbers = (value[x] for x in ("median", "low", "high"))
-      table.add_row(key, *(f"{x:,.3g}" for x in numbers))
+      cells = [f"{value[x]:,.3g}" for x in ("median", "low", "high")]
     else:
       shown = f"{value:,.3g}" if isinstance(value, float) else str(value)
-      table.add_row(key, shown, "", "")
-  console.print(table)
+      cells = [shown, "", ""]
+    rows.append((key, *cells))
+  console.table(rows)
 
 
 def show_model(result: Mapping[str, Any], name: str, console: Console) -> None:
@@ -125,10 +122,8 @@ def show_model(result: Mapping[str, Any], name: str, console: Console) -> None:
     console: where to.
   """
   training = result["models"][name]["training"]
-  rates = ", ".join(
-    f"{who} {found['median']:,.0f}" for who, found in training.items()
-  )
-  console.print(f"{name}: {rates} images/s")
+  rates = ", ".join(f"{who} {_rate(x)}" for who, x in training.items())
+  console.say(f"{name}: {rates} images/s")
 
 
 def show_models(result: Mapping[str, Any], console: Console) -> None:
@@ -138,32 +133,33 @@ def show_models(result: Mapping[str, Any], console: Console) -> None:
     result: the benchmark's, with `models`.
     console: where to.
   """
-  table = Table(
-    title=f"images per second, batch {result['batch_size']}, {result['dtype']}"
-  )
+  rows = []
   for name, model in result["models"].items():
-    training, evaluation = model["training"], model["evaluation"]
+    training = model["training"]
+    rows.append(
+      {
+        "model": name,
+        "training": _rate(training["jax"]),
+        "lowest-highest": "{low:,.0f}-{high:,.0f}".format(**training["jax"]),
+        **{
+          who.replace("_", " ", 1): _rate(training.get(who))
+          for who in _contenders(result)[1:]
+        },
+        "ratio": _ratio(model["training_ratio"]),
+        "share of FLOP/s": f"{share_of_limit(result, name):.0%}",
+        "evaluation": _rate(model["evaluation"]["jax"]),
+        "its ratio": _ratio(model["evaluation_ratio"]),
+      }
+    )
+  console.say(
+    f"images per second, batch {result['batch_size']}, {result['dtype']}"
+  )
+  console.table([[*rows[0]], *([*row.values()] for row in rows)])
 
-    def rate(who, training=training):
-      return f"{training[who]['median']:,.0f}" if who in training else "-"
 
-    def ratio(kind, model=model):
-      found = model[f"{kind}_ratio"]
-      return "-" if found is None else f"{found:.2f}"
+def _rate(found: Mapping[str, Any] | None) -> str:
+  return f"{found['median']:,.0f}" if found else "-"
 
-    ours = training["jax"]
-    others = _contenders(result)[1:]
-    cells = [
-      ("model", name),
-      ("training", rate("jax")),
-      ("lowest-highest", f"{ours['low']:,.0f}-{ours['high']:,.0f}"),
-      *((who.replace("_", " ", 1), rate(who)) for who in others),
-      ("ratio", ratio("training")),
-      ("share of FLOP/s", f"{share_of_limit(result, name):.0%}"),
-      ("evaluation", f"{evaluation['jax']['median']:,.0f}"),
-      ("ratio", ratio("evaluation")),
-    ]
-    for title, _ in () if table.columns else cells:
-      table.add_column(title, justify="left" if title == "model" else "right")
-    table.add_row(*(text for _, text in cells))
-  console.print(table)
+
+def _ratio(value: float | None) -> str:
+  return f"{value:.2f}" if value else "-"

@@ -32,9 +32,7 @@ def rates(found: Mapping[str, Any], amount: float) -> dict[str, Any]:
 
 
 def interleaved(
-  contenders: Mapping[str, Callable[[int], None]],
-  rounds: int,
-  seconds: float,
+  contenders: Mapping[str, Callable[[int], None]], rounds: int, seconds: float
 ) -> dict[str, dict[str, Any]]:
   """Times contenders in turns, so that the machine's drift hits all alike.
 

@@ -26,11 +26,7 @@ def kinds() -> tuple[str, ...]:
 
 
 def contender(
-  arch: str,
-  shape: tuple[int, int, int],
-  batch_size: int,
-  dtype: str,
-  kind: str,
+  arch: str, shape: tuple[int, int, int], batch_size: int, dtype: str, kind: str
 ) -> tuple[Callable[[int], None], Callable[[int], None]]:
   """Returns functions that train for, and evaluate, a number of batches.
 

@@ -1,6 +1,7 @@
 """Values of a config that are refused."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -60,3 +61,32 @@ def check(c: ConfigDict) -> None:
       f"{c.early_stopping} looks at a validation loss, but validation is 0; "
       "give a number of train examples, such as validation=5000."
     )
+
+
+def redraw(c: ConfigDict, corruptions: Iterable[Any]) -> None:
+  """Refuses to draw anew what is drawn once, or what nothing would use.
+
+  Args:
+    c: of a training run, with every field filled in.
+    corruptions: that it describes.
+
+  Raises:
+    UserError: naming what does not go with `redraw=epoch`.
+  """
+  if c.redraw == "never":
+    return
+  trouble = None
+  if not corruptions:
+    trouble = "nothing is corrupted; choose a corruption"
+  for one in corruptions:
+    if not one.redraws:
+      trouble = f"{one!r} is drawn once for the whole set; choose another"
+  if c.corrupt_in == "load":
+    trouble = "corrupt_in is load, which makes images once; try corrupt_in=step"
+  if c.stop_at_fit:
+    trouble = (
+      "stop_at_fit waits for labels that are never the same; try "
+      "stop_at_fit=false"
+    )
+  if trouble:
+    raise UserError(f"redraw is epoch, but {trouble}, or redraw=never.")

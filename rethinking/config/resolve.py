@@ -51,7 +51,7 @@ def resolve(config: ConfigDict) -> ConfigDict:
   }
   c.update({name: value for name, value in filled.items() if c[name] is None})
   checks.check(c)
-  corruptions(c)
+  checks.redraw(c, corruptions(c))
   return c.lock()
 
 
@@ -87,11 +87,28 @@ def corruptions(config: ConfigDict) -> tuple[Corruption, ...]:
     checks.choose(field, name, allowed)
     if target == "labels" and allowed[name].has_level:
       options["level"] = config.p
+    if target == "images":
+      _spelled_out(config, options)
     try:
       found.append(description.Corruption.create(name, **options))
     except ValueError as error:
       raise UserError(str(error)) from error
   return tuple(found)
+
+
+def _spelled_out(config: ConfigDict, options: dict[str, Any]) -> None:
+  """Adds the fields `fraction` and `level` to a pixel corruption's options."""
+  given = {"fraction": config.fraction, "level": config.level}
+  for name, value in given.items():
+    default = 1.0 if name == "fraction" else None
+    if value == default:
+      continue
+    if name in options:
+      raise UserError(
+        f"{name} is {value}, but pixel_options says {name}={options[name]}; "
+        "give one of them."
+      )
+    options[name] = value
 
 
 def _options(config: ConfigDict, field: str) -> dict[str, Any]:

@@ -44,7 +44,11 @@ NumPy and PyTorch: a whole set in, NumPy arrays and a report out.
   x = torch.from_numpy(done.images).permute(0, 3, 1, 2) / 255
   y = torch.from_numpy(done.labels).long()
 
-A new corruption is an op, a row of `registry.DEFINITIONS` and a golden value.
+A new corruption is an op, a row of `registry.DEFINITIONS`, what it is given in
+`parameters` and a golden value.
+
+Inside a program: `prepare` makes a `Noise` for each corruption, whose arrays
+are traced, and `corrupt` applies it to a batch by rows and ids.
 
 May import: JAX and NumPy alone, and Matplotlib inside what draws.
 """
@@ -60,12 +64,16 @@ if __doc__:  # None under python -OO.
 # What is public beside the ops, by its file here.
 _NAMES = {
   "description": "Corruption",
-  "dataset": "apply",
+  "registry": "register",
+  "chain": "apply prepare",
+  "prepared": "Prepared",
+  "noise": "Noise corrupt",
   "report": "Corrupted fingerprint transition_matrix",
   "keys": "example_keys named_key root_key",
   "labels": "drawn",
   "instance_noise": "projection",
-  "subsets": "drawn_exactly exact exact_count",
+  "subsets": "drawn_exactly exact",
+  "thresholds": "exact_count",
   "images": "occlude",
   "gaussian": "add_noise look_up_pixels",
   "permutations": "partial_permutation random_permutation",

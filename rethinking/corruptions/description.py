@@ -147,6 +147,21 @@ class Corruption:
     return given | {k: v for k, v in self.options if k not in _CHOOSE}
 
   @property
+  def in_sets(self) -> bool:
+    """Whether labels are corrupted by looking at the whole set."""
+    row = self.definition
+    exact = dict(self.options).get("exact", False)
+    return self.target == "labels" and (row.prepare is None or exact)
+
+  @property
+  def redraws(self) -> bool:
+    """Whether each example can be drawn anew: nothing is drawn once for all."""
+    options = dict(self.options)
+    shared = self.definition.shared and not options.get("per_image", False)
+    exact = options.get("exact", False)
+    return not (shared or exact or self.definition.prepare is None)
+
+  @property
   def sha256(self) -> str:
     """The fingerprint of the description, the same on every platform."""
     text = json.dumps(self.to_config(), sort_keys=True)

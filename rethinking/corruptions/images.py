@@ -14,7 +14,7 @@ from rethinking.corruptions import checks
 from rethinking.corruptions.checks import check_image
 from rethinking.corruptions.keys import words
 from rethinking.corruptions.permutations import (
-  partial_permutation,
+  permute_some,
   random_permutation,
 )
 
@@ -117,8 +117,35 @@ def random_partial_shuffle(
   True
   """
   check_image(image)
+  checks.check_static_rate(level, "level")
+  return shuffle_some(key, image, count_of(level, image.shape))
+
+
+def count_of(level: float, shape: tuple[int, ...]) -> int:
+  """Returns how many positions of an image [H, W, C] a level permutes."""
+  return round(float(level) * (shape[0] * shape[1]))
+
+
+def shuffle_some(
+  key: jax.Array, image: jax.Array, count: jax.Array | int
+) -> jax.Array:
+  """As `random_partial_shuffle`, of a number of pixels that may be traced.
+
+  Args:
+    key: the example's key, [].
+    image: uint8 [H, W, C], at most 65,536 pixels.
+    count: how many of the pixels move, [].
+  """
   positions = image.shape[0] * image.shape[1]
-  return shuffle_pixels(image, partial_permutation(key, positions, level))
+  return shuffle_pixels(image, permute_some(key, positions, count))
+
+
+def shuffle_alike(
+  key: jax.Array, image: jax.Array, permutation: jax.Array
+) -> jax.Array:
+  """As `shuffle_pixels`, beside ops that draw from a key."""
+  del key
+  return shuffle_pixels(image, permutation)
 
 
 def occlude(
@@ -165,11 +192,15 @@ def occlude(
   ):
     if not checks.is_traced(place):
       checks.check_integer(place, name, 0, most)
-  rows = jnp.arange(image.shape[0])[:, None, None]
-  columns = jnp.arange(image.shape[1])[None, :, None]
+  return _paint(image, top, left, height, width, value)
+
+
+def _paint(image, top, left, height, width, value):
+  rows = jnp.arange(image.shape[0], dtype=jnp.int32)[:, None, None]
+  columns = jnp.arange(image.shape[1], dtype=jnp.int32)[None, :, None]
   inside = (rows >= top) & (rows < top + height)
   inside = inside & (columns >= left) & (columns < left + width)
-  return jnp.where(inside, jnp.uint8(value), jnp.asarray(image))
+  return jnp.where(inside, jnp.asarray(value, jnp.uint8), jnp.asarray(image))
 
 
 def random_occlude(
@@ -204,9 +235,34 @@ def random_occlude(
   """
   check_image(image)
   checks.check_static_rate(level, "level")
-  height, width = (round(float(level) * side) for side in image.shape[:2])
-  places = jnp.array(
-    [image.shape[0] - height + 1, image.shape[1] - width + 1], jnp.uint32
-  )
+  checks.check_integer(value, "value", 0, 255)
+  height, width = sides_of(level, image.shape)
+  return occlude_somewhere(key, image, height, width, value)
+
+
+def sides_of(level: float, shape: tuple[int, ...]) -> tuple[int, int]:
+  """Returns a block's height and width in an image [H, W, C]."""
+  return round(float(level) * shape[0]), round(float(level) * shape[1])
+
+
+def occlude_somewhere(
+  key: jax.Array,
+  image: jax.Array,
+  height: jax.Array | int,
+  width: jax.Array | int,
+  value: jax.Array | int,
+) -> jax.Array:
+  """As `random_occlude`, of a block whose sides may be traced.
+
+  Args:
+    key: the example's key, [].
+    image: uint8 [H, W, C].
+    height: rows of the block, [], in 0..H.
+    width: columns of the block, [], in 0..W.
+    value: the block's, [], in 0..255.
+  """
+  places = jnp.stack(
+    [image.shape[0] - height + 1, image.shape[1] - width + 1]
+  ).astype(jnp.uint32)
   top, left = (words(key, 2) % places).astype(jnp.int32)
-  return occlude(image, top, left, height=height, width=width, value=value)
+  return _paint(image, top, left, height, width, value)

@@ -11,13 +11,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rethinking.corruptions import thresholds
 from rethinking.corruptions.checks import (
   check_image,
   check_label,
   check_num_classes,
   check_static_rate,
 )
-from rethinking.corruptions.keys import below, named_key, ranks, words
+from rethinking.corruptions.keys import (
+  below,
+  each_example,
+  named_key,
+  ranks,
+  words,
+)
 from rethinking.corruptions.quantiles import (
   ImageStatistics,
   gumbel_table,
@@ -251,3 +258,75 @@ def class_scores(images: jax.Array, weights: jax.Array, offsets: jax.Array):
     sums = sums + exact.astype(jnp.int32)
   high, low = jnp.split(sums, 2, axis=1)
   return 16 * high + low - offsets[None].astype(jnp.int32)
+
+
+def by_image(corruption, key, examples):
+  """Returns what `instance` makes of each label, and which are drawn.
+
+  Args:
+    corruption: with a level and the option 'exact'.
+    key: typed threefry2x32 key, [], the corruption's own.
+    examples: the set, `chain.Examples` with images and statistics.
+
+  Returns:
+    int32 [N]; bool [N].
+  """
+  own, ids = named_key(key, examples.split), examples.ids
+  shared = projection(
+    named_key(key, "projection"),
+    examples.statistics,
+    examples.images.shape[1:],
+    num_classes=examples.num_classes,
+  )
+  if corruption.option("exact"):
+    drawn = thresholds.select(own, ids, corruption.level, exact=True)
+  else:
+    rates = {"rates": rate_table(corruption.level)}
+    drawn = np.asarray(each_example(own, ids, op=rate_drawn, shared=rates))
+  targets = each_example(
+    own,
+    ids,
+    examples.labels,
+    _scores(examples, shared),
+    op=pick_target,
+    shared={"gumbel": shared.gumbel},
+  )
+  return np.where(drawn, targets, examples.labels), drawn
+
+
+def by_image_rate(counts: np.ndarray, p: float, exact: bool) -> float:
+  """Returns the expected share of labels that `instance` changes.
+
+  Args:
+    counts: int [K], the examples of each class.
+    p: level in [0, 1].
+    exact: whether round(p n) labels are changed.
+
+  >>> by_image_rate(np.array([50, 50]), 0.29, True)
+  0.29
+  """
+  if exact:
+    total = int(counts.sum())
+    return thresholds.exact_count(p, total) / total
+  return float(rate_table(p).mean(dtype=np.float64))
+
+
+_class_scores = jax.jit(class_scores)
+
+
+def _scores(examples, shared: Projection) -> np.ndarray:
+  """Scores int32 [N, K], by one matrix product a class and a chunk."""
+  labels, images = examples.labels, examples.images
+  scores = np.empty((len(labels), examples.num_classes), np.int32)
+  order = np.argsort(labels, kind="stable")
+  size = 2 ** int(np.ceil(np.log2(max(1, len(labels) // examples.num_classes))))
+  size = min(size, max(1, 2**24 // max(1, images[0].size)), 2048)
+  for label in np.unique(labels):
+    mine = order[labels[order] == label]
+    for rows in np.split(mine, range(size, len(mine), size)):
+      # Whole chunks only, so that one program serves all.
+      part = images[np.resize(rows, size)]
+      scores[rows] = _class_scores(
+        part, shared.weights[label], shared.offsets[label]
+      )[: len(rows)]
+  return scores

@@ -89,8 +89,25 @@ def example_keys(key: jax.Array, ids: jax.Array) -> jax.Array:
   (5,)
   """
   check_key(key)
-  ids = check_id_range(ids)
-  return jax.vmap(jax.random.fold_in, (None, 0))(key, ids)
+  return fold_ids(key, check_id_range(ids))
+
+
+def fold_ids(key: jax.Array, ids: jax.Array) -> jax.Array:
+  """Folds each example's id into a key, word by word.
+
+  Args:
+    key: typed key, [], or one an example, [N].
+    ids: uint32 [N], or [N, W] for ids of W words.
+
+  Returns:
+    Typed keys, [N].
+
+  >>> fold_ids(root_key(0), np.zeros((5, 2), np.uint32)).shape
+  (5,)
+  """
+  for word in [ids] if ids.ndim == 1 else ids.T:
+    key = jax.vmap(jax.random.fold_in, (0 if key.shape else None, 0))(key, word)
+  return key
 
 
 @functools.partial(jax.jit, static_argnames=("op", "static"))

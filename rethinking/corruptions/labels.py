@@ -200,9 +200,32 @@ def asymmetric(
   >>> int(asymmetric(key, 9, 1.0, map="cifar10", num_classes=10))
   1
   """
-  label = check_label(label, num_classes)
   targets = np.array(flip_map(map, num_classes), np.int32)
-  return _replace(key, label, jnp.asarray(targets)[label], p)
+  return flip(key, label, p, jnp.asarray(targets), num_classes=num_classes)
+
+
+def flip(
+  key: jax.Array,
+  label: jax.Array,
+  p: jax.Array | float,
+  targets: jax.Array,
+  *,
+  num_classes: int,
+) -> jax.Array:
+  """As `asymmetric`, to labels that may be traced.
+
+  Args:
+    key: the example's key, [].
+    label: int32 [], in 0..K-1.
+    p: rate in [0, 1], [].
+    targets: int32 [K], what each class becomes.
+    num_classes: K, static.
+
+  Returns:
+    int32 [], in 0..K-1.
+  """
+  label = check_label(label, num_classes)
+  return _replace(key, label, targets[label], p)
 
 
 def transition(
@@ -237,13 +260,53 @@ def transition(
   >>> int(transition(key, 0, ((0.0, 1.0), (0.5, 0.5)), num_classes=2))
   1
   """
-  label = check_label(label, num_classes)
+  edges, ends = (jnp.asarray(x) for x in edges_of(matrix, num_classes))
+  return by_edges(key, label, edges, ends, num_classes=num_classes)
+
+
+def edges_of(
+  matrix: np.ndarray | tuple[tuple[float, ...], ...], num_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns a transition matrix as limits of a random word.
+
+  Args:
+    matrix: [K, K], T[true, given].
+    num_classes: K.
+
+  Returns:
+    uint32 [K, K], where each class's share of the words ends; bool [K, K],
+    where that is after the last word.
+
+  Raises:
+    ValueError: for a matrix that isn't K x K or not row-stochastic.
+  """
   matrix = check_matrix(matrix, num_classes)
   # Rows were divided by their sums, so the last possible class ends at 2**32.
   edges = np.round(np.cumsum(matrix, axis=1) * 2.0**32)
-  full = edges >= 2.0**32
-  edges = np.minimum(edges, 2.0**32 - 1).astype(np.uint32)
-  passed = (words(key, 2)[0] >= jnp.asarray(edges)[label]) & ~jnp.asarray(full)[
-    label
-  ]
+  ends = edges >= 2.0**32
+  return np.minimum(edges, 2.0**32 - 1).astype(np.uint32), ends
+
+
+def by_edges(
+  key: jax.Array,
+  label: jax.Array,
+  edges: jax.Array,
+  ends: jax.Array,
+  *,
+  num_classes: int,
+) -> jax.Array:
+  """As `transition`, by limits that may be traced.
+
+  Args:
+    key: the example's key, [].
+    label: int32 [], in 0..K-1.
+    edges: uint32 [K, K], from `edges_of`.
+    ends: bool [K, K], likewise.
+    num_classes: K, static.
+
+  Returns:
+    int32 [], in 0..K-1.
+  """
+  label = check_label(label, num_classes)
+  passed = (words(key, 2)[0] >= edges[label]) & ~ends[label]
   return passed.sum(dtype=jnp.int32)

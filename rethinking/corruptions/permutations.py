@@ -106,10 +106,26 @@ def partial_permutation(
   True
   """
   check_static_rate(level, "level")
-  count = round(float(level) * positions)
-  drawn = random_permutation(named_key(key, 0), positions)[:count]
+  return permute_some(key, positions, round(float(level) * positions))
+
+
+def permute_some(
+  key: jax.Array, positions: int, count: jax.Array | int
+) -> jax.Array:
+  """As `partial_permutation`, of a number of positions that may be traced.
+
+  Args:
+    key: typed threefry2x32 key, [].
+    positions: how many, n, in 1..65536, static.
+    count: how many of them are permuted, [], in 0..n.
+
+  Returns:
+    int32 [positions], in 0..positions-1.
+  """
+  place = jnp.arange(positions, dtype=jnp.int32)
+  taken = random_permutation(named_key(key, 0), positions)
   order = random_permutation(named_key(key, 1), positions)
-  # The drawn positions in the order of an independent permutation.
-  inside = jnp.zeros(positions, bool).at[drawn].set(True)
-  shuffled = order[jnp.argsort(~inside[order], stable=True)][:count]
-  return jnp.arange(positions, dtype=jnp.int32).at[drawn].set(shuffled)
+  # The first of `taken` in the order of an independent permutation.
+  inside = jnp.zeros(positions, bool).at[taken].set(place < count)
+  shuffled = order[jnp.argsort(~inside[order], stable=True)]
+  return place.at[taken].set(jnp.where(place < count, shuffled, taken))

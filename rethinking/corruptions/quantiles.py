@@ -7,6 +7,7 @@ float64 and rounded to integers, so all platforms hold the same ones.
 import dataclasses
 import functools
 import statistics
+from typing import Self
 
 import numpy as np
 
@@ -31,6 +32,21 @@ class ImageStatistics:
   pixels: int
   sums: tuple[int, ...]
   squares: tuple[int, ...]
+
+  def __add__(self, other: Self) -> Self:
+    """Returns the sums over two sets.
+
+    >>> ImageStatistics(1, (2,), (4,)) + ImageStatistics(1, (3,), (9,))
+    ImageStatistics(pixels=2, sums=(5,), squares=(13,))
+    """
+    both = zip(
+      self.sums + self.squares, other.sums + other.squares, strict=True
+    )
+    added = tuple(a + b for a, b in both)
+    count = len(self.sums)
+    return ImageStatistics(
+      self.pixels + other.pixels, added[:count], added[count:]
+    )
 
   def moments(self, per_channel: bool) -> tuple[np.ndarray, np.ndarray]:
     """Returns means and (biased) standard deviations, in 0..255.
@@ -76,12 +92,12 @@ def image_statistics(images: np.ndarray) -> ImageStatistics:
       "[N, H, W, C], at least one."
     )
   channels = images.shape[-1]
-  flat = images.reshape(len(images), -1)
-  sums, squares = np.zeros((2, flat.shape[1]), np.int64)
+  sums, squares = np.zeros((2, images[0].size), np.int64)
   # As products, which are quick, and exact: 256 rows of squares, at most
   # 256 * 255**2, are integers that float32 holds.
-  for start in range(0, len(flat), 256):
-    part = flat[start : start + 256].astype(np.float32)
+  for start in range(0, len(images), 256):
+    part = images[start : start + 256].astype(np.float32)
+    part = part.reshape(len(part), -1)
     ones = np.ones(len(part), np.float32)
     sums += (ones @ part).astype(np.int64)
     squares += (ones @ (part * part)).astype(np.int64)

@@ -39,27 +39,27 @@ class Definition:
   Attributes:
     target: 'labels' or 'images'.
     meaning: its definition and source; `help(corruptions)` has it.
-    op: of one example; by default it gets the level and the options. Of
-      labels op(key, label, p, *, num_classes, ...), of images
-      op(key, image, ...).
+    op: of one example: of labels op(key, label, ..., *, num_classes), of
+      images op(key, image, ...).
     has_level: whether it takes a level in [0, 1].
     options: each option's default and check(name, value), which returns the
       value to keep.
     needs: 'images' and 'statistics', where it looks at them.
+    shared: whether all images have one draw, unless `per_image` says no.
     nests: whether an example that is corrupted at a level is corrupted the
       same way at each higher one.
     matrix: matrix([p,] ..., num_classes=K) -> T[true, given] float64 [K, K];
       None where there is none before the data is seen.
     rate: rate(counts, p, ...) -> expected share of changed labels, from how
       many examples each class has, where there is no matrix.
-    over_set: of label corruptions that aren't an op for each example:
-      over_set(corruption, key, examples) as `label_set.each_label`.
+    prepare: prepare(about, [p or level,] ...) -> the function that a program
+      runs for one example, form(key, value, **parameters), and its parameters
+      by name: numbers and arrays, which are traced. `about` is a
+      `prepared.About`. None: of labels only, see `over_set`.
+    over_set: of label corruptions that look at the whole set:
+      over_set(corruption, key, examples) -> labels int32 [N], drawn bool [N].
     read: of label corruptions that are read from a file, before any work:
       read(labels, ids, num_classes, ...) -> labels, the file's SHA-256.
-    prepare: of image corruptions whose op gets something other than level and
-      options: prepare(key, pixels, statistics, ...) -> the op's arguments by
-      name, the same for all images; a 'permutation' moves all alike.
-    chunk: chunk(key, images, ids) -> images, as the op, but quicker.
   """
 
   target: str
@@ -70,13 +70,13 @@ class Definition:
     dataclasses.field(default_factory=dict)
   )
   needs: tuple[str, ...] = ()
+  shared: bool = False
   nests: bool = False
   matrix: Callable[..., Any] | None = None
   rate: Callable[..., float] | None = None
-  over_set: Callable[..., Any] = Named("label_set", "each_label")
+  prepare: Callable[..., tuple[Callable, Mapping[str, Any]]] | None = None
+  over_set: Callable[..., Any] | None = None
   read: Callable[..., Any] | None = None
-  prepare: Callable[..., Any] | None = None
-  chunk: Callable[..., Any] | None = None
 
 
 def _switch(name: str, value: Any) -> bool:
@@ -120,6 +120,7 @@ _EXACT = {"exact": (False, _switch)}
 def _image(
   meaning: str,
   op: Named,
+  prepare: str,
   *,
   options: Mapping[str, Any] | None = None,
   needs: tuple[str, ...] = (),
@@ -130,36 +131,11 @@ def _image(
     "images",
     meaning,
     op,
+    prepare=Named("parameters", prepare),
     options={"fraction": (1.0, _share), **_EXACT, **(options or {})},
     needs=("images", *needs),
     **fields,
   )
-
-
-def _permutation(key, pixels, statistics):
-  del statistics
-  return {
-    "permutation": Named("permutations", "random_permutation")(key, pixels)
-  }
-
-
-def _partial_permutation(key, pixels, statistics, *, level, per_image):
-  del statistics
-  if per_image:
-    return {"level": level}
-  make = Named("permutations", "partial_permutation")
-  return {"permutation": make(key, pixels, level)}
-
-
-def _pixel_table(key, pixels, statistics, *, per_channel):
-  del key, pixels
-  make = Named("quantiles", "pixel_table")
-  return {"table": make(statistics, per_channel=per_channel)}
-
-
-def _noise_table(key, pixels, statistics, *, level):
-  del key, pixels, statistics
-  return {"table": Named("quantiles", "noise_table")(level)}
 
 
 DEFINITIONS: dict[str, Definition] = {
@@ -169,6 +145,7 @@ DEFINITIONS: dict[str, Definition] = {
     " Zhang et al. 2017",
     Named("labels", "uniform"),
     options=_EXACT,
+    prepare=Named("parameters", "uniform"),
     nests=True,
     matrix=Named("matrices", "uniform_matrix"),
   ),
@@ -178,6 +155,7 @@ DEFINITIONS: dict[str, Definition] = {
     " Patrini et al. 2017; Han et al. 2018",
     Named("labels", "symmetric"),
     options=_EXACT,
+    prepare=Named("parameters", "symmetric"),
     nests=True,
     matrix=Named("matrices", "symmetric_matrix"),
   ),
@@ -186,6 +164,7 @@ DEFINITIONS: dict[str, Definition] = {
     "T_i,i+1 mod K = p. Han et al. 2018",
     Named("labels", "pair_flip"),
     options=_EXACT,
+    prepare=Named("parameters", "pair_flip"),
     nests=True,
     matrix=Named("matrices", "pair_flip_matrix"),
   ),
@@ -195,6 +174,7 @@ DEFINITIONS: dict[str, Definition] = {
     " or K labels. Patrini et al. 2017",
     Named("labels", "asymmetric"),
     options={"map": (REQUIRED, _map), **_EXACT},
+    prepare=Named("parameters", "asymmetric"),
     nests=True,
     matrix=Named("matrices", "asymmetric_matrix"),
   ),
@@ -204,6 +184,7 @@ DEFINITIONS: dict[str, Definition] = {
     Named("labels", "transition"),
     has_level=False,
     options={"matrix": (REQUIRED, _matrix)},
+    prepare=Named("parameters", "transition"),
     matrix=Named("checks", "check_matrix"),
   ),
   "instance": Definition(
@@ -215,16 +196,16 @@ DEFINITIONS: dict[str, Definition] = {
     options=_EXACT,
     needs=("images", "statistics"),
     nests=True,
-    rate=Named("label_set", "by_image_rate"),
-    over_set=Named("label_set", "by_image"),
+    rate=Named("instance_noise", "by_image_rate"),
+    over_set=Named("instance_noise", "by_image"),
   ),
   "permutation": Definition(
     "labels",
     "labels permuted among round(p n) random examples; class counts kept."
     " Edgington, Onghena 2007",
     Named("subsets", "permutation"),
-    rate=Named("label_set", "permuted_rate"),
-    over_set=Named("label_set", "permuted"),
+    rate=Named("subsets", "permuted_rate"),
+    over_set=Named("subsets", "permuted"),
   ),
   "human": Definition(
     "labels",
@@ -239,43 +220,78 @@ DEFINITIONS: dict[str, Definition] = {
     "one permutation of the positions, the same for train and test."
     " Zhang et al. 2017",
     Named("images", "shuffle_pixels"),
+    "shuffled_pixels",
+    shared=True,
     has_level=False,
-    prepare=_permutation,
   ),
   "random_pixels": _image(
     "a permutation for each image. Zhang et al. 2017",
     Named("images", "random_shuffle_pixels"),
+    "random_pixels",
     has_level=False,
-    chunk=Named("image_set", "shuffle_chunk"),
   ),
   "gaussian_pixels": _image(
     "N(mean, variance) of the train images, all values or per_channel=True;"
     " rounded, clipped to 0..255. Zhang et al. 2017",
     Named("gaussian", "random_gaussian_pixels"),
+    "gaussian_pixels",
     has_level=False,
     options={"per_channel": (False, _switch)},
     needs=("statistics",),
-    prepare=_pixel_table,
   ),
   "partial_shuffle": _image(
     "round(level n) positions permuted; one permutation for all, or"
     " per_image=True. Between true images and random pixels",
     Named("images", "random_partial_shuffle"),
+    "partial_shuffle",
+    shared=True,
     options={"per_image": (False, _switch)},
-    prepare=_partial_permutation,
   ),
   "gaussian_noise": _image(
     "x + round(255 level z), clipped. Hendrycks, Dietterich 2019",
     Named("gaussian", "random_gaussian_noise"),
-    prepare=_noise_table,
+    "gaussian_noise",
   ),
   "occlusion": _image(
     "a block of value, level times the image's sides, at a random place."
     " DeVries, Taylor 2017",
     Named("images", "random_occlude"),
+    "occlusion",
     options={"value": (0, _byte)},
   ),
 }
+
+
+def register(name: str, row: Definition) -> Definition:
+  """Adds a corruption: from then on it is a name like the others.
+
+  Args:
+    name: a new one.
+    row: what it stands for.
+
+  Returns:
+    The row.
+
+  Raises:
+    ValueError: for a name that is taken, and for an op that cannot run in a
+      training step: one of images that isn't prepared for it.
+
+  >>> register("uniform", DEFINITIONS["uniform"])
+  Traceback (most recent call last):
+  ValueError: The corruption 'uniform' is there already; try another name.
+  """
+  if name in DEFINITIONS:
+    raise ValueError(
+      f"The corruption {name!r} is there already; try another name."
+    )
+  whole = row.target == "labels" and (row.over_set or row.read)
+  if row.prepare is None and not whole:
+    raise ValueError(
+      f"The corruption {name!r} cannot run in a training step: its row must "
+      "have prepare, or of labels over_set or read."
+    )
+  DEFINITIONS[name] = row
+  return row
 
 
 def listing(target: str) -> str:

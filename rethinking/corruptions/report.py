@@ -128,13 +128,24 @@ def fingerprint(ids: np.ndarray, values: np.ndarray) -> str:
   """
   kind = np.dtype(np.uint8 if values.dtype == np.uint8 else "<i4")
   order = np.argsort(ids, kind="stable")
-  digest = hashlib.sha256(ids[order].astype("<u4").tobytes())
-  digest.update(repr(tuple(values.shape[1:])).encode())
+  found = digest(ids[order], values.shape[1:])
   rows = max(1, 2**22 // max(1, int(np.prod(values.shape[1:]))))
   for start in range(0, len(ids), rows):
     part = values[order[start : start + rows]].astype(kind, copy=False)
-    digest.update(np.ascontiguousarray(part).data)
-  return digest.hexdigest()
+    found.update(np.ascontiguousarray(part).data)
+  return found.hexdigest()
+
+
+def digest(ids: np.ndarray, shape: tuple[int, ...]):
+  """Returns the beginning of a fingerprint: a SHA-256 that takes the values.
+
+  Args:
+    ids: uint32 [N], ascending.
+    shape: of one value.
+  """
+  found = hashlib.sha256(ids.astype("<u4").tobytes())
+  found.update(repr(tuple(shape)).encode())
+  return found
 
 
 def count_transitions(
@@ -162,30 +173,34 @@ def count_transitions(
 def summary(
   corruptions: Sequence[Corruption],
   steps: list[dict[str, Any]],
-  done: Corrupted,
-  true_images: np.ndarray | None,
+  true_labels: np.ndarray,
+  labels: np.ndarray,
+  ids: np.ndarray,
   *,
   seed: int,
   split: str,
   num_classes: int,
+  statistics: ImageStatistics | None,
 ) -> dict[str, Any]:
-  """Returns the report on a corrupted set.
+  """Returns the report on a corrupted set, but for what its images say.
 
   Args:
     corruptions: what was done, in order.
     steps: one dict each: its description, how many examples were drawn, how
       many changed, the nominal rate.
-    done: the set, without its report.
-    true_images: uint8 [N, H, W, C] or None, before.
+    true_labels: int32 [N].
+    labels: int32 [N], the given ones.
+    ids: uint32 [N].
     seed: the corruption seed.
     split: the split's name.
     num_classes: K.
+    statistics: of the train images, where something needed them.
 
   Returns:
     A JSON-able dict. Rates are shares in [0, 1] or None where undefined.
   """
-  total = len(done.labels)
-  counts = count_transitions(done.true_labels, done.labels, num_classes)
+  total = len(labels)
+  counts = count_transitions(true_labels, labels, num_classes)
   changed = int(total - np.trace(counts))
   rate = changed / total
   nominal = _nominal_flip_rate(
@@ -206,17 +221,14 @@ def summary(
     "class_counts_true": counts.sum(axis=1).tolist(),
     "class_counts_given": counts.sum(axis=0).tolist(),
     "transition_counts": counts.tolist(),
-    "labels_sha256": fingerprint(done.ids, done.labels),
+    "labels_sha256": fingerprint(ids, labels),
     "images_changed": None,
     "images_sha256": None,
     "statistics": None,
   }
-  if done.statistics is not None:
-    mean, std = done.statistics.moments(True)
+  if statistics is not None:
+    mean, std = statistics.moments(True)
     facts["statistics"] = {"mean": mean.tolist(), "std": std.tolist()}
-  if done.images is not None:
-    facts["images_changed"] = _count_changed(true_images, done.images)
-    facts["images_sha256"] = fingerprint(done.ids, done.images)
   return facts
 
 
@@ -243,13 +255,3 @@ def _inclusive(rate: float | None, num_classes: int) -> float | None:
     return None
   inclusive = round(rate * num_classes / (num_classes - 1), 12)
   return inclusive if inclusive <= 1 else None
-
-
-def _count_changed(before: np.ndarray, after: np.ndarray) -> int:
-  if before is after:
-    return 0
-  rows = max(1, 2**22 // max(1, before[0:1].size))
-  return sum(
-    int((before[i : i + rows] != after[i : i + rows]).any(axis=(1, 2, 3)).sum())
-    for i in range(0, len(before), rows)
-  )

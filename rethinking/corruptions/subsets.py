@@ -9,35 +9,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rethinking.corruptions import labels as label_ops
 from rethinking.corruptions.checks import (
   check_ids,
   check_integer,
   check_labels,
-  check_static_rate,
   is_traced,
 )
-from rethinking.corruptions.keys import each_example, example_keys, words
-
-
-def exact_count(p: float, count: int) -> int:
-  """Returns how many of n examples an exact level draws, round(p n).
-
-  Args:
-    p: rate in [0, 1].
-    count: n.
-
-  Returns:
-    The nearest integer; a half goes to the even one, as Python's round does.
-
-  Raises:
-    ValueError: for a rate outside [0, 1], or a traced one.
-
-  >>> exact_count(0.29, 100)
-  29
-  """
-  check_static_rate(p)
-  return round(float(p) * count)
+from rethinking.corruptions.keys import (
+  each_example,
+  example_keys,
+  named_key,
+  words,
+)
+from rethinking.corruptions.thresholds import exact_count, pairs
 
 
 def smallest(values: jax.Array, ids: jax.Array, count: jax.Array) -> jax.Array:
@@ -93,33 +77,6 @@ def drawn_exactly(key: jax.Array, ids: jax.Array, count: jax.Array):
     count = check_integer(count, "The count", 0, len(ids))
   u = jax.vmap(lambda k: words(k, 2)[0])(example_keys(key, ids))
   return smallest(u, ids, count)
-
-
-_drawn_exactly = jax.jit(drawn_exactly)
-
-
-def select(
-  key: jax.Array, ids: np.ndarray, p: float, *, exact: bool
-) -> np.ndarray:
-  """Returns which examples a level draws.
-
-  Args:
-    key: typed threefry2x32 key, [].
-    ids: uint32 [N], distinct.
-    p: rate in [0, 1], a number.
-    exact: draw round(p N) of them; else each by its own word.
-
-  Returns:
-    bool [N].
-
-  >>> from rethinking import corruptions
-  >>> key = corruptions.root_key(0)
-  >>> int(select(key, np.arange(100), 0.29, exact=True).sum())
-  29
-  """
-  if exact:
-    return np.asarray(_drawn_exactly(key, ids, exact_count(p, len(ids))))
-  return np.asarray(each_example(key, ids, op=label_ops.drawn, shared={"p": p}))
 
 
 def exact(
@@ -206,16 +163,37 @@ def permutation(
   two = each_example(key, ids, op=words, static=(("count", 2),))
   u, order = np.asarray(two).T
   # A word and the id below it in one integer: no ties, fast to sort.
-  chosen = np.argsort(_above(u, ids))[:count]
-  shuffled = chosen[np.argsort(_above(order, ids)[chosen])]
+  chosen = np.argsort(pairs(u, ids))[:count]
+  shuffled = chosen[np.argsort(pairs(order, ids)[chosen])]
   given, drawn = labels.copy(), np.zeros(len(ids), bool)
   given[chosen] = labels[shuffled]
   drawn[chosen] = True
   return given, drawn
 
 
-def _above(word: np.ndarray, ids: np.ndarray) -> np.ndarray:
-  return (word.astype(np.uint64) << np.uint64(32)) | ids.astype(np.uint64)
+def permuted(corruption, key, examples):
+  """As `permutation`, of a set as `chain` gives it."""
+  own = named_key(key, examples.split)
+  return permutation(own, examples.labels, examples.ids, corruption.level)
+
+
+def permuted_rate(counts: np.ndarray, p: float) -> float:
+  """Returns the expected share of labels that `permutation` changes.
+
+  Args:
+    counts: int [K], the examples of each class.
+    p: rate in [0, 1].
+
+  >>> permuted_rate(np.array([1, 1]), 1.0)
+  0.5
+  """
+  total = int(counts.sum())
+  part = exact_count(p, total)
+  if part < 2:
+    return 0.0
+  # A permuted label is its own once in `part`, else any other example's.
+  alike = (counts * (counts - 1)).sum() / (total * (total - 1))
+  return float(part / total * (1 - 1 / part) * (1 - alike))
 
 
 def human(

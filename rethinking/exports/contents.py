@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from rethinking import config as config_lib
-from rethinking import corruptions, data
+from rethinking import data
 from rethinking.storage import tables
-from rethinking.training import step
-from rethinking.training import task as problem
+from rethinking.training import step, task
+from rethinking.training.examples import Task
 
 LABELS, TABLE, REPORT = "labels.npz", "labels.csv", "report.json"
 IMAGES, TEST_IMAGES = "images.npy", "test_images.npy"
@@ -24,7 +23,7 @@ class Contents:
 
   Attributes:
     config: resolved.
-    task: the problem that a run with this config is given.
+    problem: what a run with this config is given.
     columns: id uint32 [N], true_label and given_label int32 [N], changed
       bool [N].
     images: file name -> uint8 [N, H, W, C]; empty where no pixels change.
@@ -32,7 +31,7 @@ class Contents:
   """
 
   config: ConfigDict
-  task: problem.Problem
+  problem: Task
   columns: dict[str, np.ndarray]
   images: dict[str, np.ndarray]
   facts: dict[str, Any]
@@ -60,11 +59,9 @@ class Contents:
 
   def original_images(self) -> np.ndarray:
     """The train images as they were, uint8 [N, H, W, C], cropped alike."""
+    c = self.config
     train = data.load(
-      self.config.dataset,
-      "train",
-      data_dir=self.config.data_dir,
-      cache=self.config.data_cache,
+      c.dataset, "train", data_dir=c.data_dir, cache=c.data_cache
     )
     order = np.argsort(train.ids)
     rows = np.searchsorted(train.ids, self.columns["id"], sorter=order)
@@ -84,30 +81,25 @@ def compute(config: ConfigDict) -> Contents:
   Raises:
     UserError: for a config that is refused.
   """
-  task = problem.load(config)
-  ids, given = (np.asarray(a) for a in (task.train.ids, task.train.labels))
+  problem = task.load(config, where="load")
+  train, test = problem.train, problem.test
   images = {}
-  if any(c.target == "images" for c in config_lib.corruptions(config)):
-    images = {
-      IMAGES: np.asarray(task.train.images),
-      TEST_IMAGES: np.asarray(task.test.images),
-    }
+  if config.pixel_noise is not None:
+    images = {IMAGES: train.images, TEST_IMAGES: test.images}
   facts = {
     "dataset": config.dataset,
     "variant": config.variant,
     # Pixels a side of the centre crop in the written images; 0: none.
     "crop": config.crop if images else 0,
-    "source": task.source,
-    **task.report,
+    "source": problem.source,
+    **problem.report,
   }
   if images:
-    facts["test_images_sha256"] = corruptions.fingerprint(
-      np.asarray(task.test.ids), images[TEST_IMAGES]
-    )
+    facts["test_images_sha256"] = problem.test_report["test_images_sha256"]
   columns = {
-    "id": ids,
-    "true_label": task.true_labels,
-    "given_label": given,
-    "changed": given != task.true_labels,
+    "id": train.ids,
+    "true_label": train.true_labels,
+    "given_label": train.labels,
+    "changed": train.labels != train.true_labels,
   }
-  return Contents(config, task, columns, images, facts)
+  return Contents(config, problem, columns, images, facts)

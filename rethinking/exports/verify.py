@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
 from rethinking.corruptions import array_files
-from rethinking.exports import contents as contents_lib
+from rethinking.exports import contents
 from rethinking.runtime.errors import UserError
 from rethinking.storage import reading
 
@@ -39,12 +39,12 @@ def verify(config: ConfigDict, folder: str | os.PathLike) -> list[str]:
     raise UserError(
       f"There is no folder {str(folder)!r}; write one with --out first."
     )
-  contents = contents_lib.compute(config)
+  expected = contents.compute(config)
   comparisons = {
-    contents_lib.LABELS: (_compare_labels, contents.columns),
-    contents_lib.TABLE: (_compare_bytes, contents.csv()),
-    **{name: (_compare_images, x) for name, x in contents.images.items()},
-    contents_lib.REPORT: (_compare_report, contents.facts),
+    contents.LABELS: (_compare_labels, expected.columns),
+    contents.TABLE: (_compare_bytes, expected.csv()),
+    **{name: (_compare_images, x) for name, x in expected.images.items()},
+    contents.REPORT: (_compare_report, expected.facts),
   }
   found = []
   for name, (compare, computed) in comparisons.items():
@@ -56,14 +56,14 @@ def verify(config: ConfigDict, folder: str | os.PathLike) -> list[str]:
     except ValueError as error:
       found.append(f"{name} is damaged: {error}")
   named = {line.partition(" ")[0].rstrip(":") for line in found}
-  return found + _compare_sums(folder, contents.names(), named)
+  return found + _compare_sums(folder, expected.names(), named)
 
 
 def _compare_sums(
   folder: pathlib.Path, names: list[str], named: set[str]
 ) -> list[str]:
   """Files that aren't as they were written, but for those named already."""
-  path = folder / contents_lib.SUMS
+  path = folder / contents.SUMS
   if not path.is_file():
     return [f"{path.name} is missing: the folder was not written to its end"]
   try:
@@ -72,13 +72,12 @@ def _compare_sums(
     return [f"{path.name} is damaged: {error}"]
   found, lines = [], []
   for name in names:
-    if not (folder / name).is_file():
-      lines.append(b"")
-      found += [] if name in named else [f"{name} is missing"]
-      continue
-    lines.append(f"{reading.sha256(folder / name)}  {name}".encode())
-    if lines[-1] not in stored and name not in named:
-      found.append(f"{name} is not as {path.name} says")
+    there = (folder / name).is_file()
+    sha = reading.sha256(folder / name) if there else ""
+    lines.append(f"{sha}  {name}".encode())
+    if name not in named and lines[-1] not in stored:
+      wrong = f"not as {path.name} says" if there else "missing"
+      found.append(f"{name} is {wrong}")
   if not found and not named and stored != [*lines, b""]:
     found.append(f"{path.name} is not as it was written")
   return found

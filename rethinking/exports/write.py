@@ -1,6 +1,7 @@
 """Writes a config's corrupted data to a folder."""
 
 import contextlib
+import functools
 import os
 import pathlib
 import tempfile
@@ -13,8 +14,7 @@ from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
 from rethinking import corruptions
-from rethinking.exports import contents as contents_lib
-from rethinking.exports.contents import Contents
+from rethinking.exports import contents
 from rethinking.runtime.errors import UserError
 from rethinking.storage import files, reading
 
@@ -44,10 +44,10 @@ def write(config: ConfigDict, out: str | os.PathLike) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     # Before the work: whether files can be made there.
     tempfile.TemporaryFile(dir=folder).close()
-  contents = contents_lib.compute(config)
+  found = contents.compute(config)
   with _refused(folder):
-    _write_all(contents, folder)
-  return contents.facts
+    _write_all(found, folder)
+  return found.facts
 
 
 @contextlib.contextmanager
@@ -61,46 +61,41 @@ def _refused(folder: pathlib.Path) -> Iterator[None]:
     ) from error
 
 
-def _write_all(contents: Contents, folder: pathlib.Path) -> None:
-  stale = (contents_lib.SUMS, contents_lib.IMAGES, contents_lib.TEST_IMAGES)
-  for name in stale:
+def _write_all(found: contents.Contents, folder: pathlib.Path) -> None:
+  for name in (contents.SUMS, contents.IMAGES, contents.TEST_IMAGES):
     # Images of an earlier command would pass for these labels'.
     (folder / name).unlink(missing_ok=True)
-  columns = contents.columns
-
+  columns = found.columns
   save = {
-    contents_lib.LABELS: lambda file: _save_npz(file, columns),
-    contents_lib.TABLE: lambda file: file.write(contents.csv()),
-    contents_lib.TRANSITIONS: lambda file: corruptions.draw_transitions(
+    contents.LABELS: lambda file: _save_npz(file, columns),
+    contents.TABLE: lambda file: file.write(found.csv()),
+    contents.TRANSITIONS: lambda file: corruptions.draw_transitions(
       file,
-      np.array(contents.facts["transition_counts"]),
-      contents.task.class_names,
-      contents.title(),
+      np.array(found.facts["transition_counts"]),
+      found.problem.class_names,
+      found.title(),
     ),
-    contents_lib.EXAMPLES: lambda file: corruptions.draw_examples(
+    contents.EXAMPLES: lambda file: corruptions.draw_examples(
       file,
-      before=contents.original_images(),
-      after=np.asarray(contents.task.train.images),
+      before=found.original_images(),
+      after=np.asarray(found.problem.train.images),
       true_labels=columns["true_label"],
       labels=columns["given_label"],
       ids=columns["id"],
-      class_names=contents.task.class_names,
-      title=contents.title(),
+      class_names=found.problem.class_names,
+      title=found.title(),
     ),
-    contents_lib.REPORT: lambda file: file.write(
-      (files.dumps(contents.facts, indent=2) + "\n").encode()
+    contents.REPORT: lambda file: file.write(
+      (files.dumps(found.facts, indent=2) + "\n").encode()
     ),
-    **{
-      name: lambda file, images=images: np.save(file, images)
-      for name, images in contents.images.items()
-    },
+    **{n: functools.partial(np.save, arr=x) for n, x in found.images.items()},
   }
-  for name in contents.names():
+  for name in found.names():
     files.save(folder / name, save[name])
   sums = "".join(
-    f"{reading.sha256(folder / name)}  {name}\n" for name in contents.names()
+    f"{reading.sha256(folder / name)}  {name}\n" for name in found.names()
   )
-  files.replace(folder / contents_lib.SUMS, sums.encode())
+  files.replace(folder / contents.SUMS, sums.encode())
 
 
 def _save_npz(file: BinaryIO, columns: dict[str, np.ndarray]) -> None:

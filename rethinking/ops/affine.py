@@ -68,8 +68,7 @@ def _bilinear(
 
   # Weights 1 and 0 at whole coordinates give the pixel back to the bit, which
   # a + (b - a) * weight would not, nor map_coordinates outside the image. Four
-  # gathers fuse into one loop on the CPU; one gather of the four neighbours
-  # takes ten times as long.
+  # gathers fuse into one loop on the CPU, one of all four neighbours does not.
   down = (rows - top)[..., None]
   across = (columns - left)[..., None]
   upper = (1 - across) * read(top, left) + across * read(top, right)

@@ -1,7 +1,7 @@
 """Convolution and its gradients, in forms that are quick on a CPU.
 
-They differ from the plain form by rounding alone. Times in this file: float32,
-batch 128, two cores, of an Intel Xeon where no other processor is named.
+They differ from the plain form by rounding alone. What each gains is in
+configs/results/benchmark.md.
 """
 
 import functools
@@ -12,8 +12,7 @@ import jax.numpy as jnp
 from rethinking.ops import plain, sums, switch, winograd
 
 # A kernel's gradient is taken in parts of the batch, so that their transposed
-# copies fit the cache: a step of Wide ResNet 28-1 took 5 % less time, one of
-# the Keras study's CNN 3 to 5 %; on an AMD EPYC both changed by less than 2 %.
+# copies fit the cache.
 _PARTS = 8
 # It is where neither side of the kernel has more channels than this ...
 _NARROW = 32
@@ -24,9 +23,8 @@ _MANY_PIXELS = 2**15
 def conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
   """2-D convolution, SAME padding.
 
-  On a CPU a 1x1 kernel is a matrix product, and so are its gradients; as a
-  convolution its gradient took four times as long. Derivatives are for the
-  reverse mode; JAX refuses the forward mode.
+  On a CPU a 1x1 kernel is a matrix product, and so are its gradients.
+  Derivatives are for the reverse mode; JAX refuses the forward mode.
 
   Args:
     x: activations, [B, H, W, C].
@@ -140,7 +138,7 @@ def _input_gradient(x, kernel, gradient, stride):
 def _kernel_gradient(x, kernel, gradient, stride):
   if winograd.is_quicker(x, kernel, stride):
     # With the gradient, or the input's tiles would be made in the forward pass
-    # and kept: small Inception's step took 796 MiB so, and takes 563.
+    # and kept.
     x, gradient = switch.materialized((x, gradient))
     return winograd.kernel_gradient(x, gradient)
 
@@ -165,9 +163,8 @@ def _kernel_gradient(x, kernel, gradient, stride):
 def _by_pairs_is_quicker(x, kernel, stride):
   """Whether `_conv_by_pairs` takes less time on a CPU.
 
-  Where C is at most 4, or C and D are at most 16: 16 to 16 channels at 32x32
-  took 5.6 instead of 6.4 ms, 3 to 32 3.8 instead of 4.8 (AMD EPYC). On smaller
-  images, such as the 8x8 digits, the gain is too small to matter.
+  Where C is at most 4, or C and D are at most 16; on smaller images, such as
+  the 8x8 digits, the gain is too small to matter.
   """
   size, _, channels, features = kernel.shape
   few = channels <= 4 or max(channels, features) <= 16
@@ -204,8 +201,7 @@ def _input_gradient_by_phase(shape, kernel, gradient, stride):
   """A strided convolution's gradient as small convolutions without strides.
 
   Pixels with the same remainder by the stride share the entries of the kernel
-  that reach them, so no product with the zeros between strides is taken: 16
-  instead of 45 ms for 80 to 80 channels at 28x28.
+  that reach them, so no product with the zeros between strides is taken.
   """
   size = kernel.shape[0]
 
@@ -244,7 +240,7 @@ def _kernel_gradient_swapped(x, size, gradient):
   """A kernel's gradient with the roles of input and gradient exchanged.
 
   XLA unrolls the patches of the first operand, so the one with clearly fewer
-  channels should be it: 51 instead of 64 ms for 96 to 32 channels at 28x28.
+  channels should be it.
   """
   # Flipped, since shifting one operand is shifting the other back.
   before, after = size - 1 - (size - 1) // 2, (size - 1) // 2

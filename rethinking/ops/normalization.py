@@ -39,11 +39,8 @@ def _mean(x, axis_name):
   return mean if axis_name is None else jax.lax.pmean(mean, axis_name)
 
 
-# Were the mean the same value in each of its uses, XLA on the CPU would compute
-# the centred activations once for all, and write and read an array of the size
-# of `x` where they can be computed on the way into a sum. So each use has a
-# barrier of its own. XLA takes equal barriers for one, and drops from them what
-# is never read: each holds a different second value, which is used.
+# Each use of the mean has a barrier of its own, with a second value that is
+# used and differs, so that a CPU does not keep an array of centred activations.
 
 
 def _batch_norm_forward(x, scale, offset, epsilon, axis_name):

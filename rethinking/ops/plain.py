@@ -8,14 +8,32 @@ LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
 def conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-  """2-D convolution, SAME padding; arguments as `ops.conv`."""
+  """2-D convolution, SAME padding.
+
+  Args:
+    x: activations, [B, H, W, C].
+    kernel: [k, k, C, D].
+    stride: pixels between outputs, in both directions.
+
+  Returns:
+    Array [B, ceil(H/stride), ceil(W/stride), D].
+  """
   return jax.lax.conv_general_dilated(
     x, kernel, (stride, stride), "SAME", dimension_numbers=LAYOUT
   )
 
 
 def max_pool(x: jax.Array, window: int, stride: int) -> jax.Array:
-  """Largest value of each window, SAME padding; arguments as `ops.max_pool`."""
+  """Largest value of each window, SAME padding.
+
+  Args:
+    x: activations, [B, H, W, C].
+    window: side of the square window, pixels.
+    stride: pixels between windows, in both directions.
+
+  Returns:
+    Array [B, ceil(H/stride), ceil(W/stride), C].
+  """
   return jax.lax.reduce_window(
     x,
     -jnp.inf,
@@ -27,6 +45,12 @@ def max_pool(x: jax.Array, window: int, stride: int) -> jax.Array:
 
 
 def same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
-  """Zeros before and after an axis of `size` under SAME padding."""
+  """Returns the zeros before and after an axis under SAME padding.
+
+  Args:
+    size: of the axis, pixels.
+    window: of the kernel along it, pixels.
+    stride: pixels between outputs.
+  """
   total = max((-(-size // stride) - 1) * stride + window - size, 0)
   return total // 2, total - total // 2

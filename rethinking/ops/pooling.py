@@ -89,8 +89,7 @@ def _gradient(entry, shape, gradient, window, stride):
   """Each pixel reads its gradient from the windows that it lies in.
 
   Derived from the forward pass, each entry of the windows would write to the
-  pixels instead, nine times for a window of three: small AlexNet's step took
-  150 ms so, and 115 like this.
+  pixels instead, nine times for a window of three.
   """
   size = shape[1:3]
   reach = (window - 1) // stride

@@ -5,23 +5,47 @@ import jax.numpy as jnp
 
 
 def wide(dtype: jax.typing.DTypeLike) -> jnp.dtype:
-  """The type of parameters and sums: float32, or wider if `dtype` is."""
+  """Returns the type of parameters and sums: float32, or wider.
+
+  Args:
+    dtype: of the activations; a wider one than float32 stays.
+  """
   return jnp.promote_types(dtype, jnp.float32)
 
 
 def column_sums(x: jax.Array) -> jax.Array:
-  """Sums over every axis but the last: [..., C] -> [C]."""
+  """Sums over every axis but the last.
+
+  Args:
+    x: [..., C].
+
+  Returns:
+    [C], the type of `x`.
+  """
   return x.reshape(-1, x.shape[-1]).sum(0)
 
 
 def row(vector: jax.Array, x: jax.Array) -> jax.Array:
-  """A vector [C] that broadcasts along `x`, [..., C]."""
+  """Returns a vector with the rank of `x`, along which it broadcasts.
+
+  Args:
+    vector: [C].
+    x: [..., C].
+  """
   return vector.reshape((1,) * (x.ndim - 1) + (-1,))
 
 
 @jax.custom_vjp
 def add_bias(x: jax.Array, bias: jax.Array) -> jax.Array:
-  """Adds `bias`, [C], to `x`, [..., C], of the same type."""
+  """Adds a bias whose gradient is summed in float32 or wider.
+
+  Args:
+    x: [..., C].
+    bias: [C], the type of `x`.
+
+  Returns:
+    Array like `x`.
+  """
   return x + row(bias, x)
 
 

@@ -1,6 +1,6 @@
 """The process and the machine that it runs on.
 
-`platform` starts JAX, with the flags of `xla_flags`; `memory` and `paths` ask
+`backend` starts JAX, with the flags of `xla_flags`; `memory` and `paths` ask
 the machine; `processes` joins several, `signals` hears when to stop; `cli` and
 `console` are what a person types and sees, `errors` what a command ends with.
 

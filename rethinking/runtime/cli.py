@@ -75,10 +75,7 @@ def run(
 
 
 def _parse(
-  argv: list[str],
-  usage: str,
-  known_only: bool,
-  more: Callable[[], str] | None,
+  argv: list[str], usage: str, known_only: bool, more: Callable[[], str] | None
 ) -> ConfigDict:
   """The config of a command line, its mistakes in one line each."""
   if {"--help", "-h", "--helpfull", "-help"} & set(argv[1:]):

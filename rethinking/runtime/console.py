@@ -178,7 +178,11 @@ class Console:
       print(text, flush=True)
 
   def warn(self, text: str) -> None:
-    """Prints a sentence after `warning:`; yellow on a terminal."""
+    """Prints a sentence after `warning:`; yellow on a terminal.
+
+    Args:
+      text: the sentence.
+    """
     self.say(f"warning: {text}", style="yellow")
 
   def table(self, rows: Sequence[Sequence[str]]) -> None:

@@ -25,10 +25,7 @@ _MESSAGE_BYTES = 4096
 
 
 def check(
-  multihost: bool,
-  coordinator: str | None,
-  count: int | None,
-  index: int | None,
+  multihost: bool, coordinator: str | None, count: int | None, index: int | None
 ) -> None:
   """Refuses flags that don't go together.
 

@@ -21,7 +21,7 @@ work() { # PHASE FLAGS ...
     # An `exec` below keeps the process id, so that a stop signals the job.
     echo "$BASHPID" >"$here.pid"
     # A stop takes the archive away and then looks for the process, so whichever
-    # comes first here, it is heard.
+    # comes first here, it takes effect.
     if [ ! -e "$here.tar.gz" ]; then
       die "$phase was stopped before it began" 75
     fi
@@ -41,7 +41,7 @@ work() { # PHASE FLAGS ...
   ) 2>&1 | sed -u "s/^/[$number] /"
   code=${PIPESTATUS[0]}
   rm -f "$here.pid"
-  # Ended by SIGTERM, which a job hears once it has something to save.
+  # Ended by SIGTERM, which a job handles once it has something to save.
   if [ "$code" = 143 ]; then code=75; fi
   echo "[$number] launch: $phase ended with exit code $code"
   exit "$code"

@@ -68,17 +68,12 @@ def _try() -> dict[str, bool]:
 
 def _runs(flags: tuple[str, ...]) -> bool:
   """Whether JAX computes in a process that has these flags alone."""
-  environment = {
-    **os.environ,
-    "JAX_PLATFORMS": "cpu",
-    "XLA_FLAGS": " ".join(flags),
-  }
+  given = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": " ".join(flags)}
   trial = subprocess.run(
     [sys.executable, "-c", _TRIAL],
-    env=environment,
+    env=os.environ | given,
     stdin=subprocess.DEVNULL,
-    stdout=subprocess.DEVNULL,
-    stderr=subprocess.DEVNULL,
+    capture_output=True,
     timeout=_TRIAL_SECONDS,
   )
   return trial.returncode == 0

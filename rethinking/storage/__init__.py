@@ -2,8 +2,8 @@
 
 `files` replaces and appends whole, `reading` reads no more than expected;
 `jsonl`, `tables` (Markdown, CSV), `events` (TensorBoard), `checkpoint` and
-`plots` build on them. `checksums` finds damage, `lock` keeps a
-second command out of a workdir.
+`plots` build on them. `checksums` finds damage, `lock` keeps a second command
+out of a workdir.
 
 May import: runtime, corruptions.
 """

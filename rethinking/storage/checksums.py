@@ -28,6 +28,9 @@ def _of(folder: epath.Path) -> dict[str, str]:
 def write(folder: epath.Path) -> None:
   """Writes the checksums of the folder's files into it, whole or not at all.
 
+  Args:
+    folder: of finished files, at any depth.
+
   Raises:
     OSError: they could not be written.
   """
@@ -35,7 +38,11 @@ def write(folder: epath.Path) -> None:
 
 
 def exist(folder: epath.Path) -> bool:
-  """Whether the folder has checksums: it was finished, if not always intact."""
+  """Whether the folder has checksums: it was finished, if not always intact.
+
+  Args:
+    folder: a checkpoint's folder; it need not exist.
+  """
   return (folder / _NAME).exists()
 
 

@@ -23,6 +23,9 @@ from rethinking.runtime.errors import UserError
 def is_local(path: epath.PathLike) -> bool:
   """Whether `path` is in this machine's file system.
 
+  Args:
+    path: any; it need not exist.
+
   >>> is_local("runs/a"), is_local("gs://bucket/runs/a")
   (True, False)
   """

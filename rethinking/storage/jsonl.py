@@ -81,13 +81,19 @@ class JsonLines:
   def append(self, row: dict[str, Any]) -> None:
     """Adds one row; what isn't finite becomes null.
 
+    Args:
+      row: as `files.dumps` takes it.
+
     Raises:
       OSError: it could not be written; the file is as it was.
     """
     files.append(self.path, (files.dumps(row) + "\n").encode())
 
   def truncate(self, keep: Callable[[dict[str, Any]], bool]) -> None:
-    """Drops the rows that `keep` says False to, by an atomic rewrite.
+    """Drops some rows, by an atomic rewrite.
+
+    Args:
+      keep: whether a row stays.
 
     Raises:
       UserError: a line isn't a JSON object; nothing was dropped.

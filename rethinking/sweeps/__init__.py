@@ -1,17 +1,16 @@
 """Many runs of one config: a figure's or a table's.
 
 `run` does what a sweep's config asks, `grid` lists its runs, `rows` keeps
-results.jsonl, `console` shows it; `lockstep` trains runs of one shape in one
-program, `abreast` in threads beside each other.
+results.jsonl, `console` shows it; `groups` trains runs of one shape in one
+program, `threads` beside each other.
 
-Runs of the same images and shapes are vectorized where that was measured to
-win: small dense networks on a CPU (configs/results/benchmark.md); and all dense
-networks on accelerators, where it is expected to and was never measured. Runs
-with a validation set, TensorBoard events or per-example files never are. Others
-follow each other, save that on a CPU small networks, a step of which keeps one
-core busy, run in threads, each to the same bits as alone. `runs_at_once`
-overrides the choice. The same command again, after whatever ended the first,
-loses no finished cell and repeats none.
+Runs of the same program, whatever their seeds and levels, are vectorized where
+that was measured to win: small dense networks on a CPU
+(configs/results/benchmark.md); and all dense networks on accelerators, where it
+is expected to and was never measured. Others follow each other, save that on a
+CPU small networks, a step of which keeps one core busy, run in threads, each to
+the same bits as alone. `runs_at_once` overrides the choice. The same command
+again, after whatever ended the first, loses no finished cell and repeats none.
 
 May import: report, training, config, data, models, ops, storage, runtime,
 corruptions.

@@ -13,7 +13,7 @@ from rethinking.config import fields
 from rethinking.runtime.errors import UserError
 from rethinking.storage import files, jsonl, reading
 from rethinking.training import metrics
-from rethinking.training import task as problem
+from rethinking.training import task as task_lib
 from rethinking.training import workdir as workdir_lib
 
 
@@ -106,7 +106,7 @@ def _same_data(folder: epath.Path, cell: ConfigDict) -> bool:
   """Whether a finished run would be given the same arrays again."""
   kept = folder / "corruption.json"
   return kept.exists() and not workdir_lib.other_data(
-    workdir_lib.read_json(kept), problem.load(cell).facts()
+    workdir_lib.read_json(kept), task_lib.load(cell).facts()
   )
 
 

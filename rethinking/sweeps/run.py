@@ -12,22 +12,19 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking import data, report
+from rethinking import report
 from rethinking.config.fields import flagged
-from rethinking.runtime import platform as runtime
-from rethinking.runtime import processes, signals
+from rethinking.runtime import backend, processes, signals
 from rethinking.runtime.errors import Diverged, Stopped
 from rethinking.storage import files, jsonl
 from rethinking.storage.lock import Lock
-from rethinking.sweeps import abreast
 from rethinking.sweeps import grid as cells
+from rethinking.sweeps import groups, threads
 from rethinking.sweeps import rows as sweep_rows
 from rethinking.sweeps.console import SweepConsole
-from rethinking.sweeps.lockstep import grouping
-from rethinking.sweeps.lockstep.group import run as run_group
-from rethinking.training import parallel
+from rethinking.training import parallel, placement
 from rethinking.training import run as train
-from rethinking.training import task as problem
+from rethinking.training import task as task_lib
 from rethinking.training import workdir as workdir_lib
 
 
@@ -54,7 +51,7 @@ def run(
   began = time.monotonic()
   todo = cells.expand(config)
   # XLA reads its flags when the devices are first asked for.
-  runtime.configure(
+  backend.configure(
     compilation_cache=config.compilation_cache,
     deterministic=config.deterministic,
   )
@@ -102,17 +99,17 @@ def run(
         console.finished(name, rows[name])
 
       separate: dict[int, dict[str, ConfigDict]] = {}
-      for group in grouping.groups(todo):
+      for group in groups.groups(todo):
         left = {name: todo[name] for name in group if name not in rows}
         if not left:
           continue
         _check_stop(stop, workdir)
         first = next(iter(left.values()))
-        at_once = grouping.places(first, len(group), config.runs_at_once)
+        at_once = groups.slots(first, len(group), config.runs_at_once)
         if at_once > 1:
-          run_group(left, workdir, at_once, finish, console)
+          groups.run(left, workdir, at_once, finish, console)
         else:
-          width = abreast.width(first, config.runs_at_once)
+          width = threads.width(first, config.runs_at_once)
           separate.setdefault(width, {}).update(left)
       for width, left in separate.items():
         one = functools.partial(
@@ -123,7 +120,7 @@ def run(
           console=console,
           concurrent=min(width, len(left)),
         )
-        abreast.run(left, width, one, finish)
+        threads.run(left, width, one, finish)
       if processes.is_first():
         report.draw(workdir)
     summary = sweep_rows.summary(rows.values())
@@ -146,19 +143,14 @@ def run(
 
 def _check(todo: Iterable[ConfigDict]) -> None:
   """Refuses what a run would, before anything is written."""
-  devices = len(parallel.all_devices())
+  devices = len(placement.all_devices())
   seen = set()
   for cell in todo:
     parallel.check_batch("batch_size", cell.batch_size, devices)
     size = tuple(cell[name] for name in flagged("sized"))
     if size not in seen:
       seen.add(size)
-      problem.check(
-        cell,
-        data.load(
-          cell.dataset, "train", data_dir=cell.data_dir, cache=cell.data_cache
-        ),
-      )
+      task_lib.check(cell, task_lib.dataset(cell, "train"))
 
 
 def _check_stop(stop: threading.Event, workdir: epath.Path) -> None:

@@ -161,11 +161,10 @@ def condition(
   n: int,
   multiply_by: Callable[[np.ndarray], np.ndarray],
   solve_with: Callable[[np.ndarray], np.ndarray],
-  steps: int = 6,
 ) -> float:
   """Estimates the 2-norm condition number by power iteration from both ends.
 
-  Both eigenvalues come from Rayleigh quotients after `steps` products, so the
+  Both eigenvalues come from Rayleigh quotients after six products, so the
   result is a lower bound; within about a factor of two for kernel matrices,
   whose spectra fall fast.
 
@@ -173,7 +172,6 @@ def condition(
     n: rows of the matrix.
     multiply_by: `[n, 2] -> [n, 2]`, the matrix times vectors.
     solve_with: `[n, 2] -> [n, 2]`, its inverse times vectors.
-    steps: products at each end, >= 1.
 
   Returns:
     largest / smallest eigenvalue, a lower bound.
@@ -186,7 +184,7 @@ def condition(
   def largest(operator: Callable[[np.ndarray], np.ndarray]) -> float:
     x = np.linalg.qr(start)[0]
     value = 0.0
-    for _ in range(steps):
+    for _ in range(6):
       y = np.asarray(operator(x), np.float64)
       value = float(np.linalg.norm(x.T @ y, 2))
       x = np.linalg.qr(y)[0]

@@ -21,11 +21,10 @@ from ml_collections import ConfigDict
 
 from rethinking import config as training_config
 from rethinking.storage import files, tables
-from rethinking.theory import cholesky, folder, pictures, theorem
-from rethinking.theory import task as task_lib
+from rethinking.theory import cholesky, folder, pictures, task, theorem
 from rethinking.training import run as train
 from rethinking.training import step as step_lib
-from rethinking.training import task as problem
+from rethinking.training.examples import Task
 
 _COLUMNS = {
   "network": ("network", "{}"),
@@ -61,25 +60,25 @@ def run(
   return folder.run_once(config, workdir, _prepare, experiment, quiet=quiet)
 
 
-def _prepare(config: ConfigDict) -> tuple[problem.Problem, np.ndarray]:
+def _prepare(config: ConfigDict) -> tuple[Task, np.ndarray]:
   """The problem, and the rows of the first copy of each image."""
-  task = task_lib.load(config)
-  given = np.asarray(task.train.labels)
-  return task, task_lib.distinct(task.train.images, [given], task.train.ids)
+  problem = task.load(config)
+  train = problem.train
+  return problem, task.distinct(train.images, [train.labels], train.ids)
 
 
 def _run(
   config: ConfigDict,
   workdir: epath.Path,
-  prepared: tuple[problem.Problem, np.ndarray],
+  prepared: tuple[Task, np.ndarray],
   say: folder.Say,
   quiet: bool,
 ) -> dict[str, Any]:
   """Builds, trains and compares; returns the summary."""
-  task, rows = prepared
-  files.write_json(workdir / "corruption.json", task.report)
+  problem, rows = prepared
+  files.write_json(workdir / "corruption.json", problem.report)
 
-  built, curve = _construct(config, task, rows)
+  built, curve = _construct(config, problem, rows)
   mlp = train.run(_mlp_config(config), workdir / "mlp", quiet=quiet)
   compared = [
     {
@@ -101,12 +100,12 @@ def _run(
   say(tables.formatted(compared, _COLUMNS).rstrip())
   return {
     **built,
-    "flip_rate": float(task.report["flip_rate"]),
-    "repeats_left_out": len(task.train.ids) - len(rows),
+    "flip_rate": float(problem.report["flip_rate"]),
+    "repeats_left_out": len(problem.train.ids) - len(rows),
     "mlp_train_accuracy": mlp["train_accuracy"],
     "mlp_test_accuracy": mlp["test_accuracy"],
     "mlp_weights": mlp["num_parameters"],
-    "data_source": task.source,
+    "data_source": problem.source,
   }
 
 
@@ -122,10 +121,10 @@ def _mlp_config(config: ConfigDict) -> ConfigDict:
   return c
 
 
-def _construct(config, task, rows):
+def _construct(config, problem, rows):
   """The network, its numbers, and its function along the projection."""
-  flat = task.train.images.reshape(len(task.train.images), -1)
-  labels = np.asarray(task.train.labels)[rows]
+  flat = problem.train.images.reshape(len(problem.train.images), -1)
+  labels = np.asarray(problem.train.labels)[rows]
   key = jax.random.key(config.seed, impl=step_lib.KEYS)
   with jax.enable_x64(True):
     # The largest array in float64, so it is made once.
@@ -141,9 +140,9 @@ def _construct(config, task, rows):
       return np.concatenate([np.asarray(part) for part in parts])
 
     train_outputs = outputs(x)
-    test = task.test.images.reshape(len(task.test.images), -1)
+    test = problem.test.images.reshape(len(problem.test.images), -1)
     test_outputs = outputs(test / 255.0)
-    classes = task.num_classes
+    classes = problem.num_classes
     train_class = np.asarray(theorem.classify(train_outputs, classes))
     test_class = np.asarray(theorem.classify(test_outputs, classes))
     z = np.asarray(jnp.matmul(x, variables["params"]["a"]))
@@ -156,7 +155,7 @@ def _construct(config, task, rows):
     "weights": theorem.count(variables),
     "expected_weights": 2 * len(rows) + x.shape[1],
     "train_accuracy": float(np.mean(train_class == labels)),
-    "test_accuracy": float(np.mean(test_class == task.test.labels)),
+    "test_accuracy": float(np.mean(test_class == problem.test.labels)),
     "largest_train_error": float(np.abs(train_outputs - labels).max()),
     "median_abs_test_output": float(np.median(np.abs(test_outputs))),
     "largest_abs_weight": largest,
@@ -170,12 +169,9 @@ def _curve(variables, samples) -> tuple[np.ndarray, np.ndarray]:
 
   As a function of z the network is that of d = 1 with a = 1.
   """
-  middle = len(samples) // 2
-  low = samples[max(middle - 12, 0)]
-  high = samples[min(middle + 12, len(samples) - 1)]
+  near = samples[pictures.close_up(samples)]
   whole = np.linspace(samples[0], samples[-1], 1500)
-  close = np.linspace(low, high, 500)
-  near = samples[max(middle - 12, 0) : middle + 13]
+  close = np.linspace(near[0], near[-1], 500)
   z = np.unique(np.concatenate([whole, close, near]))
   along = {"params": {**variables["params"], "a": jnp.ones(1)}}
   parts = [

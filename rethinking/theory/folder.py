@@ -9,7 +9,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking.runtime import signals
+from rethinking.runtime import backend, signals
 from rethinking.storage import files
 from rethinking.storage.lock import Lock
 from rethinking.theory import config as theory_config
@@ -48,8 +48,9 @@ def run_once(
     KeyboardInterrupt: a signal came before, and was swallowed.
   """
   began = time.monotonic()
-  say = (lambda text: None) if quiet else print
+  say = (lambda _: None) if quiet else print
   config = theory_config.resolve(config)
+  backend.configure(compilation_cache=config.compilation_cache)
   workdir = files.workdir(workdir)
   prepared = prepare(config)
   with Lock(workdir):

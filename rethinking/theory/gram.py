@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import jax
@@ -22,7 +23,7 @@ def _apply(
     on = jnp.eye(products.inner.shape[0], dtype=bool)
     inner = jnp.where(on, products.sq_x, products.inner)
     products = products._replace(inner=inner)
-  return kernels.get(name)(products, gamma)
+  return kernels.KERNELS[name](products, gamma)
 
 
 @jax.jit
@@ -52,6 +53,7 @@ class Gram:
   Attributes:
     n: train examples.
     spans: the rows of each tile.
+    dtype: of the matrix.
     gamma: the kernel's parameter.
   """
 
@@ -59,24 +61,45 @@ class Gram:
 
   def __init__(self, n: int, kernel: str, tile: int, dtype: np.dtype):
     self.n, self.spans = n, cholesky.spans(n, tile)
-    self._kernel, self._dtype = kernel, np.dtype(dtype)
+    self._kernel, self.dtype = kernel, np.dtype(dtype)
 
   def tile(self, i: int, j: int) -> np.ndarray:
-    """Tile `[rows of i, columns of j]`, j <= i: Fortran-ordered, writable."""
+    """Returns a tile of the lower triangle.
+
+    Args:
+      i: index of the rows' slice in `spans`.
+      j: of the columns' slice, at most i.
+
+    Returns:
+      `[rows, columns]`, Fortran-ordered, writable.
+    """
     raise NotImplementedError
 
   def cross(self, j: int) -> np.ndarray:
-    """Test rows against the train columns of slice j: `[m, columns]`."""
+    """Returns the test examples' rows of the kernel matrix.
+
+    Args:
+      j: index of the columns' slice in `spans`.
+
+    Returns:
+      `[m, columns]`.
+    """
     raise NotImplementedError
 
+  def lower(self) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    """Yields rows, columns and tile of the lower triangle, row by row."""
+    for i, rows in enumerate(self.spans):
+      for j, columns in enumerate(self.spans[: i + 1]):
+        yield rows, columns, self.tile(i, j)
+
   def _precision(self) -> contextlib.AbstractContextManager:
-    return jax.enable_x64(self._dtype == np.float64)
+    return jax.enable_x64(self.dtype == np.float64)
 
   def _values(self, inner, sq_x, sq_z, diagonal=False) -> np.ndarray:
     """The kernel of inner products and squared norms."""
     with self._precision():
       products = kernels.Products(inner, sq_x[:, None], sq_z[None])
-      gamma = jnp.asarray(self.gamma, self._dtype)
+      gamma = jnp.asarray(self.gamma, self.dtype)
       return np.asarray(_apply(products, gamma, self._kernel, diagonal))
 
 
@@ -175,17 +198,16 @@ class Summed(Gram):
     if gamma is None:
       gamma = kernels.default_gamma(kernel, spread)
     self.gamma = float(gamma)
-    self._shapes = [[t.shape for t in row] for row in tiles]
     self._file = file
     self._offsets: dict[tuple[int, int], int] = {}
     for i, rows in enumerate(self.spans):
       for j in range(i + 1):
-        self._offsets[i, j] = self._file.tell()
+        self._offsets[i, j] = file.tell()
         # Written transposed in C order, so that reading gives Fortran order.
         values = self._values(
           tiles[i][j].T, sq_train[self.spans[j]], sq_train[rows], i == j
         )
-        self._file.write(np.ascontiguousarray(values).data)
+        np.save(file, values)
         tiles[i][j] = np.empty((0, 0), dtype)
     self._cross = [
       self._values(c, sq_test, sq_train[s])
@@ -193,11 +215,8 @@ class Summed(Gram):
     ]
 
   def tile(self, i: int, j: int) -> np.ndarray:
-    rows, columns = self._shapes[i][j]
-    values = np.empty((columns, rows), self._dtype)
     self._file.seek(self._offsets[i, j])
-    self._file.readinto(values.data.cast("B"))
-    return values.T
+    return np.load(self._file, allow_pickle=False).T
 
   def cross(self, j: int) -> np.ndarray:
     return self._cross[j]

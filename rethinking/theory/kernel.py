@@ -27,9 +27,8 @@ from ml_collections import ConfigDict
 from rethinking.runtime.memory import peak_bytes
 from rethinking.storage import files, tables
 from rethinking.theory import features as features_lib
-from rethinking.theory import folder, pictures, plan, solvers
-from rethinking.theory import task as task_lib
-from rethinking.training import task as problem
+from rethinking.theory import folder, pictures, plan, solvers, task
+from rethinking.training.examples import Task
 
 
 def run(
@@ -58,32 +57,27 @@ def run(
 
 
 def _prepare(config: ConfigDict) -> _Data:
-  task = task_lib.load(config)
+  problem = task.load(config)
   levels = tuple(config.levels) or (config.p,)
   labels, flips = zip(
-    *(task_lib.labels_at(config, task, level) for level in levels), strict=True
+    *(task.labels_at(config, problem, level) for level in levels), strict=True
   )
-  rows = np.arange(len(task.train.ids))
-  maps = plan.features(config, task.train.images)
+  rows = np.arange(len(problem.train.ids))
+  maps = plan.features(config, problem.train.images)
   # Only a fit through every target needs each image once: a linear map with
   # fewer weights than examples is a least-squares fit.
   if (
     min(config.ridges) == 0 and plan.solver(config, maps, len(rows)) != "primal"
   ):
-    rows = task_lib.distinct(task.train.images, labels, task.train.ids)
-  images = task.train.images[rows]
+    rows = task.distinct(problem.train.images, labels, problem.train.ids)
+  images = problem.train.images[rows]
   labels = [given[rows] for given in labels]
-  one_hot = [np.eye(task.num_classes)[given] for given in labels]
+  one_hot = [np.eye(problem.num_classes)[given] for given in labels]
   targets = np.concatenate([*one_hot, np.ones((len(rows), 1))], 1)
   estimate = plan.check_memory(
-    config,
-    maps,
-    len(rows),
-    len(task.test.ids),
-    columns=targets.shape[1],
-    pixels=int(np.prod(images.shape[1:])),
+    config, maps, images, problem.test.images, targets
   )
-  return _Data(task, images, levels, labels, flips, targets, maps, estimate)
+  return _Data(problem, images, levels, labels, flips, targets, maps, estimate)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +85,7 @@ class _Data:
   """The problem with the repeats left out.
 
   Attributes:
-    task: as loaded.
+    problem: as loaded.
     images: uint8 `[n, H, W, C]`.
     levels: noise levels.
     labels: given labels `[n]` of each level.
@@ -102,7 +96,7 @@ class _Data:
     estimate: bytes that the fit takes.
   """
 
-  task: problem.Problem
+  problem: Task
   images: np.ndarray
   levels: tuple[float, ...]
   labels: list[np.ndarray]
@@ -116,17 +110,17 @@ def _run(
   config: ConfigDict, workdir: epath.Path, data: _Data, say: folder.Say
 ) -> dict[str, Any]:
   """Fits, measures and draws; returns the summary."""
-  task, images, maps = data.task, data.images, data.maps
-  files.write_json(workdir / "corruption.json", task.report)
+  problem, images, maps = data.problem, data.images, data.maps
+  files.write_json(workdir / "corruption.json", problem.report)
   say(
     f"{len(images)} examples, {maps.width} features, {config.kernel} kernel:"
     f" about {data.estimate / 1e9:.1f} GB."
   )
-  truth = np.asarray(task.test.labels)
+  truth = np.asarray(problem.test.labels)
   fits = []
   start = time.monotonic()
   for gamma, fit in plan.fits(
-    config, maps, images, task.test.images, data.targets
+    config, maps, images, problem.test.images, data.targets
   ):
     seconds = time.monotonic() - start
     for k, level in enumerate(data.levels):
@@ -135,7 +129,7 @@ def _run(
           "level": level,
           "flip_rate": data.flips[k],
           "gamma": gamma,
-          **_measure(fit, k, data.labels[k], truth, task.num_classes),
+          **_measure(fit, k, data.labels[k], truth, problem.num_classes),
           "seconds": seconds,
         }
       )
@@ -149,8 +143,8 @@ def _run(
   summary = {
     **fits[0],
     "n": len(images),
-    "repeats_left_out": len(task.train.ids) - len(images),
-    "num_test": len(task.test.ids),
+    "repeats_left_out": len(problem.train.ids) - len(images),
+    "num_test": len(problem.test.ids),
     "kernel": config.kernel,
     "features": config.features,
     "num_features": maps.width,
@@ -158,7 +152,7 @@ def _run(
     "estimated_bytes": data.estimate,
     "peak_bytes": peak_bytes(),
     "backend": jax.default_backend(),
-    "data_source": task.source,
+    "data_source": problem.source,
     "fits": fits,
   }
   percent = [

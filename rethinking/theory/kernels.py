@@ -11,8 +11,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rethinking.runtime import errors
-
 
 class Products(NamedTuple):
   """What a kernel needs to know of n examples x and m examples z.
@@ -179,25 +177,6 @@ KERNELS: dict[str, Kernel] = {
   kernel.__name__: kernel
   for kernel in (gaussian, quartic, laplace, linear, arc_cosine, ntk)
 }
-
-
-def get(name: str) -> Kernel:
-  """Looks a kernel up by name.
-
-  Args:
-    name: a key of `KERNELS`.
-
-  Returns:
-    The kernel, a pure function of products and gamma.
-
-  Raises:
-    UserError: the name is unknown.
-  """
-  if name not in KERNELS:
-    raise errors.UserError(
-      f"Unknown kernel {name!r}; choose one of {sorted(KERNELS)}."
-    )
-  return KERNELS[name]
 
 
 def default_gamma(name: str, mean_squared_distance: float) -> float:

@@ -71,10 +71,7 @@ def estimate_bytes(
 
 
 def check(
-  n: int,
-  available: float,
-  estimate: Callable[[int], float],
-  otherwise: str,
+  n: int, available: float, estimate: Callable[[int], float], otherwise: str
 ) -> float:
   """Refuses a fit that the memory cannot hold, before it starts.
 

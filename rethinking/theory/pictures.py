@@ -69,6 +69,16 @@ def kernel(rows: Sequence[_Row], folder: epath.Path, title: str) -> None:
     _save(figure, folder, name)
 
 
+def close_up(samples: np.ndarray) -> slice:
+  """Returns which samples `theorem` draws close up: the middle 25.
+
+  Args:
+    samples: as `theorem` takes them.
+  """
+  middle = len(samples) // 2
+  return slice(max(middle - 12, 0), middle + 13)
+
+
 def theorem(
   projection: np.ndarray,
   outputs: np.ndarray,
@@ -88,8 +98,7 @@ def theorem(
     title: of the figure.
   """
   figure, ((top,), (bottom,)) = plots.figure(2, 1, (9, 5.4))
-  middle = len(samples) // 2
-  close = slice(max(middle - 12, 0), middle + 13)
+  close = close_up(samples)
   blue, orange = plots.COLOURS[:2]
   top.plot(projection, outputs, color=blue, linewidth=0.4)
   low, high = samples[close][0], samples[close][-1]

@@ -81,21 +81,18 @@ def solver(config: ConfigDict, maps: features_lib.Features, n: int) -> str:
 def check_memory(
   config: ConfigDict,
   maps: features_lib.Features,
-  n: int,
-  m: int,
-  *,
-  columns: int,
-  pixels: int,
+  images: np.ndarray,
+  test: np.ndarray,
+  targets: np.ndarray,
 ) -> float:
   """Refuses a fit that the memory cannot hold, before it starts.
 
   Args:
     config: resolved.
     maps: the features.
-    n: train examples.
-    m: test examples.
-    columns: of the targets.
-    pixels: bytes per image.
+    images: uint8 `[n, H, W, C]`.
+    test: uint8 `[m, H, W, C]`.
+    targets: float64 `[n, c]`.
 
   Returns:
     The estimate of what this machine must hold, bytes.
@@ -103,6 +100,7 @@ def check_memory(
   Raises:
     TooLargeError: names the estimate and the largest n that fits.
   """
+  n = len(images)
   chosen = solver(config, maps, n)
   itemsize = np.dtype(config.precision).itemsize
   accelerated = chosen == "device" and jax.default_backend() != "cpu"
@@ -116,14 +114,14 @@ def check_memory(
     available = config.memory_gb * 1e9
   estimate = functools.partial(
     memory.estimate_bytes,
-    m=m,
+    m=len(test),
     width=max(maps.widths),
     tile=config.tile,
     itemsize=itemsize,
     summed=len(maps.widths) > 1,
     solver="accelerator" if accelerated else chosen,
-    columns=columns,
-    pixels=pixels,
+    columns=targets.shape[1],
+    pixels=images[0].nbytes,
   )
   return memory.check(n, available, estimate, "more memory_gb")
 
@@ -164,15 +162,9 @@ def fits(
         return
       source = gram.Held(x, z, config.kernel, config.gamma, tile)
     else:
+      file = stack.enter_context(tempfile.TemporaryFile())
       source = gram.Summed(
-        maps,
-        images,
-        test,
-        config.kernel,
-        config.gamma,
-        tile,
-        stack.enter_context(tempfile.TemporaryFile()),
-        dtype,
+        maps, images, test, config.kernel, config.gamma, tile, file, dtype
       )
     if chosen == "eigen":
       for fit in spectral.by_eigen(source, targets, ridges):

@@ -14,7 +14,7 @@ Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), section 1.2; Bartlett,
 Mendelson (2002), definition 2.
 """
 
-import functools
+import dataclasses
 import pathlib
 import time
 from typing import Any
@@ -22,19 +22,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import scipy.stats
 from etils import epath
 from ml_collections import ConfigDict
 
+from rethinking import config as training_config
 from rethinking import models
 from rethinking.runtime.errors import UserError
 from rethinking.storage import tables
 from rethinking.theory import folder, pictures
 from rethinking.theory import task as task_lib
 from rethinking.training import step as step_lib
-from rethinking.training import task as problem
-from rethinking.training.order import Order
+from rethinking.training.examples import Run, Split, Task
+from rethinking.training.slots import Slots
 
 _COLUMNS = {
   "n": ("n", "{:,d}"),
@@ -43,9 +43,6 @@ _COLUMNS = {
   "low": ("interval from", "{:.3f}"),
   "high": ("to", "{:.3f}"),
 }
-# Steps a dispatch where the model may run in a loop.
-_CHUNK = 100
-_EVAL_ROWS = 1000
 
 
 def run(
@@ -71,7 +68,7 @@ def run(
   return folder.run_once(config, workdir, _prepare, _run, quiet=quiet)
 
 
-def _prepare(config: ConfigDict) -> problem.Problem:
+def _prepare(config: ConfigDict) -> Task:
   task = task_lib.load(config)
   most, total = max(config.sizes), len(task.train.ids)
   if most > total:
@@ -85,7 +82,7 @@ def _prepare(config: ConfigDict) -> problem.Problem:
 def _run(
   config: ConfigDict,
   workdir: epath.Path,
-  task: problem.Problem,
+  task: Task,
   say: folder.Say,
 ) -> dict[str, Any]:
   """Trains, correlates and draws; returns the summary."""
@@ -93,8 +90,7 @@ def _run(
   for n in sorted(config.sizes):
     start = time.monotonic()
     signs = draw_signs(config.seed, config.draws, n)
-    data = step_lib.Data(*(part[:n] for part in task.train))
-    for step, found in correlations(config, data, signs).items():
+    for step, found in correlations(config, task, signs).items():
       mean, low, high = interval(found, config.confidence)
       rows.append(
         {
@@ -177,126 +173,75 @@ def interval(
 
 
 def correlations(
-  config: ConfigDict, data: step_lib.Data, signs: np.ndarray
+  config: ConfigDict, task: Task, signs: np.ndarray
 ) -> dict[int, np.ndarray]:
   """Trains one learner per draw and correlates it with its signs.
 
   Args:
     config: resolved.
-    data: images `[n, H, W, C]` and ids `[n]`; its labels are not read.
+    task: whose first n train examples are learned; labels are not read.
     signs: `[R, n]`, -1 or 1.
 
   Returns:
     For each of the config's eval_steps, ascending, `(1/n) sum_i sigma_i h(x_i)`
     of each draw, `[R]`.
   """
-  # The CPU runs convolutions inside loops, or with a batch of weights, more
-  # than ten times slower; products of matrices not.
+  # The CPU runs convolutions with a batch of weights more than ten times
+  # slower; products of matrices not.
   together = config.vectorise
   if together is None:
     together = models.ARCHITECTURES[config.arch].dense
-  if together:
-    return _train(config, data, signs)
+  size = len(signs) if together else 1
   parts = [
-    _train(config, data, signs[k : k + 1], first=k) for k in range(len(signs))
+    _train(config, task, signs[k : k + size], k)
+    for k in range(0, len(signs), size)
   ]
   return {step: np.concatenate([p[step] for p in parts]) for step in parts[0]}
 
 
 def _train(
-  config: ConfigDict, data: step_lib.Data, signs: np.ndarray, first: int = 0
+  config: ConfigDict, task: Task, signs: np.ndarray, first: int
 ) -> dict[int, np.ndarray]:
-  """Trains the draws of all rows of `signs` in one vmapped program."""
-  draws, n = signs.shape
-  size = min(config.batch_size, n)
-  looped = models.ARCHITECTURES[config.arch].dense
-  program = _program(config.arch, config.dropout, config.learning_rate, looped)
-  shape = data.images.shape[1:]
-  # Draw k has the same weights and masks whether trained alone or with others.
-  keys = {
-    name: jnp.stack(
-      [
-        jax.random.fold_in(step_lib.root(config.seed, name), k)
-        for k in range(first, first + draws)
-      ]
-    )
-    for name in ("init", "noise")
-  }
-  state = program["init"](keys["init"], shape)
-  labels = jnp.asarray((signs + 1) // 2)
-  images, ids = jnp.asarray(data.images), jnp.asarray(data.ids)
-  most = _CHUNK if looped else 1
-  order = Order(config.seed, n, size, most)
+  """Trains the draws of all rows of `signs` in one program."""
+  n = signs.shape[1]
   read = sorted(set(config.eval_steps))
-  found = {}
-  at = 0
-  for target in read:
-    while at < target:
-      steps = min(most, target - at)
-      batches = order.batches(at, steps)
-      state = program["steps"](
-        state, images, labels, ids, batches, keys["noise"]
-      )
-      at += steps
-    predicted = np.concatenate(
-      [
-        jax.device_get(
-          program["predict"](state, images[rows], labels[:, rows], ids[rows])
-        )
-        for rows in (slice(k, k + _EVAL_ROWS) for k in range(0, n, _EVAL_ROWS))
-      ],
-      1,
+  c = training_config.default()
+  c.update(arch=config.arch, dropout=config.dropout, schedule="constant")
+  c.update(learning_rate=config.learning_rate, crop=0)
+  c.batch_size = min(config.batch_size, n)
+  # Enough for all steps.
+  c.update(epochs=max(read[-1] * c.batch_size // n, 1), eval_epochs=2**20)
+  c = training_config.resolve(c)
+  runs = []
+  for k, row in enumerate(signs, first):
+    # Draw k has the same weights and masks whether alone or with others.
+    init, noise = (
+      jax.random.fold_in(step_lib.root(config.seed, name), k)
+      for name in ("init", "noise")
     )
-    found[target] = np.mean(signs * (2 * predicted - 1), 1)
+    own = dataclasses.replace(task, train=_signed(task.train, n, row))
+    runs.append(Run(str(k), own, init, noise, config.seed))
+  slots = Slots(c, runs[0].task, jax.devices()[:1])
+  slots.lay_out(runs, len(runs))
+  found = {}
+  for step in read:
+    ends = {one.name: step for one in runs}
+    while runs[0].step < step:
+      slots.train(ends)
+    seen = slots.evaluate("train")
+    correct = seen.prediction == seen.given
+    found[step] = np.mean(np.where(correct, 1, -1), axis=1)
   return found
 
 
-@functools.lru_cache(maxsize=4)
-def _program(
-  arch: str, dropout: float | None, learning_rate: float, looped: bool
-) -> dict[str, Any]:
-  """Compiled init, steps and predictions over a leading axis of draws."""
-  module = models.create(arch, num_classes=2, dropout=dropout)
-  optimizer = optax.adam(learning_rate)
-  step = step_lib.make_train_step(module, optimizer, crop=0)
-  evaluate = step_lib.make_eval_step(module, crop=0)
-
-  def init(keys, shape):
-    one = functools.partial(step_lib.init_state, module, optimizer, shape=shape)
-    return jax.vmap(one)(keys)
-
-  def steps(state, images, labels, ids, batches, noise):
-    def one(state, labels, key):
-      data = step_lib.Data(images, labels, ids)
-      if looped:
-        return jax.lax.scan(
-          lambda s, batch: (step(s, data, batch, key)[0], None), state, batches
-        )[0]
-      return step(state, data, jax.tree.map(lambda x: x[0], batches), key)[0]
-
-    return _over_draws(one)(state, labels, noise)
-
-  def predict(state, images, labels, ids):
-    def one(state, labels):
-      data = step_lib.Data(images, labels, ids)
-      return evaluate(state, data, jnp.arange(len(ids)))[1]
-
-    return _over_draws(one)(state, labels)
-
-  return {
-    "init": jax.jit(init, static_argnums=1),
-    "steps": jax.jit(steps, donate_argnums=0),
-    "predict": jax.jit(predict),
-  }
-
-
-def _over_draws(function):
-  """vmap, but a single draw keeps its convolutions ordinary ones."""
-
-  def mapped(*trees):
-    if len(jax.tree.leaves(trees[0])[0]) > 1:
-      return jax.vmap(function)(*trees)
-    out = function(*jax.tree.map(lambda x: x[0], trees))
-    return jax.tree.map(lambda x: x[None], out)
-
-  return mapped
+def _signed(split: Split, n: int, signs: np.ndarray) -> Split:
+  """The first n examples, whose given labels are the signs, 0 and 1."""
+  [none] = [one for one in split.noise if one.target == "labels"]
+  given = dataclasses.replace(
+    none,
+    form=None,
+    parameters={},
+    num_classes=2,
+    given=np.pad((signs + 1) // 2, (0, len(split.whole) - n)).astype(np.int32),
+  )
+  return dataclasses.replace(split, rows=split.rows[:n], noise=(given,))

@@ -7,10 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from rethinking.runtime import errors
+from rethinking.theory import cholesky
 from rethinking.theory.features import Features, in_batches
 
 # Patches that the whitening is estimated from.
 _PATCHES = 100_000
+# Filters computed at a time.
+_BLOCK = 256
 
 
 def _patches(images: jax.Array, side: int, stride: int) -> jax.Array:
@@ -102,7 +105,6 @@ def random_conv(
   stride: int,
   grid: int,
   threshold: float,
-  block_filters: int = 256,
 ) -> Features:
   """A convolution with random filters, rectified both ways and pooled.
 
@@ -118,10 +120,9 @@ def random_conv(
     stride: pixels between patches.
     grid: pooling cells along each axis.
     threshold: t, in units of a whitened patch's response to a unit filter.
-    block_filters: filters computed at a time.
 
   Returns:
-    `ceil(filters / block_filters)` blocks.
+    One block for each 256 filters.
 
   Raises:
     UserError: the patch does not fit the image.
@@ -137,11 +138,9 @@ def random_conv(
       f" {min(images.shape[1:3])}."
     )
   projection, offset = random_filters(key, images, filters=filters, side=side)
-  counts = tuple(
-    min(block_filters, filters - start)
-    for start in range(0, filters, block_filters)
-  )
+  spans = cholesky.spans(filters, _BLOCK)
 
+  widths = tuple(2 * grid * grid * (s.stop - s.start) for s in spans)
   product = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
   on_cpu = jax.default_backend() == "cpu"
 
@@ -163,13 +162,10 @@ def random_conv(
     return jax.lax.map(one, images) if on_cpu else jax.vmap(one)(images)
 
   def block(k: int, images: np.ndarray) -> np.ndarray:
-    cut = slice(k * block_filters, k * block_filters + counts[k])
+    cut = spans[k]
     weights, shift = jnp.asarray(projection[:, cut]), jnp.asarray(offset[cut])
     return in_batches(
-      lambda part: batch(part, weights, shift),
-      images,
-      2 * grid * grid * counts[k],
-      64,
+      lambda part: batch(part, weights, shift), images, widths[k], 64
     )
 
-  return Features(tuple(2 * grid * grid * c for c in counts), block)
+  return Features(widths, block)

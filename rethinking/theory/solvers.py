@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,9 +33,9 @@ class Fit:
     residual: the largest |entry| of `y - (K + ridge) alpha`.
     relative_residual: the same in Frobenius norms, over that of y.
     condition: estimate for `K + ridge`, a lower bound.
+    solver: 'tiles', 'device', 'eigen' or 'primal'.
     refinements: steps of iterative refinement taken.
     rank: of the linear map; None for other kernels.
-    solver: 'tiles', 'device', 'eigen' or 'primal'.
     seconds: of the stages, by name; empty for other solvers than 'tiles'.
   """
 
@@ -45,22 +46,20 @@ class Fit:
   residual: float
   relative_residual: float
   condition: float
-  refinements: int
-  rank: int | None
   solver: str
+  refinements: int = 0
+  rank: int | None = None
   seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 def _apply_tiles(source: gram.Gram, alpha: np.ndarray) -> np.ndarray:
   """K alpha in float64 from freshly computed tiles."""
-  spans = source.spans
   out = np.zeros_like(alpha)
-  for i, rows in enumerate(spans):
-    for j in range(i + 1):
-      block = source.tile(i, j).astype(np.float64, copy=False)
-      out[rows] += block @ alpha[spans[j]]
-      if i != j:
-        out[spans[j]] += block.T @ alpha[rows]
+  for rows, columns, tile in source.lower():
+    tile = tile.astype(np.float64, copy=False)
+    out[rows] += tile @ alpha[columns]
+    if rows != columns:
+      out[columns] += tile.T @ alpha[rows]
   return out
 
 
@@ -70,9 +69,7 @@ def finish(
   test: np.ndarray,
   targets: np.ndarray,
   ridge: float,
-  condition: float,
-  refinements: int,
-  solver: str,
+  **known: Any,
 ) -> Fit:
   """Measures a solution.
 
@@ -82,9 +79,7 @@ def finish(
     test: outputs at the test examples `[m, c]`.
     targets: `[n, c]`.
     ridge: the penalty.
-    condition: estimate for `K + ridge`.
-    refinements: steps taken.
-    solver: its name.
+    **known: the fields of `Fit` that are not measured here.
 
   Returns:
     The fit.
@@ -98,10 +93,7 @@ def finish(
     inner=(inner + inner.T) / 2,
     residual=float(np.abs(residual).max()),
     relative_residual=float(np.linalg.norm(residual) / np.linalg.norm(targets)),
-    condition=condition,
-    refinements=refinements,
-    rank=None,
-    solver=solver,
+    **known,
   )
 
 
@@ -111,8 +103,7 @@ def _refined(
   ridge: float,
   max_refinements: int,
   solve: Callable[[np.ndarray], np.ndarray],
-  condition: float,
-  solver: str,
+  **known: Any,
 ) -> Fit:
   """Solves, then adds corrections until the residual is small.
 
@@ -134,7 +125,7 @@ def _refined(
     source.cross(j).astype(np.float64, copy=False) @ alpha[columns]
     for j, columns in enumerate(source.spans)
   )
-  return finish(alpha, train, test, targets, ridge, condition, taken, solver)
+  return finish(alpha, train, test, targets, ridge, refinements=taken, **known)
 
 
 def by_tiles(
@@ -169,9 +160,8 @@ def by_tiles(
   solve = functools.partial(cholesky.solve, tiles)
   condition = cholesky.condition(source.n, multiply, solve)
   clock.append(time.monotonic())
-  fit = _refined(
-    source, targets, ridge, max_refinements, solve, condition, "tiles"
-  )
+  known = {"condition": condition, "solver": "tiles"}
+  fit = _refined(source, targets, ridge, max_refinements, solve, **known)
   clock.append(time.monotonic())
   stages = ("build", "factor", "condition", "solve_and_predict")
   return dataclasses.replace(
@@ -199,17 +189,13 @@ def by_device(
   Raises:
     NotPositiveDefiniteError: the matrix is singular in its precision.
   """
-  spans = source.spans
-  first = source.tile(0, 0)
-  with jax.enable_x64(first.dtype == np.float64):
-    dtype = first.dtype
+  dtype = source.dtype
+  with jax.enable_x64(dtype == np.float64):
     matrix = jnp.zeros((source.n, source.n), dtype)
-    for i, rows in enumerate(spans):
-      for j in range(i + 1):
-        block = source.tile(i, j)
-        if i == j:
-          block[np.diag_indices(len(block))] += dtype.type(ridge)
-        matrix = _put(matrix, block, rows.start, spans[j].start)
+    for rows, columns, tile in source.lower():
+      if rows == columns:
+        tile[np.diag_indices(len(tile))] += dtype.type(ridge)
+      matrix = _put(matrix, tile, rows.start, columns.start)
     # Only the lower triangle was filled.
     factor = jax.lax.linalg.cholesky(matrix, symmetrize_input=False)
     del matrix
@@ -231,9 +217,8 @@ def by_device(
       return np.asarray(jnp.matmul(factor, half, precision=exact), np.float64)
 
     condition = cholesky.condition(source.n, multiply, solve)
-    return _refined(
-      source, targets, ridge, max_refinements, solve, condition, "device"
-    )
+    known = {"condition": condition, "solver": "device"}
+    return _refined(source, targets, ridge, max_refinements, solve, **known)
 
 
 @functools.partial(jax.jit, donate_argnums=0)

@@ -37,15 +37,12 @@ def by_eigen(
   Reference:
     Golub, Van Loan (2013), "Matrix computations", section 6.1.4.
   """
-  spans = source.spans
   matrix = np.empty((source.n, source.n))
-  cross = [source.cross(j) for j in range(len(spans))]
+  cross = [source.cross(j) for j in range(len(source.spans))]
   cross = np.concatenate(cross, 1).astype(np.float64)
-  for i, rows in enumerate(spans):
-    for j in range(i + 1):
-      block = source.tile(i, j)
-      matrix[rows, spans[j]] = block
-      matrix[spans[j], rows] = block.T
+  for rows, columns, tile in source.lower():
+    matrix[rows, columns] = tile
+    matrix[columns, rows] = tile.T
   values, vectors = scipy.linalg.eigh(matrix)
   floor = source.n * np.finfo(np.float64).eps * values[-1]
   rotated = vectors.T @ targets
@@ -53,14 +50,14 @@ def by_eigen(
     shifted = values + ridge
     if shifted[0] <= floor:
       raise cholesky.NotPositiveDefiniteError(
-        f"The kernel matrix is singular in {block.dtype} (smallest eigenvalue"
+        f"The kernel matrix is singular in {source.dtype} (smallest eigenvalue"
         f" {values[0]:.1e}, largest {values[-1]:.1e}); set a ridge > 0 or,"
         " for the gaussian and laplace kernels, a larger gamma."
       )
     alpha = vectors @ (rotated / shifted[:, None])
     train, test = matrix @ alpha, cross @ alpha
-    condition = float(shifted[-1] / shifted[0])
-    yield finish(alpha, train, test, targets, ridge, condition, 0, "eigen")
+    known = {"condition": float(shifted[-1] / shifted[0]), "solver": "eigen"}
+    yield finish(alpha, train, test, targets, ridge, **known)
 
 
 def by_primal(
@@ -98,9 +95,12 @@ def by_primal(
     shifted = values[kept] + ridge
     weights = vectors[:, kept] @ (rotated / shifted[:, None])
     train, test = x @ weights, z @ weights
-    condition = float(shifted.max() / shifted.min())
+    known = {
+      "condition": float(shifted.max() / shifted.min()),
+      "solver": "primal",
+      "rank": int(kept.sum()),
+    }
     # There are no coefficients: the residual is that of the fit itself.
     none = np.zeros_like(targets)
-    fit = finish(none, train, test, targets, ridge, condition, 0, "primal")
-    inner, rank = weights.T @ weights, int(kept.sum())
-    yield dataclasses.replace(fit, inner=inner, rank=rank)
+    fit = finish(none, train, test, targets, ridge, **known)
+    yield dataclasses.replace(fit, inner=weights.T @ weights)

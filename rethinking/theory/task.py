@@ -8,14 +8,15 @@ from ml_collections import ConfigDict
 from rethinking import config as config_lib
 from rethinking import corruptions
 from rethinking.runtime.errors import UserError
-from rethinking.training import task as problem
+from rethinking.training import task
+from rethinking.training.examples import Task
 
 
 class ContradictionError(UserError):
   """The same image has two labels: no function of the image fits both."""
 
 
-def load(config: ConfigDict) -> problem.Problem:
+def load(config: ConfigDict) -> Task:
   """Loads and corrupts what a resolved theory config asks for.
 
   Args:
@@ -32,40 +33,40 @@ def load(config: ConfigDict) -> problem.Problem:
   # What only a training run has, at values that change nothing.
   fields |= {"crop": 0, "batch_size": 1, "epochs": 1}
   fields |= {"augment": "none", "normalization": "per_image", "validation": 0}
-  return problem.load(ConfigDict(fields))
+  fields |= {"redraw": "never", "validation_labels": "true"}
+  return task.load(ConfigDict(fields), where="load")
 
 
 def labels_at(
-  config: ConfigDict, task: problem.Problem, level: float
+  config: ConfigDict, problem: Task, level: float
 ) -> tuple[np.ndarray, float]:
   """The given labels at another noise level.
 
   Args:
     config: resolved.
-    task: what `load` returned for it.
+    problem: what `load` returned for it.
     level: the label corruption's level, in [0, 1].
 
   Returns:
     Labels int32 `[n]` and the share of them that differ from the true ones.
+
+  Raises:
+    UserError: for a label corruption that cannot be applied.
   """
+  train = problem.train
   if level == config.p:
-    return np.asarray(task.train.labels), float(task.report["flip_rate"])
-  fields = config.to_dict() | {"p": level}
-  noise = [
-    c
-    for c in config_lib.corruptions(ConfigDict(fields))
-    if c.target == "labels"
-  ]
-  given = corruptions.apply(
+    return train.labels, float(problem.report["flip_rate"])
+  other = ConfigDict(config.to_dict() | {"p": level})
+  noise = [c for c in config_lib.corruptions(other) if c.target == "labels"]
+  made = corruptions.prepare(
     noise,
     seed=config.corruption_seed,
-    images=task.train.images,
-    labels=task.true_labels,
-    ids=task.train.ids,
-    split="train",
-    num_classes=task.num_classes,
+    images=train.images,
+    labels=train.true_labels,
+    ids=train.ids,
+    num_classes=problem.num_classes,
   )
-  return given.labels, float(given.report["flip_rate"])
+  return made.labels, float(made.summary()["flip_rate"])
 
 
 def distinct(

@@ -1,320 +1,286 @@
-"""The loop of one run: train, evaluate, keep, until it is over."""
+"""The loop of one run or several: train, evaluate, keep, until all are over."""
 
-import functools
 import threading
 import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from etils import epath
 
-from rethinking.runtime import processes
-from rethinking.runtime.console import Console
-from rethinking.runtime.errors import Diverged, Stopped, UserError
-from rethinking.storage import checkpoint, jsonl
-from rethinking.storage.events import Events
-from rethinking.training import metrics, optim, placement, programs
-from rethinking.training import step as step_lib
-from rethinking.training import summary as results
-from rethinking.training.dispatches import Dispatches
-from rethinking.training.order import Order
+from rethinking.runtime.errors import Diverged, Stopped
+from rethinking.storage.checkpoint import Checkpointer
+from rethinking.training.journal import Journal
+from rethinking.training.slots import Slots
+
+# Called with a run, and the step at which its loss was not finite, or None.
+Finish = Callable[[Journal, int | None], None]
 
 
 class Loop:
-  """One run between its start and its summary.
+  """Runs in slots, between the first one's start and the last one's end.
+
+  A round takes every run to its next evaluation. A run that ends gives its
+  slot to the next that waits.
 
   Args:
-    config: resolved.
-    workdir: held by this job.
-    task: what is learned.
-    devices: those of all processes.
-    began: when the run did, by the monotonic clock.
-
-  Attributes:
-    steps: those of a run that goes through all its epochs.
-    rows: the evaluations so far.
+    slots: what trains.
+    waiting: names of runs, in order.
+    start: makes the journal of a name.
+    folder: for checkpoints.
+    finish: called as each run ends, with its journal, and with the step where
+      its loss was not finite.
+    alone: the only run: its checkpoints hold its state and nothing else, and
+      where its loss is not finite `Diverged` is raised.
+    workdir: named where the loop is stopped.
   """
 
-  def __init__(self, config, workdir, task, devices, began):
-    self.config, self.workdir, self.task = config, workdir, task
-    self.devices = devices
-    count = len(task.train.ids)
-    self.epoch_end = functools.partial(
-      optim.epoch_end, num_examples=count, batch_size=config.batch_size
-    )
-    self.steps = self.epoch_end(config.epochs)
-    self.programs = programs.create(config, count, task.num_classes)
-    self.state = self.programs.init(
-      key=step_lib.root(config.init_seed, "init"),
-      shape=programs.shape(config, task.train.images),
-    )
-    if config.early_stopping:
-      self.state = self.state.replace(best=_weights(self.state))
-    self.train_data = placement.replicate(task.train, devices)
-    self.test_data = placement.replicate(task.test, devices)
-    self.validation_data = None
-    if task.validation is not None:
-      self.validation_data = placement.replicate(task.validation, devices)
-    self.key = placement.lay_key(
-      step_lib.root(config.noise_seed, "noise"), devices
-    )
-    self.dispatches = Dispatches(config, count)
-    self.order = Order(
-      config.order_seed, count, config.batch_size, self.dispatches.most
-    )
-    # Put on the devices once: an epoch's orders, by epoch, and sizes.
-    self.streams: dict[int, step_lib.Stream] = {}
-    self.sizes: dict[int, jax.Array] = {}
-    self.checkpoints = checkpoint.Checkpointer(workdir / "checkpoints", keep=2)
-    self.lines = jsonl.JsonLines(workdir / "metrics.jsonl")
-    self.board = None
-    self.rows: list[dict[str, Any]] = []
+  def __init__(
+    self,
+    slots: Slots,
+    waiting: Sequence[str],
+    start: Callable[[str], Journal],
+    folder: epath.Path,
+    finish: Finish,
+    *,
+    alone: bool,
+    workdir: epath.Path,
+  ):
+    self.slots, self.start, self.workdir = slots, start, workdir
+    self.waiting = list(waiting)
+    self._finish, self._alone = finish, alone
+    self.checkpoints = Checkpointer(folder, keep=2)
+    self.dispatches = 0
     self.saved: int | None = None
-    self.saved_epoch = 0
-    # Clocks that an interrupted run takes up again.
-    self.began = began
-    self.train_seconds = 0.0
-    self.timed_steps = 0
+    self._lap = time.monotonic()
 
-  # Where were we?
-  def restore(self, console: Console) -> None:
-    found = self.checkpoints.restore(self.state)
-    step = 0
-    if found is not None:
-      for warning in found.warnings:
-        console.warn(warning)
-      self.state, step = found.state, found.step
-      self.saved = step
-      self.began -= found.extra["wall_seconds"]
-      self.train_seconds = found.extra["train_seconds"]
-      self.timed_steps = found.extra["timed_steps"]
-      console.say(f"Continuing from the checkpoint of step {step}.")
-    for warning in self.lines.warnings:
-      console.warn(warning)
-    # An evaluation may come after the checkpoint of its step: the state must
-    # not miss what it learns from one.
-    seen = -1 if found is None else found.extra.get("evaluated", step)
-    self.lines.truncate(lambda row: row["step"] <= seen)
-    self.rows = processes.on_first(self.lines.rows)
-    if found is not None:
-      self.check_rows(found)
-    if self.rows:
-      self.saved_epoch = self.rows[-1]["epoch"]
-    self.state = placement.replicate(self.state, self.devices)
-    if self.config.tensorboard and processes.is_first():
-      self.board = Events(self.workdir / "tensorboard", seen)
+  def run(self, number: int, stop: threading.Event) -> None:
+    """Trains until no run is left.
 
-  def check_rows(self, found: checkpoint.Restored) -> None:
-    """Refuses evaluations other than those the checkpoint was saved with."""
-    count, digest = found.extra["rows"], found.extra["rows_sha256"]
-    if len(self.rows) < count:
-      trouble = "has lost evaluations"
-    elif processes.on_first(lambda: self.lines.sha256(count)) != digest:
-      trouble = "is damaged: it holds other evaluations"
-    else:
-      return
-    raise UserError(
-      f"{self.lines.path} {trouble} before the checkpoint of step "
-      f"{found.step}; restore it, or give another workdir."
+    Args:
+      number: of slots, unless a checkpoint says otherwise.
+      stop: save and raise `Stopped` when it is set.
+    """
+    self.restore(number)
+    while True:
+      moved = self.refill()
+      if not self.slots.active:
+        return
+      # A program for another number of runs may round otherwise: saved at
+      # once, a call that goes on has the same number at the same steps.
+      if moved or any(one.is_due() for one in self.slots.active):
+        self.save()
+      self.train(stop)
+      self.evaluate(self.slots.active)
+      self.retire()
+
+  # Who is there.
+  def restore(self, number: int) -> None:
+    """Takes up what an interrupted call saved, and fills the rest."""
+    found = self.checkpoints.restore(self._like)
+    states, old = {}, []
+    if found is not None:
+      # In the order in which they lay: the tree's is the alphabet's.
+      kept = self._kept(found.step, found.extra)
+      number = found.extra.get("slots", 1)
+      self.dispatches = self.saved = found.step
+      for name in [name for name in kept if name in self.waiting]:
+        states[name] = found.state if self._alone else found.state[name]
+        old.append(self._begin(name, kept[name], found.warnings))
+    new = [self._begin(name) for name in self.waiting[: number - len(old)]]
+    self.slots.lay_out([*old, *new], number, states)
+    fresh = [one for one in self.slots.active if not one.rows]
+    self.evaluate(fresh)
+    self.retire()
+
+  def _like(self, extra: Mapping[str, Any]) -> Any:
+    empty = self.slots.empty
+    return empty if self._alone else dict.fromkeys(extra["runs"], empty)
+
+  def _kept(self, step: int, extra: Mapping[str, Any]) -> Mapping[str, Any]:
+    return (
+      {self.waiting[0]: {**extra, "step": step}}
+      if self._alone
+      else extra["runs"]
     )
 
-  def train(self, console: Console, stop: threading.Event) -> None:
-    c = self.config
-    step = int(jax.device_get(self.state.step))
-    console.step(step)
-    epoch = self.rows[-1]["epoch"] if self.rows else 0
-    if not self.rows:
-      self.evaluate(step, epoch, console)
-    while self.rows[-1]["step"] < self.steps and not self.is_over():
-      # Train to the next evaluation.
-      epoch = min(
-        epoch // c.eval_epochs * c.eval_epochs + c.eval_epochs, c.epochs
-      )
-      step = self.train_to(self.epoch_end(epoch), step, console, stop)
-      # See what was learned.
-      self.evaluate(step, epoch, console)
-      # Keep it.
-      every = c.checkpoint_epochs
-      if epoch // every > self.saved_epoch // every:
-        self.save(step)
-        self.saved_epoch = epoch
-    if c.early_stopping:
-      self.set_state(**_copy(self.state.best))
-    if c.early_stopping or self.saved != step:
-      self.save(step)
+  def _begin(self, name, kept=None, warnings=()) -> Journal:
+    self.waiting.remove(name)
+    one = self.start(name)
+    for warning in warnings:
+      one.console.warn(warning)
+    one.restore(kept["step"] if kept else 0, kept)
+    if kept:
+      one.console.say(f"Continuing from the checkpoint of step {one.step}.")
+    return one
 
-  def is_over(self) -> bool:
-    c, last, best = self.config, self.rows[-1], self.best()
-    if best is not None and last["epoch"] - best["epoch"] >= c.early_stopping:
+  def refill(self) -> bool:
+    """Gives the slots of ended runs to waiting ones; says if it did."""
+    active, slots = self.slots.active, self.slots.runs
+    free = len(slots) - len(active)
+    if free and self.waiting:
+      new = [self._begin(name) for name in self.waiting[:free]]
+      self.slots.add(new)
+      self.evaluate(new)
       return True
-    return c.stop_at_fit and last["train_accuracy"] >= c.fit_accuracy
+    if active and 2 * len(active) <= len(slots):
+      # With none waiting, half empty arrays would only cost time.
+      self.slots.lay_out(active, len(active), self.slots.states())
+      return True
+    return False
 
-  def best(self) -> dict[str, Any] | None:
-    """The evaluation whose weights are kept; None where none is chosen."""
-    return metrics.best(self.rows) if self.config.early_stopping else None
-
-  def learn(self, row: dict[str, Any]) -> None:
-    """Lets an evaluation steer the learning rate and choose the weights."""
-    if self.config.schedule == "plateau" and row["epoch"]:
-      self.set_state(
-        opt_state=optim.observe(
-          self.config, self.state.opt_state, row["validation_loss"]
-        )
-      )
-    if row is self.best():
-      self.set_state(best=_weights(self.state))
-
-  def set_state(self, **parts: Any) -> None:
-    self.state = placement.replicate(self.state.replace(**parts), self.devices)
-
-  def train_to(self, end, step, console, stop) -> int:
-    """Dispatches chunks up to step `end`, reading each one's loss late."""
+  # A round.
+  def train(self, stop: threading.Event) -> None:
+    """Takes every run to its next evaluation, reading losses late."""
+    ends = {
+      one.name: one.epoch_end(one.next_epoch()) for one in self.slots.active
+    }
     pending = None
-    clock = _Clock()
-    while step < end:
-      size = min(self.dispatches.end(step), end) - step
-      # What goes between host and device is put or read by name, or it raises.
-      # On a CPU, JAX before 0.12 does not see what the host reads.
-      with jax.transfer_guard("disallow"):
-        seen = self.dispatch(step, size)
-        step += size
-        # The host reads the chunk before while an accelerator is at this one.
-        self.check(pending, clock)
-        pending = (step, size, seen)
-        if self.dispatches.most not in self.programs.compiled:
-          # Compiled on the way: the next one is to start outside its time.
-          self.check(pending, clock)
-          pending = None
-      console.step(step, images_per_second=self.images_per_second())
+    self.share()
+    while any(one.step < ends[one.name] for one in self.slots.active):
+      warm = self.slots.compiled()
+      seen = self.dispatch(ends)
+      # The host reads the chunk before while an accelerator is at this one.
+      self.check(pending)
+      pending = (*seen, warm)
+      if not warm:
+        # Compiled on the way: the next one is to start outside its time.
+        self.check(pending)
+        pending = None
+      for one in self.slots.active:
+        one.console.step(one.step, images_per_second=one.images_per_second())
       if stop.is_set():
-        self.check(pending, clock)
-        self.save(step)
-        raise Stopped(f"at step {step}", self.workdir)
-    self.check(pending, clock)
-    return step
+        self.check(pending)
+        self.save()
+        raise Stopped(self._where(), self.workdir)
+    self.check(pending)
+    for one in self.slots.active:
+      one.epoch = one.next_epoch()
 
-  def dispatch(self, step: int, size: int) -> dict[str, jax.Array]:
-    """Takes `size` steps from `step` on; returns what was seen, unread."""
-    epoch = self.order.epoch(step)
-    if epoch not in self.streams:
-      self.streams = {epoch: self.stream(epoch)}
-    if size not in self.sizes:
-      self.sizes[size] = self.size(size)
-    # All is on the devices already.
-    with jax.transfer_guard("disallow_explicit"):
-      self.state, seen = self.programs.train(
-        self.dispatches.most,
-        self.state,
-        self.train_data,
-        self.streams[epoch],
-        self.sizes[size],
-        self.key,
-      )
-    return seen
+  def dispatch(self, ends: Mapping[str, int]) -> tuple[Any, ...]:
+    """Takes steps in one dispatch; returns what `check` reads."""
+    runs = [*self.slots.runs]
+    sizes, losses = self.slots.train(ends)
+    self.dispatches += 1
+    steps = [0 if one is None else one.step for one in runs]
+    return runs, steps, sizes, losses
 
-  def stream(self, epoch: int) -> step_lib.Stream:
-    return placement.lay_stream(
-      self.order.draw(epoch), self.config.batch_size, self.devices
-    )
+  def _where(self) -> str:
+    active = self.slots.active
+    return f"at step {active[0].step}" if self._alone else f"{len(active)} runs"
 
-  def size(self, size: int) -> jax.Array:
-    return placement.replicate(np.int32(size), self.devices)
-
-  def check(self, pending, clock) -> None:
-    """Waits for a chunk, counts its time and refuses a loss not finite."""
+  def check(self, pending) -> None:
+    """Waits for a dispatch, counts its time, ends runs that diverged."""
     if pending is None:
       return
-    step, size, seen = pending
-    finite = np.isfinite(jax.device_get(seen["loss"])[:size])
-    if not finite.all():
-      raise Diverged(step - size + int(np.argmin(finite)) + 1, self.saved)
-    seconds = clock.lap()
-    if self.dispatches.most in self.programs.compiled:
-      self.train_seconds += seconds
-      self.timed_steps += size
-    self.programs.compiled.add(self.dispatches.most)
+    runs, steps, sizes, losses, warm = pending
+    found = self.slots.losses(losses)
+    seconds = self.share()
+    for one, step, size, row in zip(runs, steps, sizes, found, strict=True):
+      if one is None:
+        continue
+      if warm:
+        one.train_seconds += seconds * (size > 0)
+        one.timed_steps += size
+      finite = np.isfinite(row[:size])
+      if not finite.all() and one in self.slots.active:
+        self.end(one, step - size + int(np.argmin(finite)) + 1)
 
-  def images_per_second(self) -> float | None:
-    if not self.train_seconds:
-      return None
-    return self.timed_steps * self.config.batch_size / self.train_seconds
-
-  def evaluate(self, step: int, epoch: int, console: Console) -> None:
-    began = time.monotonic()
-    size = self.config.eval_batch_size
-    train = self.programs.evaluate(self.state, self.train_data, size)
-    test = self.programs.evaluate(self.state, self.test_data, size)
-    held_out = None
-    if self.validation_data is not None:
-      held_out = self.programs.evaluate(self.state, self.validation_data, size)
-    row = results.row(step, epoch, self.task, train, test, held_out)
-    # What all do next depends on it, so the last bit must be the same in all.
-    row = processes.on_first(functools.partial(dict, row))
-    losses = (row["train_loss"], row.get("validation_loss", 0.0))
-    if not np.isfinite(losses).all():
-      raise Diverged(step, self.saved)
-    row["train_images_per_second"] = self.images_per_second()
-    row["eval_seconds"] = time.monotonic() - began
-    if self.config.per_example:
-      results.write_examples(self.workdir, step, self.task, train, test)
-    self.lines.append(row)
-    self.rows.append(row)
-    self.learn(row)
-    if self.board is not None:
-      self.board.append(
-        step, {k: v for k, v in row.items() if v is not None and k != "step"}
-      )
-    console.evaluation(row)
-
-  def save(self, step: int) -> None:
-    # A loss is that before its update: the last update is seen only here.
-    params = jax.device_get(self.state.params)
-    if not all(np.isfinite(x).all() for x in jax.tree.leaves(params)):
-      raise Diverged(step, self.saved)
-    self.checkpoints.save(
-      step,
-      self.state,
-      {
-        "wall_seconds": time.monotonic() - self.began,
-        "train_seconds": self.train_seconds,
-        "timed_steps": self.timed_steps,
-        "evaluated": self.rows[-1]["step"],
-        "rows": len(self.rows),
-        "rows_sha256": self.lines.sha256(len(self.rows)),
-      },
-    )
-    self.saved = step
-
-  def summary(self) -> dict[str, Any]:
-    return results.summarise(
-      self.config,
-      self.task,
-      self.rows,
-      self.devices,
-      num_parameters=sum(x.size for x in jax.tree.leaves(self.state.params)),
-      wall_seconds=time.monotonic() - self.began,
-      images_per_second=self.images_per_second(),
-    )
-
-
-def _copy(tree: Any) -> Any:
-  """Buffers of their own: a step is given those of the state for good."""
-  return jax.tree.map(jnp.copy, tree)
-
-
-def _weights(state: step_lib.TrainState) -> dict[str, Any]:
-  """What the best evaluation's weights are kept as."""
-  return _copy({"params": state.params, "batch_stats": state.batch_stats})
-
-
-class _Clock:
-  """Seconds between calls."""
-
-  def __init__(self):
-    self._last = time.monotonic()
-
-  def lap(self) -> float:
+  def share(self) -> float:
+    """Divides the time since the last call among the runs; returns a share."""
     now = time.monotonic()
-    seconds, self._last = now - self._last, now
+    active = self.slots.active
+    seconds = (now - self._lap) / max(len(active), 1)
+    self._lap = now
+    for one in active:
+      one.wall_seconds += seconds
     return seconds
+
+  def evaluate(self, whom: Sequence[Journal]) -> None:
+    """Evaluates all, for the metrics of some."""
+    if not whom:
+      return
+    began = time.monotonic()
+    parts = [*whom[0].task.parts()]
+    found = {part: self.slots.evaluate(part) for part in parts}
+    seconds = (time.monotonic() - began) / len(whom)
+    for slot, one in enumerate(self.slots.runs):
+      if one is None or one not in whom:
+        continue
+      seen = {
+        part: jax.tree.map(lambda x, i=slot: x[i], every)
+        for part, every in found.items()
+      }
+      if not one.evaluated(seen, seconds):
+        self.end(one, one.step)
+    self.learn([one for one in whom if one in self.slots.active])
+    self.share()
+
+  def learn(self, whom: Sequence[Journal]) -> None:
+    """Lets evaluations steer the learning rate and choose the weights."""
+    plateau = [
+      one in whom and one.config.schedule == "plateau" and one.epoch > 0
+      for one in self.slots.runs
+    ]
+    best = [
+      one in whom and one.best() is one.rows[-1] for one in self.slots.runs
+    ]
+    if any(plateau) or any(best):
+      losses = [
+        one.rows[-1].get("validation_loss", 0.0) if one in whom else 0.0
+        for one in self.slots.runs
+      ]
+      self.slots.learn(losses, plateau, best)
+
+  def retire(self) -> None:
+    """Ends the runs that are over."""
+    for one in self.slots.active:
+      if one.is_over():
+        if self._alone:
+          self.save_last(one)
+        self.end(one, None)
+
+  def end(self, one: Journal, diverged: int | None) -> None:
+    """Empties a run's slot and says that it has ended."""
+    self.slots.remove(one)
+    if self._alone and diverged is not None:
+      raise Diverged(diverged, self.saved)
+    self._finish(one, diverged)
+
+  # What an interrupted call takes up again.
+  def save_last(self, one: Journal) -> None:
+    """Saves a run's end: with early stopping, its best weights."""
+    stopping = one.config.early_stopping
+    if stopping or self.saved != one.step:
+      self.save(best=bool(stopping))
+
+  def save(self, *, best: bool = False) -> None:
+    states = self.slots.states()
+    for one in self.slots.active:
+      # A loss is that before its update: the last update is seen only here.
+      params = jax.tree.leaves(states[one.name].params)
+      if not all(np.isfinite(x).all() for x in params):
+        del states[one.name]
+        self.end(one, one.step)
+    if not states:
+      return
+    if best:
+      states = {
+        name: state.replace(**state.best) for name, state in states.items()
+      }
+    self.share()
+    kept = {
+      one.name: {**one.keep(), "step": one.step} for one in self.slots.active
+    }
+    if self._alone:
+      [(name, tree)], step = states.items(), self.slots.active[0].step
+      extra = kept[name]
+      del extra["step"]
+    else:
+      tree, step = states, self.dispatches
+      extra = {"slots": len(self.slots.runs), "runs": kept}
+    self.checkpoints.save(step, tree, extra)
+    self.saved = step
+    for one in self.slots.active:
+      one.saved_epoch = one.epoch

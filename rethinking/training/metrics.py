@@ -83,6 +83,11 @@ METRICS: tuple[Metric, ...] = (
   Metric("train_accuracy_changed", ACCURACY, "csv", table="changed",
          end="  label changed"),
   Metric("changed_predicted_true", SHARE, "csv"),
+  Metric("train_loss_clean_images", LOSS, end="  image clean"),
+  Metric("train_accuracy_clean_images", ACCURACY, "csv", end="  image clean"),
+  Metric("train_loss_corrupted_images", LOSS, end="  image corrupted"),
+  Metric("train_accuracy_corrupted_images", ACCURACY, "csv",
+         end="  image corrupted"),
   Metric("validation_loss", LOSS, "csv", end="validation"),
   Metric("validation_accuracy", ACCURACY, "csv", table="validation",
          end="validation"),
@@ -140,6 +145,7 @@ def train_metrics(
   prediction: np.ndarray,
   given: np.ndarray,
   true: np.ndarray,
+  drawn: np.ndarray | None = None,
 ) -> dict[str, float | None]:
   """Returns loss and accuracy on the given labels, and where they come from.
 
@@ -148,16 +154,20 @@ def train_metrics(
     prediction: [N], classes.
     given: [N], the labels trained on.
     true: [N], the labels before corruption.
+    drawn: bool [N], whose images are corrupted; None: no pixel corruption.
 
   Returns:
     `train_loss` and `train_accuracy` over all; the same with the suffixes
     `_unchanged` (the given label is the true one) and `_changed` (it is not);
+    `_clean_images` and `_corrupted_images` where pixels are corrupted;
     `changed_predicted_true`, the share of the changed examples predicted as
     their true class. None where there is no such example.
   """
   changed = given != true
   fitted = prediction == given
   parts = {"": slice(None), "_unchanged": ~changed, "_changed": changed}
+  if drawn is not None:
+    parts |= {"_clean_images": ~drawn, "_corrupted_images": drawn}
   found = {}
   for suffix, part in parts.items():
     found[f"train_loss{suffix}"] = _mean(loss[part])

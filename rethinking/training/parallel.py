@@ -1,21 +1,15 @@
-"""The step on many devices: the only file that calls pmap."""
+"""The step of one run or several, on many devices: the only file with pmap."""
 
-import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from rethinking.runtime.errors import UserError
-from rethinking.training import placement
 from rethinking.training import step as step_lib
-
-
-def all_devices() -> list[jax.Device]:
-  """Returns the devices of all processes, each process's in a row."""
-  # pmap's mesh demands the row, and a TPU's own order need not have it.
-  return sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
+from rethinking.training.placement import AXIS, all_devices
 
 
 def connect() -> None:
@@ -29,8 +23,8 @@ def connect() -> None:
 
   multihost_utils.sync_global_devices("rethinking_start")
   add = jax.pmap(
-    lambda one: jax.lax.psum(one, placement.AXIS),
-    axis_name=placement.AXIS,
+    lambda one: jax.lax.psum(one, AXIS),
+    axis_name=AXIS,
     devices=all_devices(),
   )
   jax.block_until_ready(add(np.ones(jax.local_device_count(), np.int32)))
@@ -55,166 +49,99 @@ def check_batch(name: str, batch_size: int, devices: int) -> None:
     )
 
 
+# What several runs share of their data, and what has a row for each.
+_DATA = step_lib.Data(None, None, None, 0)
 # Devices that share a batch have each their place in the stream.
 _STREAM = step_lib.Stream(None, None, None, 0)
 
 
-def train_chunk(
-  step: Callable, batch_size: int, devices: Sequence[jax.Device]
-) -> Callable[..., tuple[step_lib.TrainState, dict[str, jax.Array]]]:
-  """Returns `chunk(most, state, data, stream, size, key) -> (state, metrics)`.
+def over_runs(function: Callable, axes: Sequence[Any]) -> Callable:
+  """Returns a function of arguments with a row a run: vmap, but of one run.
+
+  A single run keeps the program it has alone: with a batch of kernels a
+  convolution is another, slow one on a CPU.
 
   Args:
-    step: from step.make_train_step with axis_name=AXIS; None will do for one
-      device.
-    batch_size: examples a step, over all devices.
-    devices: the batch is split over these, of all processes.
-
-  Returns:
-    A pmapped function of the steps that a dispatch takes at most (static), a
-    replicated state (donated: do not use it again), replicated data, a stream
-    from `lay_stream`, how many steps to take, and a key from `lay_key`. It
-    takes them in one dispatch; metrics are [most], of which the first `size`
-    count. One program serves every size.
+    function: of one run.
+    axes: vmap's `in_axes`, 0 or None; the first argument has rows.
   """
-  share = batch_size // len(devices)
 
-  def chunk(most, state, data, stream, size, key):
-    key = jax.random.wrap_key_data(key, impl=step_lib.KEYS)
-
-    def one(state):
-      batch = step_lib.batch(stream, state.step, batch_size, share)
-      return step(state, data, batch, key)
-
-    if most == 1:
-      # XLA on the CPU runs a convolution inside a loop more than ten times
-      # slower (jax issue 12868), so a single step must not be in one.
-      state, metrics = one(state)
-      return state, jax.tree.map(lambda x: x[None], metrics)
-
-    def body(i, carry):
-      state, seen = carry
-      state, metrics = one(state)
-      return state, jax.tree.map(lambda x, m: x.at[i].set(m), seen, metrics)
-
-    empty = jax.tree.map(
-      lambda m: jnp.zeros((most,), m.dtype), jax.eval_shape(one, state)[1]
+  def mapped(*rows):
+    if len(jax.tree.leaves(rows[0])[0]) > 1:
+      return jax.vmap(function, in_axes=tuple(axes))(*rows)
+    one = jax.tree.map(
+      lambda axis, part: (
+        part if axis is None else jax.tree.map(lambda x: x[0], part)
+      ),
+      tuple(axes),
+      rows,
+      is_leaf=lambda x: x is None,
     )
-    return jax.lax.fori_loop(0, size, body, (state, empty))
+    return jax.tree.map(lambda x: x[None], function(*one))
 
-  return jax.pmap(
-    chunk,
-    axis_name=placement.AXIS,
-    in_axes=(None, None, None, _STREAM, None, None),
-    out_axes=None,
-    static_broadcasted_argnums=0,
-    donate_argnums=1,
-    devices=devices,
-  )
+  return mapped
 
 
-def evaluate(
-  step: Callable, devices: Sequence[jax.Device]
-) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
-  """Returns `evaluate(state, data, batch_size) -> (loss [N], prediction [N])`.
-
-  Args:
-    step: from step.make_eval_step.
-    devices: each batch is split over those of this process; every process
-      evaluates the whole split.
-
-  Returns:
-    A function over the whole split, exact at any batch size: the last batch is
-    filled up with example 0, whose extra values are cut off again.
-  """
-  devices = placement.own(devices)
-  mapped = jax.pmap(
-    step, axis_name=placement.AXIS, in_axes=(None, None, 0), devices=devices
-  )
-
-  def run(state, data, batch_size):
-    count = data.ids.shape[0]
-    found = [
-      mapped(state, data, placement.shard(rows, len(devices)))
-      for rows in _padded(count, batch_size, len(devices))
-    ]
-    loss, prediction = (
-      np.concatenate([x.ravel() for x in column])[:count]
-      for column in zip(*jax.device_get(found), strict=True)
-    )
-    return loss, prediction
-
-  return run
-
-
-def _padded(count: int, batch_size: int, devices: int) -> np.ndarray:
-  """Rows 0 to count in batches, filled up with row 0: int32 [batches, size]."""
-  # As few batches as their greatest size allows, and as even: what fills the
-  # last one up is computed for nothing.
-  most = max(min(batch_size, count) // devices, 1)
-  shares = -(-count // devices)
-  batches = -(-shares // most)
-  size = -(-shares // batches) * devices
-  index = np.zeros((batches * size,), np.int32)
-  index[:count] = np.arange(count)
-  return index.reshape(batches, size)
-
-
-# What runs that train together share of their data, and what is their own.
-_RUNS = step_lib.Data(None, 0, None, None)
-
-
-def train_runs(
+def train(
   step: Callable,
   batch_size: int,
   devices: Sequence[jax.Device],
   *,
   spread: bool,
 ) -> Callable[..., tuple[step_lib.TrainState, jax.Array]]:
-  """Makes `chunk(most, state, data, stream, sizes, limit, keys)`.
+  """Makes `chunk(most, state, data, stream, sizes, limit, keys, noise)`.
 
-  It returns (state, loss). One program takes steps of R runs. Spread, each
-  device has R / devices whole runs; otherwise every device has a part of each
-  run's batch.
+  It takes steps of R runs in one dispatch and returns (state, loss).
 
   Args:
-    step: from step.make_train_step, with axis_name=AXIS unless spread.
-    batch_size: examples a step of a run.
-    devices: which ones.
-    spread: whether the runs are split over devices, not the batches.
+    step: from step.make_train_step; with axis_name=AXIS where devices share a
+      batch.
+    batch_size: examples a step of a run, over all devices.
+    devices: which ones, of all processes.
+    spread: whether each device has R / devices whole runs; else every device
+      has a part of each run's batch.
 
   Returns:
     A pmapped function of the steps that a dispatch takes at most (static),
-    states (donated: do not use them again), `Data` whose labels are [R, N],
-    streams whose leaves have R rows, how many steps each run takes, [R], at
-    most `limit`, the most steps of any, and a key for each run: typed, unlike
-    `train_chunk`'s, since runs train together in one process only. All with a
-    row a run are laid out by `split_runs`; unless spread, streams are by
-    `lay_stream`. Losses are [R, most], of which a run's first `size` count.
+    states (donated: do not use them again), `Data` whose statistics have a row
+    a run, streams from `put_stream`, how many steps each run takes, [R], at
+    most `limit`, the most of any, the data of a key for each run, uint32
+    [R, 2], and noise with a row a run. Losses are [R, most], of which a run's
+    first `size` count. One program serves every size.
   """
   share = batch_size if spread else batch_size // len(devices)
 
-  def one(most, state, data, stream, size, limit, key):
-    def body(i, carry):
-      state, losses = carry
-      batch = step_lib.batch(stream, state.step, batch_size, share)
-      new, metrics = step(state, data, batch, key)
-      state = jax.tree.map(lambda a, b: jnp.where(i < size, a, b), new, state)
-      return state, losses.at[i].set(metrics["loss"])
+  def chunk(most, state, data, stream, sizes, limit, keys, noise):
+    alone = len(state.step) == 1
 
-    empty = jnp.zeros((most,), jnp.result_type(float))
-    return jax.lax.fori_loop(0, limit, body, (state, empty))
+    def one(state, data, stream, size, key, noise):
+      key = jax.random.wrap_key_data(key, impl=step_lib.KEYS)
 
-  def together(most, *rows):
-    chunk = functools.partial(one, most)
-    return jax.vmap(chunk, in_axes=(0, _RUNS, 0, 0, None, 0))(*rows)
+      def take(i, carry):
+        state, losses = carry
+        batch = step_lib.batch(stream, state.step, batch_size, share)
+        new, metrics = step(state, data, batch, key, noise)
+        if not alone:
+          # Another run may take more steps than this one.
+          new = jax.tree.map(lambda a, b: jnp.where(i < size, a, b), new, state)
+        return new, losses.at[i].set(metrics["loss"])
+
+      carry = (state, jnp.zeros((most,), jnp.result_type(float)))
+      if most == 1:
+        # XLA on the CPU runs a convolution inside a loop more than ten times
+        # slower (jax issue 12868), so a single step must not be in one.
+        return take(0, carry)
+      return jax.lax.fori_loop(0, limit, take, carry)
+
+    axes = (0, _DATA, 0, 0, 0, 0)
+    return over_runs(one, axes)(state, data, stream, sizes, keys, noise)
 
   return jax.pmap(
-    together,
-    axis_name=placement.AXIS,
-    in_axes=(None, 0, _RUNS, 0, 0, None, 0)
+    chunk,
+    axis_name=AXIS,
+    in_axes=(None, 0, _DATA, 0, 0, None, 0, 0)
     if spread
-    else (None, None, None, _STREAM, None, None, None),
+    else (None, None, None, _STREAM, None, None, None, None),
     out_axes=0 if spread else None,
     static_broadcasted_argnums=0,
     donate_argnums=1,
@@ -222,49 +149,43 @@ def train_runs(
   )
 
 
-def evaluate_runs(
+def evaluate(
   step: Callable, devices: Sequence[jax.Device], *, spread: bool
-) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
-  """Returns `evaluate(state, data, batch_size) -> ([R, N], [R, N])`.
+) -> Callable[..., step_lib.Seen]:
+  """Makes `evaluate(state, data, noise, draw, index) -> Seen`, one dispatch.
 
   Args:
     step: from step.make_eval_step.
-    devices: which ones.
-    spread: as for `train_runs`.
+    devices: which ones, of all processes; unless spread, each batch is split
+      over them.
+    spread: as for `train`.
 
   Returns:
-    A function over a whole split: each run's loss and prediction of each
-    example, exact at any batch size.
+    A pmapped function of states, data and noise as `train` has them, the draw
+    of each run, int32 [R], and an index from `put_index`. Leaves are
+    [R, batches, B], with `spread` of each device.
   """
-  mapped = jax.pmap(
-    jax.vmap(step, in_axes=(0, _RUNS, None)),
-    axis_name=placement.AXIS,
-    in_axes=(0, _RUNS, None) if spread else (None, None, 0),
+
+  def whole(state, data, noise, draw, index):
+    def one(state, data, noise, draw, index):
+      def batch(rows):
+        return step(state, data, rows, noise, draw)
+
+      if len(index) == 1:
+        # Not in a loop: see `train`.
+        return jax.tree.map(lambda x: x[None], batch(index[0]))
+      return jax.lax.map(batch, index)
+
+    axes = (0, _DATA, 0, 0, 0)
+    seen = over_runs(one, axes)(state, data, noise, draw, index)
+    if spread or len(devices) == 1:
+      return seen
+    return jax.lax.all_gather(seen, AXIS, axis=2, tiled=True)
+
+  return jax.pmap(
+    whole,
+    axis_name=AXIS,
+    in_axes=(0, _DATA, 0, 0, 0) if spread else (None, None, None, None, 0),
+    out_axes=0 if spread else None,
     devices=devices,
   )
-
-  def run(state, data, batch_size):
-    count = data.ids.shape[0]
-    shards = 1 if spread else len(devices)
-    index = _padded(count, batch_size, shards)
-    found = [
-      mapped(state, data, rows if spread else placement.shard(rows, shards))
-      for rows in index
-    ]
-
-    def join(parts):
-      # Spread: [devices, R / devices, B]; otherwise [devices, R, B / devices].
-      whole = [
-        x.reshape(-1, x.shape[-1])
-        if spread
-        else np.moveaxis(x, 0, 1).reshape(x.shape[1], -1)
-        for x in parts
-      ]
-      return np.concatenate(whole, axis=1)[:, :count]
-
-    loss, prediction = (
-      join(column) for column in zip(*jax.device_get(found), strict=True)
-    )
-    return loss, prediction
-
-  return run

@@ -1,5 +1,6 @@
-"""Where arrays lie on the devices of a run, and of runs that train together."""
+"""Where the arrays of runs lie on the devices."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,9 +8,13 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from rethinking.training import step as step_lib
-
 AXIS = "batch"
+
+
+def all_devices() -> list[jax.Device]:
+  """Returns the devices of all processes, each process's in a row."""
+  # pmap's mesh demands the row, and a TPU's own order need not have it.
+  return sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
 
 
 def own(devices: Sequence[jax.Device]) -> list[jax.Device]:
@@ -34,17 +39,6 @@ def replicate(tree: Any, devices: Sequence[jax.Device]) -> Any:
   return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
-def shard(array: np.ndarray, devices: int) -> np.ndarray:
-  """Splits the last axis: [..., B] -> [devices, ..., B / devices].
-
-  Args:
-    array: [..., B].
-    devices: a divisor of B.
-  """
-  parts = array.reshape(*array.shape[:-1], devices, -1)
-  return np.moveaxis(parts, -2, 0)
-
-
 def own_places(
   place: np.ndarray, batch_size: int, devices: Sequence[jax.Device]
 ) -> np.ndarray:
@@ -65,64 +59,95 @@ def own_places(
   )
 
 
-def lay_stream(
-  stream: step_lib.Stream, batch_size: int, devices: Sequence[jax.Device]
-) -> step_lib.Stream:
-  """Puts a stream on every device of this process, each to its own place.
+def put_stream(
+  stream: Any,
+  batch_size: int,
+  devices: Sequence[jax.Device],
+  *,
+  spread: bool,
+) -> Any:
+  """Puts the streams of runs on this process's devices.
 
   Args:
-    stream: `place` is NumPy.
+    stream: `step.Stream`, leaves with a row a run, all but `orders` NumPy.
     batch_size: examples a step, over all devices.
-    devices: of all processes; a divisor of batch_size many.
+    devices: of all processes.
+    spread: as for `parallel.train`.
 
   Returns:
-    What `train_chunk` takes: `place` is [own devices, ...].
+    What `parallel.train` takes: unless spread, `place` is [own devices, R],
+    each device's own.
   """
-  mesh = Mesh(np.array(own(devices)), (AXIS,))
+  if spread:
+    return put_runs(stream, devices, spread=True)
   places = own_places(stream.place, batch_size, devices)
-  return step_lib.Stream(
-    *replicate(stream[:3], devices),
-    place=jax.device_put(places, NamedSharding(mesh, PartitionSpec(AXIS))),
-  )
+  rest = replicate(stream._replace(place=None), devices)
+  return rest._replace(place=_one_each(places, own(devices)))
 
 
-def lay_key(key: jax.Array, devices: Sequence[jax.Device]) -> jax.Array:
-  """Puts the bits of a key on every device of this process: uint32 [2].
-
-  In several processes pmap fetches a typed key to the host at each call.
+def put_index(
+  rows: np.ndarray,
+  batch_size: int,
+  devices: Sequence[jax.Device],
+  *,
+  spread: bool,
+  looped: bool,
+) -> list[jax.Array]:
+  """Puts what `parallel.evaluate` goes through on this process's devices.
 
   Args:
-    key: from step.root.
+    rows: int32 [R, N], of the data.
+    batch_size: examples at a time, at most.
     devices: of all processes.
+    spread: as for `parallel.train`.
+    looped: whether one dispatch takes all batches; else each has its own.
+
+  Returns:
+    For each dispatch int32 [own devices, R, batches, B / devices], or spread
+    [devices, R / devices, batches, B]; filled up with each run's first row.
   """
-  return replicate(jax.random.key_data(key), devices)
+  shares = 1 if spread else len(devices)
+  index = rows[:, batches(rows.shape[1], batch_size, shares)]
+  parts = [index] if looped else np.split(index, index.shape[1], axis=1)
+  if spread:
+    return [put_runs(part, devices, spread=True) for part in parts]
+  mine = [d.process_index == jax.process_index() for d in devices]
+  return [
+    _one_each(
+      np.stack([*itertools.compress(np.split(part, shares, axis=-1), mine)]),
+      own(devices),
+    )
+    for part in parts
+  ]
 
 
-def split_runs(
-  tree: Any, devices: Sequence[jax.Device], *, spread: bool
-) -> Any:
-  """Lays arrays with one row a run out for `train_runs`.
+def _one_each(rows: np.ndarray, devices: Sequence[jax.Device]) -> jax.Array:
+  mesh = Mesh(np.array(devices), (AXIS,))
+  return jax.device_put(rows, NamedSharding(mesh, PartitionSpec(AXIS)))
+
+
+def put_runs(tree: Any, devices: Sequence[jax.Device], *, spread: bool) -> Any:
+  """Puts arrays with one row a run on the devices.
 
   Args:
     tree: leaves [R, ...]; spread, R is a multiple of the devices.
     devices: where to.
-    spread: as for `train_runs`.
+    spread: as for `parallel.train`.
   """
   if not spread:
     return replicate(tree, devices)
-  mesh = Mesh(np.array(devices), (AXIS,))
-  return jax.device_put(
-    jax.tree.map(lambda x: x.reshape(len(devices), -1, *x.shape[1:]), tree),
-    NamedSharding(mesh, PartitionSpec(AXIS)),
+  shards = jax.tree.map(
+    lambda x: x.reshape(len(devices), -1, *x.shape[1:]), tree
   )
+  return _one_each(shards, devices)
 
 
-def join_runs(tree: Any, *, spread: bool) -> Any:
-  """Returns what `split_runs` laid out as NumPy arrays, one row a run.
+def read_runs(tree: Any, *, spread: bool) -> Any:
+  """Returns what lies on the devices as NumPy arrays, one row a run.
 
   Args:
     tree: leaves [devices, R / devices, ...] if spread, else [R, ...].
-    spread: as for `train_runs`.
+    spread: as for `parallel.train`.
   """
 
   # The step's next call is given these buffers, so the host needs its own.
@@ -130,3 +155,16 @@ def join_runs(tree: Any, *, spread: bool) -> Any:
   if not spread:
     return host
   return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), host)
+
+
+def batches(count: int, batch_size: int, devices: int) -> np.ndarray:
+  """Rows 0 to count in batches, filled up with row 0: int32 [batches, size]."""
+  # As few batches as their greatest size allows, and as even: what fills the
+  # last one up is computed for nothing.
+  most = max(min(batch_size, count) // devices, 1)
+  shares = -(-count // devices)
+  batches = -(-shares // most)
+  size = -(-shares // batches) * devices
+  index = np.zeros((batches * size,), np.int32)
+  index[:count] = np.arange(count)
+  return index.reshape(batches, size)

@@ -1,13 +1,12 @@
-"""The compiled functions of a run, shared by runs that need the same ones."""
+"""The compiled functions of runs, shared by those that need the same ones."""
 
 import functools
 import json
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from ml_collections import ConfigDict
 
 from rethinking import models
@@ -16,23 +15,26 @@ from rethinking.data import augment
 from rethinking.training import optim, parallel, placement
 from rethinking.training import step as step_lib
 
+Shape = tuple[int, int, int]
+
 
 class Programs(NamedTuple):
-  """The compiled functions of a run."""
+  """The compiled functions of runs that lie on the devices alike."""
 
   init: Callable[..., step_lib.TrainState]
-  train: Callable[..., tuple[step_lib.TrainState, dict[str, jax.Array]]]
-  evaluate: Callable[..., tuple[np.ndarray, np.ndarray]]
-  # By the steps that a dispatch takes at most, those called before: the first
-  # call compiles, so its time says nothing about speed.
-  compiled: set[int]
+  train: Callable[..., tuple[step_lib.TrainState, jax.Array]]
+  evaluate: Callable[..., step_lib.Seen]
+  learn: Callable[..., step_lib.TrainState]
+  # Those called before, by what a call's program depends on: the first call
+  # compiles, so its time says nothing about speed.
+  compiled: set[Any]
 
 
 def key(config: ConfigDict) -> str:
   """Returns what a config's programs depend on, as text.
 
-  Runs that differ in other fields, such as seeds or corruption, share them
-  without compiling again.
+  Runs that differ in other fields, such as seeds or levels, share them without
+  compiling again.
 
   Args:
     config: resolved.
@@ -42,7 +44,11 @@ def key(config: ConfigDict) -> str:
 
 @functools.lru_cache(maxsize=16)
 def steps(
-  fields: str, num_examples: int, num_classes: int, axis_name: str | None
+  fields: str,
+  num_examples: int,
+  num_classes: int,
+  shape: Shape,
+  axis_name: str | None,
 ) -> tuple[Callable, Callable, Callable]:
   """Returns the pure functions `init`, `train_step`, `eval_step` of a config.
 
@@ -50,6 +56,7 @@ def steps(
     fields: from `key`.
     num_examples: examples an epoch.
     num_classes: K.
+    shape: [H, W, C] of the data's images.
     axis_name: of the pmap over shards of the batch; None outside one.
   """
   config = ConfigDict(json.loads(fields))
@@ -61,13 +68,15 @@ def steps(
     dtype=jnp.dtype(config.dtype),
     axis_name=axis_name,
   )
+  height, width, channels = shape
+  seen = (config.crop or height, config.crop or width, channels)
   init = jax.jit(
-    functools.partial(step_lib.init_state, module, optimizer),
-    static_argnames="shape",
+    functools.partial(step_lib.init_state, module, optimizer, shape=seen)
   )
   train_step = step_lib.make_train_step(
     module,
     optimizer,
+    shape=shape,
     crop=config.crop,
     # Without one no draw is made, and the program is the shorter.
     augment=None
@@ -75,58 +84,53 @@ def steps(
     else augment.create(config.augment),
     axis_name=axis_name,
   )
-  return init, train_step, step_lib.make_eval_step(module, crop=config.crop)
+  eval_step = step_lib.make_eval_step(module, shape=shape, crop=config.crop)
+  return init, train_step, eval_step
 
 
-def create(config: ConfigDict, num_examples: int, num_classes: int) -> Programs:
-  """Returns the functions that a config's runs share.
+@functools.lru_cache(maxsize=16)
+def create(
+  fields: str,
+  num_examples: int,
+  num_classes: int,
+  shape: Shape,
+  devices: tuple[jax.Device, ...],
+  spread: bool,
+) -> Programs:
+  """Returns the functions that runs share.
 
   Args:
-    config: resolved.
+    fields: from `key`.
     num_examples: examples an epoch.
     num_classes: K.
+    shape: [H, W, C] of the data's images.
+    devices: those of all processes.
+    spread: as for `parallel.train`.
   """
-  return _create(key(config), num_examples, num_classes)
-
-
-@functools.lru_cache(maxsize=8)
-def _create(fields: str, num_examples: int, num_classes: int) -> Programs:
-  devices = parallel.all_devices()
   # A mean over one device is a copy of every gradient.
-  axis_name = placement.AXIS if len(devices) > 1 else None
+  axis_name = None if spread or len(devices) == 1 else placement.AXIS
   init, train_step, eval_step = steps(
-    fields, num_examples, num_classes, axis_name
+    fields, num_examples, num_classes, shape, axis_name
   )
+  config = ConfigDict(json.loads(fields))
+  learn = parallel.over_runs(functools.partial(_learn, config), (0, 0, 0, 0))
   return Programs(
     init=init,
-    train=parallel.train_chunk(
-      train_step, json.loads(fields)["batch_size"], devices
-    ),
-    evaluate=parallel.evaluate(eval_step, devices),
+    train=parallel.train(train_step, config.batch_size, devices, spread=spread),
+    evaluate=parallel.evaluate(eval_step, devices, spread=spread),
+    learn=jax.jit(jax.vmap(learn) if spread else learn),
     compiled=set(),
   )
 
 
-def shape(config: ConfigDict, images: np.ndarray) -> tuple[int, int, int]:
-  """Returns [H, W, C] of what a config's model sees.
+def _learn(config, state, loss, seen, chosen):
+  """A run's state after an evaluation, where `seen`; kept where `chosen`."""
 
-  Args:
-    config: resolved.
-    images: [N, H, W, C], cropped already or not.
-  """
-  _, height, width, channels = images.shape
-  return (config.crop or height, config.crop or width, channels)
+  def where(condition, new, old):
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
 
-
-def shapes(
-  init: Callable[..., step_lib.TrainState], shape: tuple[int, int, int]
-) -> step_lib.TrainState:
-  """Returns the shapes of one run's state.
-
-  Args:
-    init: from `steps`.
-    shape: [H, W, C] of what the model sees.
-  """
-  return jax.eval_shape(
-    functools.partial(init, shape=shape), key=step_lib.root(0, "init")
-  )
+  observed = optim.observe(config, state.opt_state, loss)
+  state = state.replace(opt_state=where(seen, observed, state.opt_state))
+  if state.best is None:
+    return state
+  return state.replace(best=where(chosen, state.weights(), state.best))

@@ -7,16 +7,17 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking.runtime import platform as runtime
-from rethinking.runtime import processes, signals
+from rethinking.runtime import backend, processes, signals
 from rethinking.runtime.console import Console
 from rethinking.storage import files
 from rethinking.storage.lock import Lock
-from rethinking.training import curves, metrics, parallel
+from rethinking.training import metrics, optim, parallel, placement
 from rethinking.training import summary as results
-from rethinking.training import task as problem
+from rethinking.training import task as task_lib
 from rethinking.training import workdir as workdir_lib
+from rethinking.training.journal import Journal
 from rethinking.training.loop import Loop
+from rethinking.training.slots import Slots
 
 
 def run(
@@ -48,12 +49,12 @@ def run(
   """
   began = time.monotonic()
   config = config_lib.resolve(config)
-  runtime.configure(
+  backend.configure(
     compilation_cache=config.compilation_cache,
     deterministic=config.deterministic,
   )
   quiet = quiet or not processes.is_first()
-  devices = parallel.all_devices()
+  devices = placement.all_devices()
   parallel.check_batch("batch_size", config.batch_size, len(devices))
   workdir = files.workdir(workdir)
   results_file = None if quiet else "summary.json"
@@ -61,21 +62,35 @@ def run(
   if finished is not None:
     return finished
   with processes.reraise_everywhere():
-    task = problem.load(config)
-  with Lock(workdir):
+    task = task_lib.load(config)
+  title = f"{config.dataset} {config.variant} {config.arch}"
+  summary = {}
+
+  def start(name: str) -> Journal:
     # Checks again, now that no other command can be writing.
-    workdir_lib.claim(workdir, config, task.facts())
-    loop = Loop(config, workdir, task, devices, began)
-    title = f"{config.dataset} {config.variant} {config.arch}"
+    return Journal(name, config, task, workdir, console, began)
+
+  def finish(one: Journal, diverged: int | None) -> None:
+    del diverged
+    summary.update(one.finish(title, devices, slots.num_parameters))
+
+  with Lock(workdir):
+    slots = Slots(config, task, devices)
+    steps = optim.epoch_end(
+      config.epochs, len(task.train.rows), config.batch_size
+    )
     log, bar = metrics.shown("log"), metrics.shown("bar")
-    console = console or Console(loop.steps, title, log, bar, quiet=quiet)
+    console = console or Console(steps, title, log, bar, quiet=quiet)
+    loop = Loop(
+      slots,
+      [title],
+      start,
+      workdir / "checkpoints",
+      finish,
+      alone=True,
+      workdir=workdir,
+    )
     with console, signals.deferred() as stop:
-      loop.restore(console)
-      loop.train(console, stop)
-    summary = loop.summary()
-    if config.plots and processes.is_first():
-      curves.draw(loop.rows, workdir / "curves.png", title)
-    # Last: its presence says that the run is finished.
-    files.write_json(workdir / "summary.json", summary)
+      loop.run(1, stop)
     results.show(console, summary, task, workdir)
   return summary

@@ -9,6 +9,10 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
+from rethinking.corruptions.keys import fold_ids
+from rethinking.corruptions.noise import corrupt
+from rethinking.ops.switch import materialized
+
 Array = jax.Array
 Augment = Callable[[Array, Array], Array]
 
@@ -17,12 +21,12 @@ KEYS = "threefry2x32"
 
 
 class Data(NamedTuple):
-  """A whole split, on the device.
+  """A whole split, on the device: clean, unless its images came corrupted.
 
   Attributes:
-    images: uint8 [N, H, W, C].
-    labels: int32 [N], the given ones.
-    ids: uint32 [N], unique.
+    images: uint8 [N, H * W * C]: flat, since TPUs pad the last two axes.
+    labels: int32 [N], the true ones.
+    ids: uint32 [N], unique; or [N, 2], two words each.
     statistics: mean and standard deviation of each channel, float [C] each,
       that images are normalised by; empty: each image is by its own.
   """
@@ -80,6 +84,10 @@ class TrainState:
   batch_stats: Any
   opt_state: Any
   best: Any = None
+
+  def weights(self) -> dict[str, Any]:
+    """Returns what the best evaluation's weights are kept as."""
+    return {"params": self.params, "batch_stats": self.batch_stats}
 
 
 def root(seed: int, name: str) -> Array:
@@ -197,11 +205,12 @@ def make_train_step(
   module: nn.Module,
   optimizer: optax.GradientTransformation,
   *,
+  shape: tuple[int, int, int],
   crop: int,
   augment: Augment | None = None,
   axis_name: str | None = None,
-) -> Callable[[TrainState, Data, Batch, Array], tuple[TrainState, Mapping]]:
-  """Makes `step(state, data, batch, key) -> (state, metrics)`.
+) -> Callable[..., tuple[TrainState, Mapping]]:
+  """Makes `step(state, data, batch, key, noise) -> (state, metrics)`.
 
   Every draw is keyed by (key, step or epoch, id): dropout by the step,
   augmentation by the epoch, never by the position in the batch, so the same
@@ -210,12 +219,14 @@ def make_train_step(
   Args:
     module: made with the same axis_name.
     optimizer: from rethinking.training.optim.
-    crop: centre crop, pixels a side; 0: none.
+    shape: [H, W, C] of the data's images.
+    crop: centre crop, pixels a side, after augmentation; 0: none.
     augment: one example's (key, float image in [0, 1] [H, W, C]) -> image.
     axis_name: of the pmap over shards of the batch; None outside one.
 
   Returns:
-    The step; metrics are the scalars `loss` (nats) and `accuracy` on the
+    The step. `noise` is a tuple of `corruptions.Noise`, which it applies in
+    their order. Metrics are the scalars `loss` (nats) and `accuracy` on the
     batch, in training mode, before the update.
   """
 
@@ -231,18 +242,16 @@ def make_train_step(
     accuracy = jnp.mean(jnp.argmax(logits, -1) == labels, dtype=loss.dtype)
     return loss, (updates.get("batch_stats", {}), accuracy)
 
-  def step(state, data, batch, key):
-    images, labels, ids = (x[batch.index] for x in data[:3])
-    dropout_root, augment_root = jax.random.split(key)
-    dropout_keys = jax.vmap(jax.random.fold_in, (None, 0))(
-      jax.random.fold_in(dropout_root, state.step), ids
+  def step(state, data, batch, key, noise):
+    images, labels, ids = _corrupted(
+      data, batch.index, shape, noise, batch.epoch
     )
+    dropout_root, augment_root = jax.random.split(key)
+    dropout_keys = fold_ids(jax.random.fold_in(dropout_root, state.step), ids)
     x = _to_float(images)
     if augment is not None:
-      fold = jax.vmap(
-        lambda e, i: jax.random.fold_in(jax.random.fold_in(augment_root, e), i)
-      )
-      x = jax.vmap(augment)(fold(batch.epoch, ids), x)
+      each = jax.vmap(jax.random.fold_in, (None, 0))(augment_root, batch.epoch)
+      x = jax.vmap(augment)(fold_ids(each, ids), x)
     x = normalize(centre_crop(x, crop), data.statistics)
     # The mean of the gradients: the gradient of a pmean would silently be
     # that of one device's loss.
@@ -264,31 +273,60 @@ def make_train_step(
   return step
 
 
+class Seen(NamedTuple):
+  """What an evaluation saw of each example.
+
+  Attributes:
+    loss: float [N], nats, of the given label.
+    prediction: int32 [N].
+    given: int32 [N], the label it was compared with.
+  """
+
+  loss: Array
+  prediction: Array
+  given: Array
+
+
 def make_eval_step(
-  module: nn.Module, *, crop: int
-) -> Callable[[TrainState, Data, Array], tuple[Array, Array]]:
-  """Makes `step(state, data, index) -> (loss [B], prediction [B])`.
+  module: nn.Module, *, shape: tuple[int, int, int], crop: int
+) -> Callable[..., Seen]:
+  """Makes `step(state, data, index, noise, draw) -> Seen` of [B].
 
   One value an example, so that the caller's sums are exact whatever the batch
   size, and any split of the examples can be made of them.
 
   Args:
     module: a model of rethinking.models.
+    shape: [H, W, C] of the data's images.
     crop: centre crop, pixels a side; 0: none.
   """
 
-  def step(state, data, index):
-    x = _to_float(centre_crop(data.images[index], crop))
-    x = normalize(x, data.statistics)
+  def step(state, data, index, noise, draw):
+    draws = jnp.broadcast_to(draw, index.shape)
+    images, labels, _ = _corrupted(data, index, shape, noise, draws)
+    x = normalize(_to_float(centre_crop(images, crop)), data.statistics)
     logits = module.apply(
       {"params": state.params, "batch_stats": state.batch_stats},
       x,
       train=False,
     )
-    loss = _cross_entropy(logits, data.labels[index])
-    return loss, jnp.argmax(logits, -1).astype(jnp.int32)
+    prediction = jnp.argmax(logits, -1).astype(jnp.int32)
+    return Seen(_cross_entropy(logits, labels), prediction, labels)
 
   return step
+
+
+def _corrupted(data, index, shape, noise, draws):
+  """Images, labels and ids of some rows, as the learner is given them."""
+  images, labels, ids = (x[index] for x in data[:3])
+  images = images.reshape(-1, *shape)
+  for one in noise:
+    if one.target == "labels":
+      labels = corrupt(one, labels, ids, index, draws)
+    else:
+      images = corrupt(one, images, ids, index, draws)
+  # So that what follows is compiled alike wherever the images come from.
+  return materialized(images), labels, ids
 
 
 def _cross_entropy(logits: Array, labels: Array) -> Array:

@@ -2,8 +2,10 @@
 
 import functools
 import io
+import operator
 import pathlib
 import subprocess
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -12,20 +14,16 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import __version__
-from rethinking.runtime import platform as runtime
+from rethinking.runtime import backend
 from rethinking.runtime.console import Console
 from rethinking.storage import files
 from rethinking.training import metrics
-from rethinking.training import task as problem
+from rethinking.training.examples import Task
+from rethinking.training.step import Seen
 
 
 def row(
-  step: int,
-  epoch: int,
-  task: problem.Problem,
-  train: tuple[np.ndarray, np.ndarray],
-  test: tuple[np.ndarray, np.ndarray],
-  validation: tuple[np.ndarray, np.ndarray] | None = None,
+  step: int, epoch: int, task: Task, seen: Mapping[str, Seen]
 ) -> dict[str, Any]:
   """Returns a row of metrics.jsonl.
 
@@ -33,29 +31,25 @@ def row(
     step: steps taken.
     epoch: epochs completed.
     task: what is learned.
-    train: loss and prediction of each train example, [N] each.
-    test: the same of the test set.
-    validation: the same of the validation set, where there is one.
+    seen: of each part of the task, leaves [N].
   """
-  given = np.asarray(task.train.labels)
-  found = {
+  train = metrics.train_metrics(
+    *seen["train"], task.train.true_labels, task.train.prepared.drawn
+  )
+  held_out = [
+    metrics.split_metrics(part, *seen[part])
+    for part in ("test", "validation")
+    if part in seen
+  ]
+  return {
     "step": step,
     "epoch": epoch,
-    **metrics.train_metrics(*train, given, task.true_labels),
-    **metrics.split_metrics("test", *test, np.asarray(task.test.labels)),
+    **functools.reduce(operator.or_, held_out, train),
   }
-  if validation is not None:
-    labels = np.asarray(task.validation.labels)
-    found |= metrics.split_metrics("validation", *validation, labels)
-  return found
 
 
 def write_examples(
-  workdir: epath.Path,
-  step: int,
-  task: problem.Problem,
-  train: tuple[np.ndarray, np.ndarray],
-  test: tuple[np.ndarray, np.ndarray],
+  workdir: epath.Path, step: int, task: Task, seen: Mapping[str, Seen]
 ) -> None:
   """Writes what each example's loss and prediction were, by id.
 
@@ -63,19 +57,16 @@ def write_examples(
     workdir: of the run; the file is per_example/step_STEP.npz.
     step: steps taken.
     task: what is learned.
-    train: loss and prediction of each train example, [N] each.
-    test: the same of the test set.
+    seen: of each part of the task, leaves [N].
   """
   arrays = {}
-  for name, data, (loss, prediction) in (
-    ("train", task.train, train),
-    ("test", task.test, test),
-  ):
-    arrays[f"{name}_id"] = data.ids
-    arrays[f"{name}_label"] = data.labels
+  for name in ("train", "test"):
+    loss, prediction, given = seen[name]
+    arrays[f"{name}_id"] = getattr(task, name).ids
+    arrays[f"{name}_label"] = given
     arrays[f"{name}_loss"] = loss
     arrays[f"{name}_prediction"] = prediction
-    arrays[f"{name}_correct"] = prediction == data.labels
+    arrays[f"{name}_correct"] = prediction == given
   buffer = io.BytesIO()
   np.savez(buffer, **arrays)
   folder = workdir / "per_example"
@@ -85,7 +76,7 @@ def write_examples(
 
 def summarise(
   config: ConfigDict,
-  task: problem.Problem,
+  task: Task,
   rows: list[dict[str, Any]],
   devices: list[jax.Device],
   *,
@@ -123,7 +114,7 @@ def summarise(
     "num_parameters": num_parameters,
     "wall_seconds": wall_seconds,
     "images_per_second": images_per_second,
-    **runtime.describe(devices),
+    **backend.describe(devices),
     "rethinking": __version__,
     "git_commit": _git_commit(),
     "data_fingerprint": {
@@ -154,7 +145,7 @@ def _git_commit() -> str | None:
 def show(
   console: Console,
   summary: dict[str, Any],
-  task: problem.Problem,
+  task: Task,
   workdir: epath.Path,
 ) -> None:
   """Ends a run's output: a small table, and what was seen in words.

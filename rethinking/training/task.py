@@ -1,6 +1,9 @@
-"""What a config asks to be learned: its data, loaded and corrupted."""
+"""What a config asks to be learned: clean data, and what corrupts it."""
 
 import dataclasses
+import functools
+import operator
+import weakref
 from typing import Any
 
 import jax
@@ -9,47 +12,16 @@ from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
 from rethinking import data
-from rethinking.corruptions.dataset import apply as corrupt_set
-from rethinking.corruptions.quantiles import image_statistics
+from rethinking.corruptions.chain import prepare
+from rethinking.corruptions.description import Corruption
+from rethinking.corruptions.noise import Noise
+from rethinking.corruptions.prepared import Prepared
+from rethinking.corruptions.quantiles import ImageStatistics, image_statistics
 from rethinking.corruptions.report import fingerprint
 from rethinking.data import augment
 from rethinking.runtime.errors import UserError
 from rethinking.training import step
-
-
-@dataclasses.dataclass(frozen=True)
-class Problem:
-  """A corrupted train set and its clean-labelled test set, as NumPy arrays.
-
-  Attributes:
-    train: images uint8 [N, H, W, C], given labels int32 [N], ids uint32 [N].
-    true_labels: int32 [N], the train labels before corruption.
-    test: the same for the test set; its labels are the true ones, its images
-      had the pixel corruption of the train set.
-    validation: train examples kept apart, their images corrupted alike, their
-      labels true or, with `validation_labels=given`, corrupted; or None.
-    num_classes: K.
-    class_names: K strings.
-    report: the corruption's report for the train set, JSON-able.
-    source: what exactly was read, for the train and the test set.
-  """
-
-  train: step.Data
-  true_labels: np.ndarray
-  test: step.Data
-  validation: step.Data | None
-  num_classes: int
-  class_names: tuple[str, ...]
-  report: dict[str, Any]
-  source: dict[str, str]
-
-  def facts(self) -> dict[str, Any]:
-    """Returns the report, and the SHA-256 of the test set as it is shown."""
-    return {
-      **self.report,
-      "test_labels_sha256": fingerprint(self.test.ids, self.test.labels),
-      "test_images_sha256": fingerprint(self.test.ids, self.test.images),
-    }
+from rethinking.training.examples import Split, Task, take
 
 
 def check(config: ConfigDict, train: data.Dataset) -> int:
@@ -120,153 +92,227 @@ def _check_augment(config: ConfigDict, shape: tuple[int, ...]) -> None:
     )
 
 
-def _split(
-  config: ConfigDict, ids: np.ndarray
-) -> tuple[slice | np.ndarray, np.ndarray]:
+def _rows(config: ConfigDict, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   """Rows to train on and rows to validate on, both in the order of ids."""
+  every = np.arange(len(ids), dtype=np.int32)
   if not config.validation:
-    return slice(None), np.arange(0)
+    return every, every[:0]
   key = step.root(config.validation_seed, "validation")
   draws = jax.vmap(lambda i: jax.random.bits(jax.random.fold_in(key, i)))(ids)
-  order = np.argsort(jax.device_get(draws), kind="stable")
+  order = np.argsort(jax.device_get(draws), kind="stable").astype(np.int32)
   held, kept = np.split(order, [config.validation])
   return np.sort(kept), np.sort(held)
 
 
-def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def channel_statistics(sums: ImageStatistics) -> tuple[np.ndarray, np.ndarray]:
   """Returns mean and standard deviation of each channel, float32 [C] each.
 
   Args:
-    images: uint8 [N, H, W, C]; the statistics are those of images / 255.
+    sums: of uint8 images; the statistics are those of images / 255.
 
   Returns:
     The biased deviation is at least 1/255, one level of grey.
   """
-  sums = image_statistics(images)
   mean = np.array(sums.sums) / sums.pixels
   variance = np.array(sums.squares) / sums.pixels - mean**2
   std = np.sqrt(np.maximum(variance, 1.0))
   return (mean / 255).astype(np.float32), (std / 255).astype(np.float32)
 
 
-def load(config: ConfigDict) -> Problem:
-  """Loads and corrupts what a config asks for.
+# Data sets that somebody holds: those of runs beside each other are one.
+_DATASETS: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
+
+
+def dataset(config: ConfigDict, split: str) -> data.Dataset:
+  """Returns a config's data set, one for all that hold it at a time.
 
   Args:
     config: resolved.
+    split: "train" or "test".
+
+  Raises:
+    UserError: where the data cannot be had.
+  """
+  key = (config.dataset, split, config.data_dir, config.data_cache)
+  found = _DATASETS.get(key)
+  if found is None:
+    found = data.load(
+      config.dataset, split, data_dir=config.data_dir, cache=config.data_cache
+    )
+    _DATASETS[key] = found
+  return found
+
+
+# Pixel corruptions that a step was measured to make at no more than 5 % of
+# training's and evaluation's time: configs/results/benchmark.md.
+_QUICK = ("shuffled_pixels", "partial_shuffle", "occlusion")
+
+
+def corrupt_in(config: ConfigDict) -> str:
+  """Returns where a config's images are corrupted: "step" or "load".
+
+  Labels are always corrupted in the step. So are images where `corrupt_in`
+  says so, where that is quick, and where they are drawn anew each epoch.
+
+  Args:
+    config: resolved.
+  """
+  if config.corrupt_in != "auto":
+    return config.corrupt_in
+  slow = [
+    c
+    for c in config_lib.corruptions(config)
+    if c.target == "images"
+    and (c.name not in _QUICK or dict(c.options).get("per_image"))
+  ]
+  return "load" if slow and config.redraw == "never" else "step"
+
+
+def load(config: ConfigDict, *, where: str | None = None) -> Task:
+  """Loads what a config asks for and prepares its corruption.
+
+  Args:
+    config: resolved.
+    where: "load" corrupts images here, "step" leaves them to the step; None:
+      by `corrupt_in`.
 
   Returns:
-    The problem; the same for the same config, whatever the machine.
+    The task; the same for the same config, whatever the machine.
 
   Raises:
     UserError: for a subset, batch size or crop that the data set is too small
       for, and where the data cannot be had.
   """
-  train, test = (
-    data.load(
-      config.dataset, split, data_dir=config.data_dir, cache=config.data_cache
-    )
-    for split in ("train", "test")
+  train, test = (dataset(config, split) for split in ("train", "test"))
+  in_step = (where or corrupt_in(config)) == "step"
+  return assemble(
+    config, train, test, config_lib.corruptions(config), in_step=in_step
   )
+
+
+def assemble(
+  config: ConfigDict,
+  train: data.Dataset,
+  test: data.Dataset,
+  chain: tuple[Corruption, ...],
+  *,
+  in_step: bool,
+) -> Task:
+  """Prepares the corruption of data that are there.
+
+  Args:
+    config: resolved; for all but data and corruptions.
+    train: the whole train set.
+    test: the test set.
+    chain: what corrupts the train set, and of its images the test set.
+    in_step: whether images are left to the step.
+
+  Raises:
+    UserError: as `load`.
+  """
   taken = check(config, train) + config.validation
-  kept, held = _split(config, train.ids[:taken])
-  pixel = [c for c in config_lib.corruptions(config) if c.target == "images"]
-  train_images, test_images = train.images[:taken], test.images
-  if pixel:
-    # The paper crops first: a permutation of the whole image would move
-    # pixels of the margin into the crop.
-    train_images = np.ascontiguousarray(
-      step.centre_crop(train_images, config.crop)
-    )
-    test_images = np.ascontiguousarray(
-      step.centre_crop(test_images, config.crop)
-    )
+  kept, held = _rows(config, train.ids[:taken])
+  pixel = [c for c in chain if c.target == "images"]
+  # The paper crops first: a permutation of the whole image would move pixels
+  # of the margin into the crop.
+  crop = config.crop if pixel else 0
+  clean = {
+    train: step.centre_crop(train.images[:taken], crop),
+    test: step.centre_crop(test.images, crop),
+  }
+  shown = clean
+  if pixel and not in_step:
+    shown = {whole: np.empty_like(part) for whole, part in clean.items()}
   measured = None
   if pixel or config.validation:
-    measured = image_statistics(train_images[kept])
-
-  def corrupt(rows, which):
-    return corrupt_set(
-      which,
-      seed=config.corruption_seed,
-      images=train_images[rows],
-      labels=train.labels[:taken][rows],
-      ids=train.ids[:taken][rows],
-      split="train",
-      num_classes=train.num_classes,
-      statistics=measured,
-    )
-
-  validation = None
-  try:
-    given = corrupt(kept, config_lib.corruptions(config))
-    if config.validation:
-      whole = config.validation_labels == "given"
-      validation = corrupt(
-        held, config_lib.corruptions(config) if whole else pixel
+    measured = image_statistics(take(clean[train], kept))
+  parts = {
+    "train": (train, kept, chain),
+    "test": (test, np.arange(len(test.ids), dtype=np.int32), pixel),
+  }
+  if config.validation:
+    given = config.validation_labels == "given"
+    parts["validation"] = (train, held, chain if given else pixel)
+  splits, reports, sums = {}, {}, []
+  for name, (whole, rows, own) in parts.items():
+    images = take(clean[whole], rows)
+    try:
+      made = prepare(
+        own,
+        seed=config.corruption_seed,
+        images=images,
+        labels=whole.labels[rows],
+        ids=whole.ids[rows],
+        split="test" if name == "test" else "train",
+        num_classes=train.num_classes,
+        statistics=measured,
+        draw=0 if config.redraw == "epoch" else None,
       )
-    shown = corrupt_set(
-      pixel,
-      seed=config.corruption_seed,
-      images=test_images,
-      labels=test.labels,
-      ids=test.ids,
-      split="test",
-      num_classes=test.num_classes,
-      statistics=measured,
-    )
-  except ValueError as error:
-    raise UserError(str(error)) from error
-  statistics = ()
-  if config.normalization == "global":
-    statistics = channel_statistics(step.centre_crop(given.images, config.crop))
-  return Problem(
-    train=step.Data(given.images, given.labels, given.ids, statistics),
-    true_labels=given.true_labels,
-    test=step.Data(shown.images, shown.labels, shown.ids, statistics),
-    validation=None
-    if validation is None
-    else step.Data(
-      validation.images, validation.labels, validation.ids, statistics
-    ),
+    except ValueError as error:
+      raise UserError(str(error)) from error
+    count = name == "train" and config.normalization == "global"
+    if count and not pixel:
+      sums.append(image_statistics(step.centre_crop(images, config.crop)))
+    for places, part in made.stream() if pixel else ():
+      if not in_step:
+        shown[whole][rows[places]] = part
+      if count:
+        sums.append(image_statistics(part))
+    noise = _noise(made, rows, len(clean[whole]), in_step)
+    if own is chain:
+      noise = _with_labels(noise, train.num_classes)
+    splits[name] = Split(whole, rows, made, noise, shown[whole])
+    reports[name] = made.report() if pixel else _clean_report(splits[name])
+  return Task(
+    **{"validation": None, **splits},
+    statistics=channel_statistics(functools.reduce(operator.add, sums))
+    if sums
+    else (),
     num_classes=train.num_classes,
     class_names=train.class_names,
-    report=given.report,
+    report=reports["train"],
+    test_report={
+      f"test_{part}_sha256": reports["test"][f"{part}_sha256"]
+      for part in ("labels", "images")
+    },
     source={"train": train.identity, "test": test.identity},
   )
 
 
-def relabel(task: Problem, config: ConfigDict) -> Problem:
-  """Returns the problem of a config that differs in its label noise alone.
+def _noise(
+  made: Prepared, rows: np.ndarray, total: int, in_step: bool
+) -> tuple[Noise, ...]:
+  """What a step is given of a split's corruptions, by rows of the data set."""
+  found = []
+  for one in made.noise:
+    if one.target == "images" and not in_step:
+      continue
+    if one.given is not None:
+      given = np.zeros(total, np.int32)
+      given[rows] = one.given
+      one = dataclasses.replace(one, given=given)
+    found.append(one)
+  return tuple(found)
 
-  Args:
-    task: from `load`, without pixel corruption; the images are shared.
-    config: resolved; its data set and subset are the same.
 
-  Raises:
-    UserError: for a label corruption that cannot be applied.
-  """
-  noise = [c for c in config_lib.corruptions(config) if c.target == "labels"]
-  try:
-    given = corrupt_set(
-      noise,
-      seed=config.corruption_seed,
-      images=task.train.images
-      if any("images" in c.definition.needs for c in noise)
-      else None,
-      labels=task.true_labels,
-      ids=task.train.ids,
-      split="train",
-      num_classes=task.num_classes,
-    )
-  except ValueError as error:
-    raise UserError(str(error)) from error
-  return dataclasses.replace(
-    task,
-    train=task.train._replace(labels=given.labels),
-    # What was not passed on is as it was.
-    report={
-      k: task.report[k] if k.startswith("images_") else v
-      for k, v in given.report.items()
-    },
-  )
+def _with_labels(noise: tuple[Noise, ...], classes: int) -> tuple[Noise, ...]:
+  """Adds label noise of level 0: true labels need no program of their own."""
+  if any(one.target == "labels" for one in noise):
+    return noise
+  none = Corruption.create("uniform", level=0.0)
+  one = {"labels": [0], "ids": [0], "num_classes": classes}
+  return prepare([none], seed=0, **one).noise + noise
+
+
+# Fingerprints of clean images, by data set and rows: a sweep's runs share them.
+_DIGESTS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def _clean_report(split: Split) -> dict[str, Any]:
+  """The report where no image is corrupted."""
+  known = _DIGESTS.setdefault(split.dataset, {})
+  rows = split.rows.tobytes()
+  if rows not in known:
+    known[rows] = fingerprint(split.ids, split.images)
+  images = {"images_changed": 0, "images_sha256": known[rows]}
+  return {**split.prepared.summary(), **images}

@@ -64,7 +64,7 @@ def test_the_files_say_the_same(written):
   assert {p.name for p in folder.iterdir()} == expected
 
 
-def test_sums_are_those_of_sha256sum(written):
+def test_checksums_are_those_of_sha256sum(written):
   done = subprocess.run(
     ["sha256sum", "--check", "--strict", "SHA256SUMS"],
     cwd=written[1],
@@ -174,7 +174,7 @@ def test_missing_files_are_named(copy):
 
 
 @pytest.mark.parametrize("last", range(1, 7))
-def test_a_kill_leaves_whole_files_and_no_sums(copy, last, monkeypatch):
+def test_a_kill_leaves_whole_files_and_no_checksums(copy, last, monkeypatch):
   """Of another command's folder, before the file number `last` is in place."""
   variant, folder = copy
   before = {p.name: p.read_bytes() for p in folder.iterdir()}
@@ -231,7 +231,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(
     write(config("true_labels"), "gs://bucket/labels")
 
 
-def test_a_full_disk_is_told(tmp_path, monkeypatch):
+def test_a_full_disk_is_refused_in_a_line(tmp_path, monkeypatch):
   def full(descriptor):
     raise OSError(28, "No space left on device")
 
@@ -245,7 +245,7 @@ def test_examples_are_drawn_beside_their_own_originals():
   chosen = config("true_labels,validation=50")
   contents = contents_lib.compute(config_lib.resolve(chosen))
   np.testing.assert_array_equal(
-    contents.original_images(), contents.task.train.images
+    contents.original_images(), contents.problem.train.images
   )
 
 

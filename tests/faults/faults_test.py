@@ -100,7 +100,7 @@ def _saves(workdir):
   """The checkpoints that have their sums, and those that don't."""
   saves = [*workdir.glob("checkpoints/*")]
   saves += workdir.glob("cells/*/checkpoints/*")
-  saves += workdir.glob("lockstep/*/*")
+  saves += workdir.glob("groups/*/*")
   finished = [p for p in saves if (p / "sha256.json").exists()]
   return finished, [p for p in saves if p not in finished]
 

@@ -13,7 +13,7 @@ import pytest
 from kept import golden
 
 from rethinking import config as config_lib
-from rethinking.training import task as problem
+from rethinking.training import task as task_lib
 
 LABELS = {
   "none": {},
@@ -72,12 +72,12 @@ def test_what_is_reported_and_held_out_stays(name, request):
   config = config_lib.default()
   config.update(dataset="digits", arch="digits_cnn", data_cache=False)
   config.update(validation_labels="given", **CASES[name])
-  task = problem.load(config_lib.resolve(config))
+  task = task_lib.load(config_lib.resolve(config))
   found = {"corruption.json": task.facts()}
   if task.validation is not None:
     parts = (task.validation.ids, task.validation.labels)
     joined = b"".join(np.asarray(part).tobytes() for part in parts)
     found["validation_sha256"] = hashlib.sha256(joined).hexdigest()
-  if task.train.statistics:
-    found["statistics"] = np.stack(task.train.statistics).tolist()
+  if task.statistics:
+    found["statistics"] = np.stack(task.statistics).tolist()
   golden(request, "corruptions", name).exactly(found)

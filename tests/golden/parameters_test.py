@@ -13,8 +13,8 @@ from kept import golden
 
 from rethinking import config as config_lib
 from rethinking import models
-from rethinking.training import parallel, placement, programs, step
-from rethinking.training.order import Order
+from rethinking.training import placement, programs, step
+from rethinking.training.sampler import Sampler
 
 STEPS, BATCH, EXAMPLES = 20, 8, 64
 SHAPES = {
@@ -39,25 +39,34 @@ def test_twenty_steps_stay(arch, request):
   config.update(arch=arch, batch_size=BATCH, crop=0, epochs=3)
   config = config_lib.resolve(config)
   rng = np.random.default_rng(0)
+  shape = SHAPES.get(arch, (28, 28, 3))
   data = step.Data(
-    rng.integers(0, 256, (EXAMPLES, *SHAPES.get(arch, (28, 28, 3))), np.uint8),
+    rng.integers(0, 256, (EXAMPLES, *shape), np.uint8).reshape(EXAMPLES, -1),
     rng.integers(0, 10, EXAMPLES).astype(np.int32),
     np.arange(EXAMPLES, dtype=np.uint32),
   )
-  devices = jax.devices()[:1]
-  init, train, _ = programs.steps(programs.key(config), EXAMPLES, 10, None)
-  chunk = parallel.train_chunk(train, BATCH, devices)
-  state = init(key=step.root(0, "init"), shape=data.images.shape[1:])
-  state = placement.replicate(state, devices)
+  devices = tuple(jax.devices()[:1])
+  made = programs.create(
+    programs.key(config), EXAMPLES, 10, shape, devices, False
+  )
+
+  def put(tree):
+    rows = jax.tree.map(lambda x: np.asarray(x)[None], tree)
+    return placement.put_runs(rows, devices, spread=False)
+
+  state = put(made.init(key=step.root(0, "init")))
   data = placement.replicate(data, devices)
-  key = placement.lay_key(step.root(0, "noise"), devices)
-  order = Order(0, EXAMPLES, BATCH, 1)
+  key = put(jax.random.key_data(step.root(0, "noise")))
+  order = Sampler(0, np.arange(EXAMPLES, dtype=np.int32), BATCH, 1)
   losses = []
+  one = np.int32([1])
   for i in range(STEPS):
-    stream = placement.lay_stream(order.draw(order.epoch(i)), BATCH, devices)
-    size = placement.replicate(np.int32(1), devices)
-    state, seen = chunk(1, state, data, stream, size, key)
-    losses.append(float(jax.device_get(seen["loss"])[0]))
+    stream = jax.tree.map(
+      lambda x: np.asarray(x)[None], order.draw(order.epoch(i))
+    )
+    stream = placement.put_stream(stream, BATCH, devices, spread=False)
+    state, loss = made.train(1, state, data, stream, one, one[0], key, ())
+    losses.append(float(jax.device_get(loss)[0, 0]))
   params = jax.device_get(jax.tree.leaves(state.params))
   norm = float(np.sqrt(sum(np.sum(np.float64(x) ** 2) for x in params)))
   digest = hashlib.sha256(b"".join(x.tobytes() for x in params)).hexdigest()

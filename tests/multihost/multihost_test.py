@@ -22,7 +22,7 @@ from jobs import GREETING, ROOT, Job, by_hand, by_slurm, without_greetings
 from rethinking.runtime import processes
 from rethinking.storage.lock import Lock
 from rethinking.sweeps import run as sweep
-from rethinking.training import loop, parallel, programs
+from rethinking.training import loop, placement, programs
 
 
 @pytest.mark.parametrize(
@@ -73,12 +73,12 @@ def finished(job, broken):
   }
   one = jax.devices()[:1]
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(parallel, "all_devices", lambda: one)
+    patch.setattr(placement, "all_devices", lambda: one)
     log = job.steps_log("alone")
     patch.setattr(loop.Loop, "check", worker.noting(loop.Loop.check, log))
-    programs._create.cache_clear()
+    programs.create.cache_clear()
     summary = sweep.run(job.parsed(), job.workdir, quiet=True)
-    programs._create.cache_clear()
+    programs.create.cache_clear()
   return after_kill, summary
 
 

@@ -7,11 +7,13 @@ import sys
 import time
 
 import jax
+import numpy as np
 
 from rethinking import main
 from rethinking.runtime import cli
 from rethinking.training import loop
-from rethinking.training import task as problem
+from rethinking.training import step as step_lib
+from rethinking.training import task as task_lib
 
 
 def watch(root: str, log: str) -> None:
@@ -41,9 +43,9 @@ def hit(number: int, cell: str, at: int) -> None:
   """Sends this process a signal after the evaluation of step `at`."""
   whole = loop.Loop.evaluate
 
-  def evaluate(self, step, *args):
-    whole(self, step, *args)
-    if step == at and cell in str(self.workdir):
+  def evaluate(self, whom):
+    whole(self, whom)
+    if whom and whom[0].step == at and cell in str(self.workdir):
       with open(os.environ["HIT_LOG"], "w") as file:
         file.write(str(time.time()))
       os.kill(os.getpid(), number)
@@ -56,33 +58,45 @@ def hit(number: int, cell: str, at: int) -> None:
 def noting(check, log):
   """`Loop.check` that notes each step: its run, its loss, its examples."""
 
-  def noted(self, pending, clock):
-    check(self, pending, clock)
+  def noted(self, pending):
     if pending is not None:
-      step, size, seen = pending
+      [one], [step], [size], losses, _ = pending
       assert size == 1
-      batch = self.order.batches(step - 1, 1)
       row = {
         "cell": self.workdir.name,
         "step": step,
-        "loss": float(jax.device_get(seen["loss"])[0]),
-        "examples": jax.device_get(batch.index)[0].tolist(),
+        "loss": float(jax.device_get(losses)[0, 0]),
+        "examples": _examples(one, step - 1),
       }
+    check(self, pending)
+    if pending is not None:
       with open(log, "a") as file:
         file.write(f"{json.dumps(row)}\n")
 
   return noted
 
 
+def _examples(one, step):
+  """The rows of a step's batch, by NumPy."""
+  size, rows = one.config.batch_size, one.task.train.rows
+  key = step_lib.root(one.config.order_seed, "order")
+  epoch, place = np.divmod(step * size + np.arange(size), len(rows))
+  orders = {
+    e: np.asarray(step_lib.epoch_order(key, int(e), len(rows)))
+    for e in np.unique(epoch)
+  }
+  return [int(rows[orders[e][p]]) for e, p in zip(epoch, place, strict=True)]
+
+
 def come_late(seconds: int) -> None:
   """Lets the others wait while this process reads its data."""
-  whole = problem.load
+  whole = task_lib.load
 
   def load(config):
     time.sleep(seconds)
     return whole(config)
 
-  problem.load = load
+  task_lib.load = load
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def test_others_that_are_not_reached_are_named(monkeypatch):
     signal.signal(signal.SIGTERM, before)
 
 
-def test_alone_everything_is_said_by_the_first():
+def test_a_single_process_is_the_first():
   assert processes.is_first() and not processes.several()
   assert processes.on_first(lambda: (1, "a")) == (1, "a")
   with pytest.raises(UserError, match="^no$"), processes.reraise_everywhere():

@@ -14,7 +14,7 @@ from rethinking.theory import config as theory_config
 from rethinking.theory import folder
 from rethinking.training import metrics
 from rethinking.training import run as train
-from rethinking.training import task as problem
+from rethinking.training import task as task_lib
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def _swallowed(number):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_that_a_callback_swallows_is_heard_later(command, number):
+def test_a_signal_swallowed_by_a_callback_is_handled_later(command, number):
   _swallowed(number)
   with signals.deferred() as stop:
     assert stop.is_set()
@@ -53,32 +53,33 @@ def test_a_signal_that_a_callback_swallows_is_heard_later(command, number):
     assert not stop.is_set()
 
 
-def test_one_swallowed_before_the_wait_ends_it(command):
+def test_a_signal_swallowed_before_the_wait_ends_it(command):
   _swallowed(signal.SIGTERM)
   ended = threading.Event()
   with signals.on_signal(ended.set):
     assert ended.is_set()
 
 
-def test_one_swallowed_in_one_of_several_processes_is_told(
+def test_a_signal_swallowed_in_one_of_several_processes_stops_all(
   command, monkeypatch
 ):
-  told = []
+  received = []
   # As JAX, which has SIGTERM then.
-  signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+  signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
   monkeypatch.setattr(processes, "started", lambda: True)
   _swallowed(signal.SIGINT)
   for _ in range(2):
     with signals.deferred():
-      assert told == [signal.SIGTERM]
+      assert received == [signal.SIGTERM]
 
 
-def test_one_swallowed_before_an_experiment_that_saves_nothing_ends_it(
-  command, tmp_path
-):
+def test_a_signal_swallowed_before_an_experiment_ends_it(command, tmp_path):
+  config = theory_config.expressivity("digits")
+  config.compilation_cache = False
+
   def run():
     return folder.run_once(
-      theory_config.expressivity("digits"),
+      config,
       tmp_path,
       prepare=lambda config: None,
       experiment=lambda *_: {"fitted": 1},
@@ -93,21 +94,23 @@ def test_one_swallowed_before_an_experiment_that_saves_nothing_ends_it(
   assert run()["fitted"] == 1
 
 
-def test_a_run_so_stopped_saves_and_goes_on(command, tmp_path, monkeypatch):
+def test_a_run_stopped_by_a_swallowed_signal_saves_and_resumes(
+  command, tmp_path, monkeypatch
+):
   config = config_lib.default()
   config.update(
     dataset="digits", variant="true_labels", arch="mlp_1x512", subset=128,
     batch_size=32, epochs=2, plots=False, tensorboard=False, chunk_steps=1,
     compilation_cache=False,
   )  # fmt: skip
-  load = problem.load
+  load = task_lib.load
 
   def swallowing(config):
     _swallowed(signal.SIGTERM)
     return load(config)
 
   with monkeypatch.context() as patch:
-    patch.setattr(problem, "load", swallowing)
+    patch.setattr(task_lib, "load", swallowing)
     with pytest.raises(Stopped, match="at step 1;"):
       train.run(config, tmp_path / "a", quiet=True)
   signals.end_at_once()
@@ -117,7 +120,7 @@ def test_a_run_so_stopped_saves_and_goes_on(command, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_while_the_main_thread_waits_another_one_hears(command, number):
+def test_a_signal_during_a_wait_is_handled_by_another_thread(command, number):
   ended = threading.Event()
   # As in a wait in C, where the command's own handler would not run.
   old = signal.signal(number, lambda *_: None)

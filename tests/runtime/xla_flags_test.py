@@ -5,8 +5,7 @@ import subprocess
 
 import pytest
 
-from rethinking.runtime import platform as runtime
-from rethinking.runtime import xla_flags
+from rethinking.runtime import backend, xla_flags
 
 _TAKEN = "--xla_cpu_enable_fast_math=false"
 _UNKNOWN = "--xla_no_such_flag=1"
@@ -29,7 +28,7 @@ def _remembered(cache):
   return path
 
 
-def test_an_unknown_flag_is_left_out_and_asked_for_once(cache, monkeypatch):
+def test_an_unknown_flag_is_left_out_and_tried_once(cache, monkeypatch):
   assert xla_flags.accepted() == (_TAKEN,)
   monkeypatch.setattr(subprocess, "run", _no_process)
   assert xla_flags.accepted() == (_TAKEN,)
@@ -37,7 +36,7 @@ def test_an_unknown_flag_is_left_out_and_asked_for_once(cache, monkeypatch):
   assert known == {_TAKEN: True, _UNKNOWN: False}
 
 
-def test_another_jaxlib_is_asked_anew(cache, monkeypatch):
+def test_another_jaxlib_is_tried_anew(cache, monkeypatch):
   asked = []
   monkeypatch.setattr(xla_flags, "_runs", lambda f: not asked.append(f))
   assert xla_flags.accepted() == (_TAKEN, _UNKNOWN)
@@ -51,7 +50,7 @@ def test_another_jaxlib_is_asked_anew(cache, monkeypatch):
   ["", "{}", "[" * 60_000, "[1]", "null", f'{{"{_TAKEN}": true}}', '{"x'],
   ids=range(7),
 )
-def test_a_damaged_answer_is_asked_for_again(cache, monkeypatch, text):
+def test_a_damaged_answer_is_tried_again(cache, monkeypatch, text):
   monkeypatch.setattr(xla_flags, "_runs", lambda flags: True)
   xla_flags.accepted()
   path = _remembered(cache)
@@ -79,12 +78,12 @@ def test_a_folder_that_cannot_be_written_changes_nothing(cache, monkeypatch):
   assert xla_flags.accepted() == (_TAKEN,)
 
 
-def test_once_jax_has_started_nothing_is_asked(monkeypatch):
+def test_nothing_is_tried_once_jax_has_started(monkeypatch):
   """XLA would not read them, and the summary would name flags that are off."""
   import jax
 
   jax.devices()
   monkeypatch.setenv("XLA_FLAGS", "")
   monkeypatch.setattr(xla_flags, "accepted", _no_process)
-  runtime.configure(compilation_cache=False)
-  assert runtime.describe(jax.devices())["xla_flags"] == ""
+  backend.configure(compilation_cache=False)
+  assert backend.describe(jax.devices())["xla_flags"] == ""

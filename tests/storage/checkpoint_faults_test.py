@@ -163,7 +163,7 @@ checkpoints.save(2, {"a": jnp.zeros(3)}, {})
 """
 
 
-def test_a_checkpoint_killed_before_its_sums_is_ignored(tmp_path):
+def test_a_checkpoint_killed_before_its_checksums_is_ignored(tmp_path):
   child = subprocess.run([sys.executable, "-c", CRASH, str(tmp_path)])
   assert child.returncode == -signal.SIGKILL
   assert (tmp_path / "2" / "state").is_dir()
@@ -201,7 +201,7 @@ def test_a_full_disk_is_an_error_in_a_line(folder, no_space, caplog):
   assert restore(folder).step == 40
 
 
-def test_a_disk_full_at_the_sums_keeps_the_one_before(folder, monkeypatch):
+def test_a_disk_full_at_the_checksums_keeps_the_one_before(folder, monkeypatch):
   def full(folder):
     raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -212,7 +212,7 @@ def test_a_disk_full_at_the_sums_keeps_the_one_before(folder, monkeypatch):
   assert restore(folder).step == 20
 
 
-def test_a_folder_that_is_still_written_to_hides_no_reason(
+def test_a_folder_that_is_still_written_to_does_not_hide_the_reason(
   folder, no_space, monkeypatch
 ):
   """Orbax's threads may go on for a moment after one of them has failed."""

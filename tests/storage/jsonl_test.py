@@ -29,7 +29,7 @@ def test_rows_come_back_in_order_from_a_new_object(path):
   assert lines.warnings == []
 
 
-def test_the_sum_of_the_first_lines_tells_any_change_of_theirs(path):
+def test_the_checksum_of_the_first_lines_changes_with_any_of_them(path):
   lines = filled(path)
   before = lines.sha256(3)
   lines.append({"step": 5})

@@ -18,9 +18,9 @@ from rethinking.storage import jsonl
 from rethinking.sweeps import grid as cells_lib
 from rethinking.sweeps import rows as sweep_rows
 from rethinking.sweeps import run as sweep
-from rethinking.training import loop, metrics
+from rethinking.training import journal, loop, metrics
 from rethinking.training import run as train
-from rethinking.training import task as problem
+from rethinking.training import task as task_lib
 
 
 def _config(grids, **fields):
@@ -118,12 +118,13 @@ def test_a_sweep_that_was_killed_loses_nothing_and_repeats_nothing(
   assert list(_rows(tmp_path)) == ran
   steps = []
 
-  def count(self, end, step, *args):
-    steps.append(end - step)
-    return original(self, end, step, *args)
+  def count(self, ends):
+    found = original(self, ends)
+    steps.extend(found[2])
+    return found
 
-  original = loop.Loop.train_to
-  monkeypatch.setattr(loop.Loop, "train_to", count)
+  original = loop.Loop.dispatch
+  monkeypatch.setattr(loop.Loop, "dispatch", count)
   sweep.run(_config(_LEVELS), tmp_path, quiet=True)
   # Only the fourth cell trained.
   assert sum(steps) == 12
@@ -131,13 +132,13 @@ def test_a_sweep_that_was_killed_loses_nothing_and_repeats_nothing(
 
 
 def test_a_signal_at_the_end_of_a_run_ends_the_sweep(tmp_path, monkeypatch):
-  summarise = loop.Loop.summary
+  finish = journal.Journal.finish
 
-  def ask(self):
+  def ask(self, *args):
     os.kill(os.getpid(), signal.SIGTERM)
-    return summarise(self)
+    return finish(self, *args)
 
-  monkeypatch.setattr(loop.Loop, "summary", ask)
+  monkeypatch.setattr(journal.Journal, "finish", ask)
   with pytest.raises(Stopped, match="every run that had begun"):
     sweep.run(_config(_LEVELS), tmp_path, quiet=True)
   assert len(_rows(tmp_path)) == 1
@@ -243,7 +244,7 @@ def test_a_sweep_goes_on_with_the_same_data_in_other_files(
   workdir = tmp_path / "w"
   kept = _begun(undisturbed[0], workdir, 3).splitlines()
   loaded = []
-  load = problem.load
+  load = task_lib.load
 
   def count(cell):
     loaded.append(cell.p)
@@ -251,7 +252,7 @@ def test_a_sweep_goes_on_with_the_same_data_in_other_files(
 
   with monkeypatch.context() as patch:
     patch.setattr(data, "load", _other(split, 0))
-    patch.setattr(problem, "load", count)
+    patch.setattr(task_lib, "load", count)
     sweep.run(_config(_LEVELS), workdir, quiet=True)
   # Once for each level of the kept rows, and by the run that is left.
   levels = {json.loads(line)["config"]["p"] for line in kept}
@@ -289,8 +290,10 @@ def test_a_cell_that_diverges_is_a_row_and_the_others_go_on(tmp_path):
 
 def test_levels_share_their_draws(undisturbed):
   config = _config({"g": {"variant": ("partial_labels",), "p": (0.2, 0.6)}})
-  low, high = (problem.load(cell) for cell in cells_lib.expand(config).values())
-  changed = low.train.labels != low.true_labels
+  low, high = (
+    task_lib.load(cell) for cell in cells_lib.expand(config).values()
+  )
+  changed = low.train.labels != low.train.true_labels
   assert changed.any()
   np.testing.assert_array_equal(
     low.train.labels[changed], high.train.labels[changed]

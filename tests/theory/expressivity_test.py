@@ -8,8 +8,14 @@ from rethinking import data
 from rethinking.theory import config, expressivity, task
 
 
-def test_digits_with_random_labels(tmp_path):
+def _config():
   c = config.expressivity("digits")
+  c.compilation_cache = False
+  return c
+
+
+def test_digits_with_random_labels(tmp_path):
+  c = _config()
   c.label_noise, c.p, c.epochs, c.batch_size = "uniform", 1.0, 1, 512
   summary = expressivity.run(c, tmp_path, quiet=True)
   assert summary["train_accuracy"] == 1.0
@@ -39,4 +45,4 @@ def test_contradictions_are_named(tmp_path, monkeypatch):
   }
   monkeypatch.setattr(data, "load", lambda name, split, **_: changed[split])
   with pytest.raises(task.ContradictionError, match=f"Examples 0 and {same}"):
-    expressivity.run(config.expressivity("digits"), tmp_path, quiet=True)
+    expressivity.run(_config(), tmp_path, quiet=True)

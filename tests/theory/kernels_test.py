@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rethinking.runtime import errors
-from rethinking.theory import kernels
+from rethinking.theory import config, kernels
 
 
 def _matrix(name, x, z, gamma):
@@ -16,7 +15,7 @@ def _matrix(name, x, z, gamma):
       jnp.asarray((x**2).sum(1))[:, None],
       jnp.asarray((z**2).sum(1))[None],
     )
-    return np.asarray(kernels.get(name)(products, jnp.asarray(gamma)))
+    return np.asarray(kernels.KERNELS[name](products, jnp.asarray(gamma)))
 
 
 def _points(n=7, d=4, seed=0):
@@ -79,9 +78,11 @@ def test_a_black_image_gives_numbers():
     assert np.isfinite(_matrix(name, x, _points(), 0.3)).all()
 
 
-def test_unknown_name_lists_the_choices():
-  with pytest.raises(errors.UserError, match="'foo'.*gaussian.*quartic"):
-    kernels.get("foo")
+def test_a_config_may_name_each():
+  for name in kernels.KERNELS:
+    c = config.kernel("digits")
+    c.kernel = name
+    assert config.resolve(c).kernel == name
 
 
 @pytest.mark.parametrize(

@@ -53,10 +53,11 @@ def test_random_conv_is_its_formula(backend, monkeypatch):
   np.testing.assert_allclose(found, np.concatenate(parts, 1), atol=1e-4)
 
 
-def test_blocks_are_the_whole_map_cut():
+def test_blocks_are_the_whole_map_cut(monkeypatch):
   images = _images(70)
   whole = _conv(images, filters=6)
-  cut = _conv(images, filters=6, block_filters=4)
+  monkeypatch.setattr(random_conv, "_BLOCK", 4)
+  cut = _conv(images, filters=6)
   assert cut.widths == (32, 16) and cut.width == whole.width == 48
   parts = [cut.block(k, images).reshape(70, 8, -1) for k in range(2)]
   np.testing.assert_allclose(

@@ -33,7 +33,7 @@ def test_levels_nest_and_equal_a_run_at_that_level():
   base = task.load(resolved)
   half, half_rate = task.labels_at(resolved, base, 0.5)
   full, _ = task.labels_at(resolved, base, 1.0)
-  changed = half != base.true_labels
+  changed = half != base.train.true_labels
   np.testing.assert_array_equal(half[changed], full[changed])
   assert half_rate == pytest.approx(changed.mean())
   c.p = 0.5

@@ -4,16 +4,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rethinking.runtime import platform as runtime
-from rethinking.training import loop
 from rethinking.training import run as train
+from rethinking.training import slots
 
 from . import runs
 
 
 def _whole_epochs(monkeypatch):
   """Dispatches what an accelerator would."""
-  monkeypatch.setattr(runtime, "chunk_steps", lambda **_: None)
+  steps = "rethinking.training.sampler.platform_steps"
+  monkeypatch.setattr(steps, lambda _: None)
 
 
 # Of 256 examples, 48 a step.
@@ -85,27 +85,28 @@ def test_a_dense_run_stopped_within_an_epoch_on_a_cpu_ends_in_the_same_bits(
   runs.assert_same(tmp_path / "stopped", tmp_path / "whole", config)
 
 
-def _from_host(self, size):
-  return np.int32(size)
+def _from_host(self, sizes):
+  return np.array(sizes, np.int32), np.int32(max(sizes))
 
 
-def _scalar(self, epoch):
-  stream = stream_of(self, epoch)
+def _scalar(self, epochs):
+  stream = stream_of(self, epochs)
   return stream._replace(epoch=stream.epoch + jnp.asarray(0))
 
 
-def _between_devices(self, epoch):
+def _between_devices(self, epochs):
   # On the first device alone.
-  return stream_of(self, epoch)._replace(orders=self.order.draw(epoch).orders)
+  orders = self._samplers[0].draw(epochs[0]).orders[None]
+  return stream_of(self, epochs)._replace(orders=orders)
 
 
-stream_of = loop.Loop.stream
+stream_of = slots.Slots.stream
 
 
 @pytest.mark.parametrize(
   ("name", "planted", "way"),
   [
-    ("size", _from_host, "host-to-device"),
+    ("put_sizes", _from_host, "host-to-device"),
     ("stream", _scalar, "host-to-device"),
     ("stream", _between_devices, "device-to-device"),
   ],
@@ -113,6 +114,6 @@ stream_of = loop.Loop.stream
 def test_no_transfer_in_an_epoch_goes_unseen(
   tmp_path, monkeypatch, name, planted, way
 ):
-  monkeypatch.setattr(loop.Loop, name, planted)
+  monkeypatch.setattr(slots.Slots, name, planted)
   with pytest.raises(Exception, match=f"Disallowed {way} transfer"):
     train.run(runs.config(epochs=1, chunk_steps=4), tmp_path, quiet=True)

@@ -4,9 +4,8 @@ import pytest
 
 from rethinking import config as config_lib
 from rethinking import models
-from rethinking.runtime import platform as runtime
 from rethinking.training import optim
-from rethinking.training.dispatches import Dispatches
+from rethinking.training.sampler import Dispatches
 
 
 def _dispatches(num_examples=100, **fields):
@@ -51,7 +50,8 @@ def test_4096_examples_of_a_dense_network_on_the_cpu(arch):
 def test_an_epoch_is_one_dispatch_on_accelerators(
   monkeypatch, batch_size, eval_epochs
 ):
-  monkeypatch.setattr(runtime, "chunk_steps", lambda **_: None)
+  steps = "rethinking.training.sampler.platform_steps"
+  monkeypatch.setattr(steps, lambda _: None)
   dispatches = _dispatches(batch_size=batch_size, eval_epochs=eval_epochs)
   ends = [optim.epoch_end(k, 100, batch_size) for k in range(1, 6)]
   assert _ends(dispatches, ends[-1]) == ends

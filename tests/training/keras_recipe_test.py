@@ -1,12 +1,13 @@
 """The Keras study's recipe: early stopping, and the plateau of its rate."""
 
+import jax
 import numpy as np
 import pytest
 
 from rethinking import config as config_lib
-from rethinking.training import loop, metrics, optim, programs
+from rethinking.training import examples, loop, metrics, optim, slots
 from rethinking.training import run as train
-from rethinking.training import task as problem
+from rethinking.training import task as task_lib
 
 from . import runs
 
@@ -52,9 +53,13 @@ def test_early_stopping_restores_the_best_weights(keras_run):
   )
   # The weights that are left are those of that row.
   c = config_lib.resolve(runs.config(**_KERAS))
-  task = problem.load(c)
+  task = task_lib.load(c)
   state = runs.state(workdir, runs.config(**_KERAS))
-  loss, prediction = programs.create(c, 96, 10).evaluate(state, task.test, 1000)
+  key = jax.random.key(0)
+  one = examples.Run("one", task, key, key, 0)
+  held = slots.Slots(c, task, jax.devices())
+  held.lay_out([one], 1, {"one": state})
+  loss, prediction, _ = (x[0] for x in held.evaluate("test"))
   np.testing.assert_allclose(
     loss.mean(dtype=np.float64), rows[best]["test_loss"], rtol=1e-6
   )
@@ -89,7 +94,7 @@ def test_a_keras_run_that_is_interrupted_ends_in_the_same_bits(
     with runs.stopped_after(monkeypatch, steps):
       train.run(config, tmp_path, quiet=True)
   with monkeypatch.context() as patch:
-    patch.setattr(loop.Loop, "save", lambda self, step: 1 / 0)
+    patch.setattr(loop.Loop, "save", lambda self, **_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
       train.run(config, tmp_path, quiet=True)
   assert runs.rows(tmp_path) == runs.rows(workdir)[: best + 1]

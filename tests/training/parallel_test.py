@@ -37,34 +37,47 @@ def _one_step(
   keys = jax.random.split(jax.random.key(0), 3)
   state = step.init_state(module, optimizer, keys[0], shape)
   data = step.Data(
-    jax.random.bits(keys[1], (16, *shape), jnp.uint8),
+    jax.random.bits(keys[1], (16, *shape), jnp.uint8).reshape(16, -1),
     jnp.arange(16, dtype=jnp.int32) % 10,
     jnp.arange(16, dtype=jnp.uint32) + 100,
   )
   if index is None:
     index = np.random.default_rng(0).permutation(16)[: batch * chunk]
-  order = step.Stream(
-    index[None].astype(np.int32), np.int32(0), np.int32(0), np.int32(0)
-  )
-  train = parallel.train_chunk(
+  train = parallel.train(
     step.make_train_step(
       module,
       optimizer,
+      shape=shape,
       crop=0,
       augment=augmentation,
       axis_name=placement.AXIS,
     ),
     batch,
     devices,
+    spread=False,
   )
-  return train(
+  state, loss = train(
     chunk,
-    placement.replicate(state, devices),
+    placement.replicate(_row(state), devices),
     placement.replicate(data, devices),
-    placement.lay_stream(order, batch, devices),
+    _stream(index, batch, devices),
+    np.int32([chunk if size is None else size]),
     np.int32(chunk if size is None else size),
-    placement.lay_key(keys[2], devices),
+    jax.random.key_data(keys[2])[None],
+    (),
   )
+  return jax.tree.map(lambda x: x[0], (state, {"loss": loss}))
+
+
+def _row(tree):
+  return jax.tree.map(lambda x: x[None], tree)
+
+
+def _stream(index, batch, devices):
+  order = step.Stream(
+    np.array(index, np.int32)[None, None], *np.zeros((3, 1), np.int32)
+  )
+  return placement.put_stream(order, batch, devices, spread=False)
 
 
 def _assert_close(a, b, tolerance):
@@ -131,24 +144,26 @@ def test_the_state_is_given_up_to_the_next():
   devices = jax.devices()[:1]
   module = models.create("mlp_1x512", num_classes=10)
   optimizer = optax.sgd(0.1)
-  state = placement.replicate(
-    step.init_state(module, optimizer, jax.random.key(0), (2, 2, 1)), devices
-  )
+  state = step.init_state(module, optimizer, jax.random.key(0), (2, 2, 1))
+  state = placement.replicate(_row(state), devices)
   data = placement.replicate(
     step.Data(
-      jnp.zeros((2, 2, 2, 1), jnp.uint8),
+      jnp.zeros((2, 4), jnp.uint8),
       jnp.zeros(2, jnp.int32),
       jnp.arange(2, dtype=jnp.uint32),
     ),
     devices,
   )
-  train = parallel.train_chunk(
-    step.make_train_step(module, optimizer, crop=0), 2, devices
+  train = parallel.train(
+    step.make_train_step(module, optimizer, shape=(2, 2, 1), crop=0),
+    2,
+    devices,
+    spread=False,
   )
-  order = step.Stream(np.array([[1, 0]], np.int32), *np.zeros(3, np.int32))
-  stream = placement.lay_stream(order, 2, devices)
-  key = placement.lay_key(jax.random.key(0), devices)
-  train(1, state, data, stream, np.int32(1), key)
+  key = np.zeros((1, 2), np.uint32)
+  one = np.int32([1])
+  stream = _stream([1, 0], 2, devices)
+  train(1, state, data, stream, one, one[0], key, ())
   assert all(x.is_deleted() for x in jax.tree.leaves(state.params))
 
 
@@ -159,20 +174,39 @@ def test_evaluation_is_exact_at_any_batch_size(batch_size, devices):
   module = models.create("mlp_1x512", num_classes=10)
   state = step.init_state(module, optax.sgd(0.1), jax.random.key(0), (2, 2, 1))
   data = step.Data(
-    jax.random.bits(jax.random.key(1), (17, 2, 2, 1), jnp.uint8),
+    jax.random.bits(jax.random.key(1), (17, 4), jnp.uint8),
     jnp.arange(17, dtype=jnp.int32) % 10,
     jnp.arange(17, dtype=jnp.uint32),
   )
-  one = step.make_eval_step(module, crop=0)
-  want = one(state, data, jnp.arange(17))
-  loss, prediction = parallel.evaluate(one, devices)(
-    placement.replicate(state, devices),
-    placement.replicate(data, devices),
-    batch_size,
-  )
-  assert loss.shape == prediction.shape == (17,)
-  np.testing.assert_allclose(loss, want[0], rtol=1e-5)
-  np.testing.assert_array_equal(prediction, want[1])
+  one = step.make_eval_step(module, shape=(2, 2, 1), crop=0)
+  want = one(state, data, jnp.arange(17), (), 0)
+  evaluate = parallel.evaluate(one, devices, spread=False)
+  for looped in (True, False):
+    index = placement.put_index(
+      np.arange(17, dtype=np.int32)[None],
+      batch_size,
+      devices,
+      spread=False,
+      looped=looped,
+    )
+    assert len(index) == 1 or not looped
+    parts = [
+      evaluate(
+        placement.replicate(_row(state), devices),
+        placement.replicate(data, devices),
+        (),
+        np.zeros(1, np.int32),
+        part,
+      )
+      for part in index
+    ]
+    loss, prediction, given = (
+      np.concatenate([np.asarray(x).reshape(-1) for x in column])[:17]
+      for column in zip(*parts, strict=True)
+    )
+    np.testing.assert_allclose(loss, want.loss, rtol=1e-5)
+    np.testing.assert_array_equal(prediction, want.prediction)
+    np.testing.assert_array_equal(given, data.labels)
 
 
 def test_a_batch_that_does_not_divide_is_refused():
@@ -188,7 +222,7 @@ def test_the_processes_parts_are_the_batch(monkeypatch):
     for i, p in enumerate((0, 1, 0, 1))
   ]
   monkeypatch.setattr(jax, "devices", lambda: devices)
-  devices = parallel.all_devices()
+  devices = placement.all_devices()
   assert [d.id for d in devices] == [0, 2, 1, 3]
   # Of two runs' batches of 12.
   place = np.array([0, 100], np.int32)
@@ -200,8 +234,18 @@ def test_the_processes_parts_are_the_batch(monkeypatch):
   np.testing.assert_array_equal(parts, [[0, 100], [3, 103], [6, 106], [9, 109]])
 
 
-def test_shards_keep_the_order():
-  array = np.arange(24).reshape(2, 12)
-  shards = placement.shard(array, 4)
-  assert shards.shape == (4, 2, 3)
-  np.testing.assert_array_equal(np.concatenate([*shards], axis=-1), array)
+def test_what_evaluates_is_every_row_once_and_in_order():
+  rows = np.arange(46, dtype=np.int32).reshape(2, 23)
+  for devices, spread in ((1, False), (4, False), (2, True)):
+    [whole] = placement.put_index(
+      rows, 8, jax.devices()[:devices], spread=spread, looped=True
+    )
+    # [devices, R, batches, B / devices], spread [devices, 1, batches, B].
+    whole = np.asarray(whole)
+    if not spread:
+      whole = np.concatenate([*whole], axis=-1)
+    found = whole.reshape(2, -1)
+    np.testing.assert_array_equal(found[:, :23], rows)
+    np.testing.assert_array_equal(
+      found[:, 23:], found[:, :1] + 0 * found[:, 23:]
+    )

@@ -5,16 +5,16 @@ import dataclasses
 import pytest
 
 from rethinking.runtime.errors import UserError
-from rethinking.training import loop
+from rethinking.training import journal
 from rethinking.training import run as train
-from rethinking.training import task as problem
+from rethinking.training import task as task_lib
 
 from . import runs
 
 
 def test_lost_evaluations_are_refused(tmp_path, monkeypatch):
   with monkeypatch.context() as patch:
-    patch.setattr(loop.Loop, "summary", lambda self: 1 / 0)
+    patch.setattr(journal.Journal, "finish", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
       train.run(runs.config(), tmp_path, quiet=True)
   (tmp_path / "metrics.jsonl").unlink()
@@ -25,7 +25,7 @@ def test_lost_evaluations_are_refused(tmp_path, monkeypatch):
 @pytest.mark.parametrize("damage", ["a digit", "zero length"])
 def test_damaged_evaluations_are_refused(tmp_path, monkeypatch, damage):
   with monkeypatch.context() as patch:
-    patch.setattr(loop.Loop, "summary", lambda self: 1 / 0)
+    patch.setattr(journal.Journal, "finish", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
       train.run(runs.config(epochs=2), tmp_path, quiet=True)
   path = tmp_path / "metrics.jsonl"
@@ -46,24 +46,16 @@ def test_another_config_is_refused_naming_the_fields(undisturbed):
     train.run(runs.config(p=0.5), workdir, quiet=True)
 
 
-def _other_pixel(load):
-  def other(config):
-    task = load(config)
-    images = task.test.images.copy()
-    images[0, 3, 3] ^= 1
-    return dataclasses.replace(task, test=task.test._replace(images=images))
+def _other_test(part):
+  def of(load):
+    def other(config):
+      task = load(config)
+      changed = {**task.test_report, f"test_{part}_sha256": "0" * 64}
+      return dataclasses.replace(task, test_report=changed)
 
-  return other
+    return other
 
-
-def _other_label(load):
-  def other(config):
-    task = load(config)
-    labels = task.test.labels.copy()
-    labels[0] = (labels[0] + 1) % 10
-    return dataclasses.replace(task, test=task.test._replace(labels=labels))
-
-  return other
+  return of
 
 
 def _other_report(load):
@@ -80,8 +72,8 @@ def _other_report(load):
   ("other", "message"),
   [
     (_other_report, "holds a run on other images "),
-    (_other_pixel, "holds a run on other test images "),
-    (_other_label, "holds a run on other test labels "),
+    (_other_test("images"), "holds a run on other test images "),
+    (_other_test("labels"), "holds a run on other test labels "),
   ],
 )
 def test_other_data_is_refused_before_anything_is_written(
@@ -91,7 +83,7 @@ def test_other_data_is_refused_before_anything_is_written(
     train.run(runs.config(), tmp_path, quiet=True)
   before = {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
   with monkeypatch.context() as patch:
-    patch.setattr(problem, "load", other(problem.load))
+    patch.setattr(task_lib, "load", other(task_lib.load))
     with pytest.raises(UserError, match=message) as error:
       train.run(runs.config(), tmp_path, quiet=True)
   assert "\n" not in str(error.value)

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from rethinking.training import loop
+from rethinking.training import journal, loop
 from rethinking.training import run as train
 
 from . import runs
@@ -23,10 +23,10 @@ def test_a_crash_and_a_restart_end_in_the_same_bits(
   workdir, _ = undisturbed
   whole = loop.Loop.save
 
-  def crash(self, step):
-    if self.rows[-1]["epoch"] == epoch + 1:
+  def crash(self, **best):
+    if self.slots.active[0].epoch == epoch + 1:
       raise RuntimeError("power cut")
-    whole(self, step)
+    whole(self, **best)
 
   with monkeypatch.context() as patch:
     patch.setattr(loop.Loop, "save", crash)
@@ -68,15 +68,31 @@ def test_an_augmented_run_resumes_to_the_same_bits(tmp_path, monkeypatch, last):
   runs.assert_same(tmp_path / "stopped", tmp_path / "whole", config)
 
 
+def test_a_redrawn_run_resumes_to_the_same_bits(tmp_path, monkeypatch):
+  config = runs.config(redraw="epoch", pixel_noise="random_pixels", epochs=4)
+  train.run(config, tmp_path / "whole", quiet=True)
+  with runs.stopped_after(monkeypatch, 9):
+    train.run(config, tmp_path / "stopped", quiet=True)
+  train.run(config, tmp_path / "stopped", quiet=True)
+  runs.assert_same(tmp_path / "stopped", tmp_path / "whole", config)
+  fixed = runs.config(pixel_noise="random_pixels", epochs=4)
+  train.run(fixed, tmp_path / "fixed", quiet=True)
+  losses = [
+    [row["train_loss"] for row in runs.rows(tmp_path / name)]
+    for name in ("whole", "fixed")
+  ]
+  assert losses[0][-1] != losses[1][-1]
+
+
 def test_checkpoints_come_at_the_evaluation_after_they_are_due(
   tmp_path, monkeypatch
 ):
   saved = []
   whole = loop.Loop.save
 
-  def save(self, step):
-    saved.append(self.rows[-1]["epoch"])
-    whole(self, step)
+  def save(self, **best):
+    saved.append(self.slots.active[0].epoch)
+    whole(self, **best)
 
   monkeypatch.setattr(loop.Loop, "save", save)
   train.run(
@@ -92,11 +108,11 @@ def test_a_damaged_newest_checkpoint_falls_back(
 ):
   workdir, _ = undisturbed
 
-  def crash(self):
+  def crash(self, *_):
     raise RuntimeError("power cut")
 
   with monkeypatch.context() as patch:
-    patch.setattr(loop.Loop, "summary", crash)
+    patch.setattr(journal.Journal, "finish", crash)
     with pytest.raises(RuntimeError, match="power cut"):
       train.run(runs.config(), tmp_path, quiet=True)
   newest = runs.newest(tmp_path)

@@ -93,9 +93,11 @@ def dispatches_noted(monkeypatch):
   noted = []
   whole = loop.Loop.dispatch
 
-  def dispatch(self, start, size):
-    noted.append((start, start + size))
-    return whole(self, start, size)
+  def dispatch(self, ends):
+    found = whole(self, ends)
+    _, [end], [size], _ = found
+    noted.append((end - size, end))
+    return found
 
   with monkeypatch.context() as patch:
     patch.setattr(loop.Loop, "dispatch", dispatch)

@@ -42,11 +42,14 @@ def test_the_loss_is_minus_the_log_of_the_softmax(factor):
   wide = logits - logits.max(-1, keepdims=True)
   share = np.exp(wide) / np.exp(wide).sum(-1, keepdims=True)
   want = np.log(np.exp(wide).sum(-1)) - wide[rows, data.labels]
-  found, prediction = step.make_eval_step(_Given(), crop=0)(state, data, rows)
+  evaluate = step.make_eval_step(_Given(), shape=(8, 8, 1), crop=0)
+  found, prediction, _ = evaluate(state, data, rows, (), 0)
   np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-5)
   np.testing.assert_array_equal(prediction, logits.argmax(-1))
-  train = step.make_train_step(_Given(), optax.sgd(1.0), crop=0)
-  new, seen = train(state, data, _batch(rows), jax.random.key(1))
+  train = step.make_train_step(
+    _Given(), optax.sgd(1.0), shape=(8, 8, 1), crop=0
+  )
+  new, seen = train(state, data, _batch(rows), jax.random.key(1), ())
   np.testing.assert_allclose(seen["loss"], want.mean(), rtol=1e-4)
   by_factor = (share * logits).sum(-1) - logits[rows, data.labels]
   moved = float(new.params["factor"]) - factor
@@ -120,7 +123,7 @@ GOLDEN_ORDER = [0, 3, 9, 5, 1, 8, 4, 6, 2, 7]
 def _data(n=24, seed=0):
   keys = jax.random.split(jax.random.key(seed), 2)
   return step.Data(
-    images=jax.random.bits(keys[0], (n, 8, 8, 1), jnp.uint8),
+    images=jax.random.bits(keys[0], (n, 64), jnp.uint8),
     labels=jax.random.randint(keys[1], (n,), 0, 10),
     ids=jnp.arange(n, dtype=jnp.uint32) + 7,
   )
@@ -131,7 +134,7 @@ def _step(arch="mlp_1x512", augment=None, **fields):
   tx = optax.sgd(0.1)
   state = step.init_state(module, tx, jax.random.key(0), (8, 8, 1))
   return state, jax.jit(
-    step.make_train_step(module, tx, crop=0, augment=augment)
+    step.make_train_step(module, tx, shape=(8, 8, 1), crop=0, augment=augment)
   )
 
 
@@ -147,11 +150,11 @@ def test_dropout_and_augmentation_follow_the_id_not_the_position(arch):
 
   state, train = _step(arch, augment, dropout=0.5)
   data, key = _data(), jax.random.key(1)
-  a, _ = train(state, data, _batch([3, 1, 4, 15]), key)
+  a, _ = train(state, data, _batch([3, 1, 4, 15]), key, ())
   # Another order of the rows in the batch, and of the data itself.
-  b, _ = train(state, data, _batch([15, 4, 3, 1]), key)
+  b, _ = train(state, data, _batch([15, 4, 3, 1]), key, ())
   reverse = jax.tree.map(lambda x: x[::-1], data)
-  c, _ = train(state, reverse, _batch([20, 22, 19, 8]), key)
+  c, _ = train(state, reverse, _batch([20, 22, 19, 8]), key, ())
   for other in (b, c):
     jax.tree.map(
       lambda x, y: np.testing.assert_allclose(x, y, atol=1e-5),
@@ -160,7 +163,7 @@ def test_dropout_and_augmentation_follow_the_id_not_the_position(arch):
     )
   # Another id draws another mask.
   moved = data._replace(ids=data.ids + 1)
-  d, _ = train(state, moved, _batch([3, 1, 4, 15]), key)
+  d, _ = train(state, moved, _batch([3, 1, 4, 15]), key, ())
   assert any(
     jax.tree.leaves(
       jax.tree.map(lambda x, y: bool(jnp.any(x != y)), a.params, d.params)
@@ -175,14 +178,14 @@ def test_augmentation_changes_with_the_epoch_dropout_with_the_step():
   data, key = _data(), jax.random.key(1)
   state, train = _step(augment=augment)
   a, b, c = (
-    float(train(state, data, _batch([1, 2], epoch=e), key)[1]["loss"])
+    float(train(state, data, _batch([1, 2], epoch=e), key, ())[1]["loss"])
     for e in (0, 0, 1)
   )
   assert a == b != c
   state, train = _step(dropout=0.5)
   later = state.replace(step=state.step + 1)
   a, b, c = (
-    float(train(s, data, _batch([1, 2]), key)[1]["loss"])
+    float(train(s, data, _batch([1, 2]), key, ())[1]["loss"])
     for s in (state, state, later)
   )
   assert a == b != c
@@ -195,14 +198,18 @@ def test_augmentation_changes_with_the_epoch_dropout_with_the_step():
 def test_in_bfloat16_what_is_kept_stays_float32(arch, optimizer):
   def run(dtype):
     config = config_lib.default()
-    config.update(arch=arch, optimizer=optimizer, dtype=dtype, crop=0)
+    config.update(
+      arch=arch, optimizer=optimizer, dtype=dtype, shape=(8, 8, 1), crop=0
+    )
     config = config_lib.resolve(config)
-    init, train, _ = programs.steps(programs.key(config), 24, 10, None)
-    state = init(key=jax.random.key(0), shape=(8, 8, 1))
+    init, train, _ = programs.steps(
+      programs.key(config), 24, 10, (8, 8, 1), None
+    )
+    state = init(key=jax.random.key(0))
     train = jax.jit(train)
     batch, key = _batch(jnp.arange(24)), jax.random.key(1)
     for _ in range(2):
-      state, seen = train(state, _data(), batch, key)
+      state, seen = train(state, _data(), batch, key, ())
     return state, seen
 
   state, seen = run("bfloat16")
@@ -230,9 +237,10 @@ def test_metrics_are_those_before_the_update():
   key = jax.random.key(1)
   state, train = _step()
   index = jnp.arange(24)
-  _, seen = train(state, data, _batch(index), key)
+  _, seen = train(state, data, _batch(index), key, ())
   module = models.create("mlp_1x512", num_classes=10)
-  loss, prediction = step.make_eval_step(module, crop=0)(state, data, index)
+  evaluate = step.make_eval_step(module, shape=(8, 8, 1), crop=0)
+  loss, prediction, _ = evaluate(state, data, index, (), 0)
   np.testing.assert_allclose(seen["loss"], loss.mean(), rtol=1e-5)
   np.testing.assert_allclose(
     seen["accuracy"], jnp.mean(prediction == data.labels), rtol=1e-6

@@ -14,8 +14,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from rethinking.runtime import processes, signals
-from rethinking.sweeps.lockstep import grouping
-from rethinking.training import parallel
+from rethinking.sweeps import groups
+from rethinking.training import placement
 
 # Examples a step times parameters, up to which two runs side by side were
 # measured to end before two one after another (digits_cnn at batch 64: 2e7).
@@ -31,7 +31,7 @@ def width(config: ConfigDict, at_once: int | None) -> int:
     config: resolved.
     at_once: how many runs the user asks for in one program; None: no wish.
   """
-  devices = parallel.all_devices()
+  devices = placement.all_devices()
   # Several devices meet in a step, which two threads at a time could block;
   # processes stop at a step that they agree on, one run at a time; and only the
   # main thread hears of signals, which it tells the others.
@@ -41,7 +41,7 @@ def width(config: ConfigDict, at_once: int | None) -> int:
     return 1
   if devices[0].platform != "cpu":
     return 1
-  if config.batch_size * grouping.parameters(config) > _SMALL_STEP:
+  if config.batch_size * groups.parameters(config) > _SMALL_STEP:
     return 1
   return min(_cores(), _MOST)
 

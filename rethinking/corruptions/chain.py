@@ -1,7 +1,5 @@
 """Corrupts a whole data set as its descriptions say, and reports on it."""
 
-import collections
-import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -9,11 +7,73 @@ import numpy as np
 
 from rethinking.corruptions import checks, report
 from rethinking.corruptions.description import DEFINITIONS, Corruption
-from rethinking.corruptions.image_set import corrupt_images
-from rethinking.corruptions.keys import named_key, root_key
-from rethinking.corruptions.label_set import Examples, corrupt_labels
+from rethinking.corruptions.keys import root_key
+from rethinking.corruptions.prepared import Examples, Prepared
 from rethinking.corruptions.quantiles import ImageStatistics, image_statistics
 from rethinking.corruptions.report import Corrupted
+
+
+def prepare(
+  corruptions: Sequence[Corruption],
+  *,
+  seed: int,
+  labels: np.ndarray,
+  ids: np.ndarray,
+  num_classes: int,
+  images: np.ndarray | None = None,
+  split: str = "train",
+  statistics: ImageStatistics | None = None,
+  draw: int | None = None,
+) -> Prepared:
+  """Prepares corruptions of a set, for a program or for `apply`.
+
+  Args:
+    corruptions: as for `apply`, and so are the others.
+    seed: in [0, 2**32).
+    labels: integers [N], the true labels, in 0..K-1.
+    ids: integers [N], distinct, in [0, 2**32).
+    num_classes: K, at least 2.
+    images: uint8 [N, H, W, C], or None.
+    split: the split's name.
+    statistics: of the train images.
+    draw: which of independent draws; None: the only one.
+
+  Returns:
+    Labels, and what makes the images.
+
+  Raises:
+    ValueError: as `apply`, and with `draw` for a corruption that is drawn for
+      the whole set at once.
+
+  >>> import numpy as np
+  >>> from rethinking import corruptions
+  >>> noise = corruptions.Corruption.create("uniform", level=1.0)
+  >>> set_of = {"labels": np.zeros(4, int), "ids": np.arange(4)}
+  >>> done = corruptions.prepare([noise], seed=0, num_classes=9, **set_of)
+  >>> done.labels.tolist(), float(done.noise[0].parameters["p"])
+  ([0, 8, 5, 7], 1.0)
+  """
+  if isinstance(corruptions, Corruption):
+    raise ValueError(f"{corruptions!r} must be in a list, got one; try [...].")
+  corruptions = tuple(corruptions)
+  checks.check_num_classes(num_classes)
+  true_labels = checks.check_labels(labels, num_classes)
+  ids = checks.check_ids(ids, len(true_labels))
+  if images is not None:
+    images = checks.check_images(images, len(true_labels))
+  _check_fit(corruptions, images, split, statistics, num_classes)
+  root_key(seed)
+  files = {
+    c: c.definition.read(true_labels, ids, num_classes, **c.arguments)
+    for c in corruptions
+    if c.definition.read
+  }
+  if statistics is None and any(
+    "statistics" in c.definition.needs for c in corruptions
+  ):
+    statistics = image_statistics(images)
+  examples = Examples(split, true_labels, ids, num_classes, images, statistics)
+  return Prepared(corruptions, examples, seed=seed, files=files, draw=draw)
 
 
 def apply(
@@ -66,72 +126,29 @@ def apply(
   >>> int((done.labels != done.true_labels).sum()), done.report["flip_rate"]
   (3, 0.3)
   """
-  if isinstance(corruptions, Corruption):
-    raise ValueError(f"{corruptions!r} must be in a list, got one; try [...].")
-  corruptions = tuple(corruptions)
-  checks.check_num_classes(num_classes)
-  true_labels = checks.check_labels(labels, num_classes)
-  ids = checks.check_ids(ids, len(true_labels))
-  if images is not None:
-    images = checks.check_images(images, len(true_labels))
-  _check_fit(corruptions, images, split, statistics, num_classes)
-  root = root_key(seed)
-  from_files = {
-    c: c.definition.read(true_labels, ids, num_classes, **c.arguments)
-    for c in corruptions
-    if c.definition.read
-  }
-  if statistics is None and any(
-    "statistics" in c.definition.needs for c in corruptions
-  ):
-    statistics = image_statistics(images)
-
-  labels, pixels = true_labels.copy(), images
-  seen: collections.Counter[str] = collections.Counter()
-  steps = []
-  for corruption in corruptions:
-    key = named_key(root, corruption.name, seen[corruption.name])
-    seen[corruption.name] += 1
-    before, facts = labels, {}
-    if corruption in from_files:
-      (given, digest), drawn = from_files[corruption], None
-      labels, facts = given.copy(), {"file_sha256": digest}
-    elif corruption.target == "labels":
-      examples = Examples(split, labels, ids, num_classes, images, statistics)
-      labels, drawn = corrupt_labels(corruption, key, examples)
-    else:
-      pixels, drawn, changed = corrupt_images(
-        corruption,
-        key,
-        split,
-        pixels,
-        ids,
-        statistics=statistics,
-        out=None if pixels is images else pixels,
-      )
-    if corruption.target == "labels":
-      changed = int((labels != before).sum())
-    nominal = report.nominal_rate(corruption, before, num_classes)
-    steps.append(
-      {
-        **report.describe(corruption),
-        "drawn": drawn,
-        "changed": changed,
-        "nominal_rate": nominal,
-        **facts,
-      }
-    )
-  done = Corrupted(pixels, labels, true_labels, ids, {}, statistics)
-  facts = report.summary(
+  found = prepare(
     corruptions,
-    steps,
-    done,
-    images,
     seed=seed,
-    split=split,
+    labels=labels,
+    ids=ids,
     num_classes=num_classes,
+    images=images,
+    split=split,
+    statistics=statistics,
   )
-  return dataclasses.replace(done, report=facts)
+  done = found.images
+  if found.drawn is not None:
+    done = np.empty_like(found.images)
+    for rows, part in found.stream():
+      done[rows] = part
+  return Corrupted(
+    done,
+    found.labels,
+    found.true_labels,
+    found.ids,
+    found.report(),
+    found.statistics,
+  )
 
 
 def _check_fit(

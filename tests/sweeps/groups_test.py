@@ -10,11 +10,9 @@ from ml_collections import ConfigDict
 from rethinking import config as config_lib
 from rethinking.runtime.errors import Stopped
 from rethinking.sweeps import grid as cells_lib
+from rethinking.sweeps import groups as grouping
 from rethinking.sweeps import run as sweep
-from rethinking.sweeps.lockstep import arrays, grouping
-from rethinking.sweeps.lockstep.group import _Group
-from rethinking.training import metrics, parallel
-from rethinking.training import task as problem
+from rethinking.training import loop, metrics, optim, slots
 
 
 def _config(grids=None, **fields):
@@ -96,26 +94,21 @@ def test_what_the_host_reads_is_named(tmp_path, at_once):
 
 
 def test_runs_that_train_together_are_one_program(tmp_path, monkeypatch):
-  calls = []
-  original = parallel.train_runs
+  taken = []
+  dispatch = loop.Loop.dispatch
 
-  def counted(*args, **kwargs):
-    program = original(*args, **kwargs)
+  def counted(self, ends):
+    found = dispatch(self, ends)
+    taken.append(found[2])
+    return found
 
-    def call(*args):
-      calls.append(jax.device_get(args[4]).sum())
-      return program(*args)
-
-    return call
-
-  monkeypatch.setattr(parallel, "train_runs", counted)
-  arrays._programs.cache_clear()
+  monkeypatch.setattr(loop.Loop, "dispatch", counted)
   sweep.run(_config(runs_at_once=6), tmp_path, quiet=True)
-  arrays._programs.cache_clear()
   # One dispatch for each of three epochs, whatever the number of runs.
-  assert len(calls) == 3
-  # 100 examples at 32 a step: the third epoch ends with the tenth step.
-  assert sum(calls) == 6 * 10
+  assert len(taken) == 3
+  # 100 examples at 32 a step: the third epoch ends with the tenth step. Four
+  # devices have two slots each.
+  assert np.sum(taken, axis=0).tolist() == [10] * 6 + [0] * 2
 
 
 def test_a_fitted_run_makes_room_and_the_time_saved_is_told(tmp_path):
@@ -147,7 +140,7 @@ def test_killed_at_any_dispatch_it_goes_on_to_the_same_rows(
 ):
   config = _config(runs_at_once=4)
   sweep.run(config, tmp_path / "whole", quiet=True)
-  original = arrays.Arrays.train
+  original = slots.Slots.train
   seen = []
 
   def crash(self, ends):
@@ -157,7 +150,7 @@ def test_killed_at_any_dispatch_it_goes_on_to_the_same_rows(
     return original(self, ends)
 
   with monkeypatch.context() as patch:
-    patch.setattr(arrays.Arrays, "train", crash)
+    patch.setattr(slots.Slots, "train", crash)
     with pytest.raises(RuntimeError, match="power cut"):
       sweep.run(config, tmp_path / "cut", quiet=True)
   before = _rows(tmp_path / "cut") if dispatches > 3 else {}
@@ -168,25 +161,25 @@ def test_killed_at_any_dispatch_it_goes_on_to_the_same_rows(
 
 def test_a_stopped_sweep_goes_on_where_it_was(tmp_path, monkeypatch):
   config = _config(runs_at_once=6, chunk_steps=2, checkpoint_epochs=3)
-  original = _Group.train
+  original = loop.Loop.train
   taken = []
 
   def stopping(self, stop):
-    if self.rounds == 1:
+    if self.slots.active[0].epoch == 1:
       stop.set()
     return original(self, stop)
 
   with monkeypatch.context() as patch:
-    patch.setattr(_Group, "train", stopping)
+    patch.setattr(loop.Loop, "train", stopping)
     with pytest.raises(Stopped):
       sweep.run(config, tmp_path / "cut", quiet=True)
 
   def counting(self, ends):
-    taken.append(self.members[0].step)
+    taken.append(self.active[0].step)
     return dispatch(self, ends)
 
-  dispatch = arrays.Arrays.train
-  monkeypatch.setattr(arrays.Arrays, "train", counting)
+  dispatch = slots.Slots.train
+  monkeypatch.setattr(slots.Slots, "train", counting)
   # Four steps in the first epoch and two of the second were kept.
   sweep.run(config, tmp_path / "cut", quiet=True)
   assert taken[0] == 6
@@ -207,9 +200,9 @@ def test_one_that_diverges_leaves_the_others_alone(tmp_path, monkeypatch):
       return state.replace(params=params)
     return state
 
-  initial = arrays.Arrays.initial
+  initial = slots.Slots.initial
   sweep.run(config, tmp_path / "good", quiet=True)
-  monkeypatch.setattr(arrays.Arrays, "initial", spoil)
+  monkeypatch.setattr(slots.Slots, "initial", spoil)
   summary = sweep.run(config, tmp_path / "bad", quiet=True)
   assert (summary["finished"], summary["diverged"]) == (5, 1)
   good, bad = _rows(tmp_path / "good"), _rows(tmp_path / "bad")
@@ -232,13 +225,71 @@ def test_only_runs_of_the_same_images_and_program_are_together():
     {(cells[n].pixel_noise, cells[n].learning_rate) for n in g} for g in groups
   ]
   assert all(len(kind) == 1 for kind in kinds)
-  # Two permutations, label noise with any seed, two learning rates.
-  assert sorted(map(len, groups)) == [1, 1, 2, 2, 4]
-  for group in groups:
-    images = {
-      problem.load(cells[name]).report["images_sha256"] for name in group
+  # Permutations and labels with any seed, two learning rates.
+  assert sorted(map(len, groups)) == [1, 1, 4, 4]
+
+
+def test_ops_that_differ_are_no_group_and_levels_are():
+  grid = {
+    name: {"label_noise": (name,), "p": (0.2, 0.4), **options}
+    for name, options in {
+      "uniform": {},
+      "symmetric": {},
+      "permutation": {},
+      "pair_flip": {"exact": (True,)},
+    }.items()
+  }
+  grid["occlusion"] = {"pixel_noise": ("occlusion",), "level": (0.2, 0.4)}
+  # Its images are made at load, so runs of other levels have others.
+  grid["noise"] = {"pixel_noise": ("gaussian_noise",), "level": (0.2, 0.4)}
+  cells = cells_lib.expand(_config(grid))
+  found = grouping.groups(cells)
+  kinds = [
+    {(cells[n].label_noise, cells[n].pixel_noise) for n in group}
+    for group in found
+  ]
+  assert sorted(map(len, found)) == [1, 1, 2, 2, 2, 4]
+  assert {("permutation", None), ("pair_flip", None)} in kinds
+
+
+# What only a run alone had: each in a group of three, with a slot refilled.
+_ALONE = {
+  "validation": {"validation": 20},
+  "plateau": {"validation": 20, "schedule": "plateau"},
+  "early stopping": {"validation": 20, "early_stopping": 2, "epochs": 5},
+  "given": {"validation": 20, "validation_labels": "given"},
+  "tensorboard": {"tensorboard": True},
+  "examples": {"per_example": True},
+  "global": {"normalization": "global"},
+  "pixels": {"pixel_noise": "occlusion", "level": 0.4, "fraction": 0.5},
+}
+
+
+@pytest.mark.parametrize("name", _ALONE)
+def test_a_group_does_what_runs_alone_do(tmp_path, name, monkeypatch):
+  # The plateau of ten evaluations, shortened.
+  monkeypatch.setattr(optim, "_PATIENCE", 1)
+  grid = {
+    "g": {
+      "variant": ("partial_labels",),
+      "p": (0.0, 0.5),
+      "seed": (0, 1),
+      "corruption_seed": (3,),
     }
-    assert len(images) == 1
+  }
+  found = {}
+  for at_once in (1, 3):
+    workdir = tmp_path / str(at_once)
+    config = _config(grid, runs_at_once=at_once, learning_rate=3e-3)
+    config.update(_ALONE[name])
+    sweep.run(config, workdir, quiet=True)
+    found[at_once] = _rows(workdir)
+    for cell in found[at_once]:
+      folder = workdir / "cells" / cell
+      assert (folder / "tensorboard").exists() == (name == "tensorboard")
+      count = len([*folder.glob("per_example/*")])
+      assert count == (4 if name == "examples" else 0)
+  _assert_same(found[3], found[1])
 
 
 @pytest.mark.parametrize(
@@ -250,24 +301,13 @@ def test_only_runs_of_the_same_images_and_program_are_together():
     ({"arch": "digits_cnn"}, None, 1),
     ({"arch": "digits_cnn"}, 2, 2),
     ({"arch": "mlp_3x512"}, None, 1),
-    ({"tensorboard": True}, 3, 1),
-    ({"per_example": True}, 3, 1),
+    ({"tensorboard": True, "validation": 9}, 3, 3),
   ],
 )
 def test_how_many_train_together_on_a_cpu(fields, at_once, want):
   cell = config_lib.resolve(_config(**fields))
-  assert grouping.places(cell, 5, at_once) == want
-  assert grouping.places(cell, 1, at_once) == 1
-
-
-def test_relabelled_is_as_loaded():
-  clean = config_lib.resolve(_config())
-  for noise in ("uniform", "instance", "permutation"):
-    noisy = config_lib.resolve(_config(label_noise=noise, p=0.4, seed=7))
-    want = problem.load(noisy)
-    found = problem.relabel(problem.load(clean), noisy)
-    np.testing.assert_array_equal(found.train.labels, want.train.labels)
-    assert found.report == want.report
+  assert grouping.slots(cell, 5, at_once) == want
+  assert grouping.slots(cell, 1, at_once) == 1
 
 
 @pytest.mark.parametrize(
@@ -292,6 +332,6 @@ def test_an_accelerator_takes_as_many_runs_as_fit_its_memory(
   cell = next(iter(cells_lib.expand(_config()).values()))
   assert grouping.parameters(cell) == 38_410
   monkeypatch.setattr(jax, "local_devices", lambda: [Accelerator()] * devices)
-  assert grouping.places(cell, 88, None) == number
+  assert grouping.slots(cell, 88, None) == number
   # What the user asks for goes before.
-  assert grouping.places(cell, 88, 7) == 7
+  assert grouping.slots(cell, 88, 7) == 7

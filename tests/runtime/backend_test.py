@@ -12,8 +12,7 @@ import jax.numpy as jnp
 import pytest
 
 from rethinking.ops import switch
-from rethinking.runtime import platform as runtime
-from rethinking.runtime import xla_flags
+from rethinking.runtime import backend, xla_flags
 from rethinking.runtime.errors import UserError
 
 _FLAG = "--xla_gpu_deterministic_ops=true"
@@ -26,13 +25,13 @@ _takes_flags = pytest.mark.skipif(
 
 def _printed(code, **environment):
   """The words that some code prints in a fresh process."""
-  given = {"XLA_FLAGS", "GLIBC_TUNABLES", *runtime._USERS}
+  given = {"XLA_FLAGS", "GLIBC_TUNABLES", *backend._USERS}
   plain = {k: v for k, v in os.environ.items() if k not in given}
   found = subprocess.run(
     [
       sys.executable,
       "-c",
-      f"import os\nfrom rethinking.runtime import platform as runtime\n{code}",
+      f"import os\nfrom rethinking.runtime import backend\n{code}",
     ],
     env={**plain, **environment},
     capture_output=True,
@@ -50,7 +49,7 @@ def _flags(code, **environment):
 
 @_takes_flags
 def test_the_flags_of_the_user_stay():
-  configure = "runtime.configure(compilation_cache=False)"
+  configure = "backend.configure(compilation_cache=False)"
   own, *others = xla_flags.CPU_FLAGS
   assert _flags(configure, JAX_PLATFORMS="cpu") == [own, *others]
   name = own.partition("=")[0]
@@ -63,7 +62,7 @@ def test_the_flags_of_the_user_stay():
 
 
 _FAULTS = """
-runtime.configure(compilation_cache=False)
+backend.configure(compilation_cache=False)
 import jax, jax.numpy as jnp, resource
 
 step = jax.jit(lambda x: jnp.cumsum(jnp.sort(x, 1), 0))
@@ -88,7 +87,7 @@ def _glibc() -> tuple[int, ...]:
 @pytest.mark.skipif(
   _glibc() < (2, 35), reason="memory is kept from glibc 2.35 on"
 )
-def test_steps_take_up_the_memory_of_the_last_one():
+def test_steps_reuse_the_memory_of_the_last_one():
   """Ten would have the system clear ten outputs of 16 MiB, and more."""
   faults, in_thread_of_its_own = _printed(_FAULTS, JAX_PLATFORMS="cpu")
   assert int(faults) < 10 * 2**24 // resource.getpagesize()
@@ -104,17 +103,17 @@ def test_steps_take_up_the_memory_of_the_last_one():
   ],
   ids=str,
 )
-def test_what_the_user_says_of_memory_stays(given):
+def test_the_users_settings_of_memory_stay(given):
   *_, in_thread_of_its_own = _printed(_FAULTS, JAX_PLATFORMS="cpu", **given)
   assert in_thread_of_its_own == "True"
 
 
 def test_memory_is_not_touched_once_jax_has_started(monkeypatch):
   jax.devices()
-  monkeypatch.setattr(runtime.ctypes, "CDLL", lambda _: pytest.fail("touched"))
-  for name in ("GLIBC_TUNABLES", *runtime._USERS):
+  monkeypatch.setattr(backend.ctypes, "CDLL", lambda _: pytest.fail("touched"))
+  for name in ("GLIBC_TUNABLES", *backend._USERS):
     monkeypatch.delenv(name, raising=False)
-  runtime.configure(compilation_cache=False)
+  backend.configure(compilation_cache=False)
 
 
 @_takes_flags
@@ -130,20 +129,20 @@ def test_what_is_materialized_stays_apart_in_the_program():
 
 def test_deterministic_sets_its_flag_or_is_refused(monkeypatch):
   assert _flags(
-    "runtime.configure(deterministic=True, compilation_cache=False)",
+    "backend.configure(deterministic=True, compilation_cache=False)",
     JAX_PLATFORMS="cuda",
   ) == [_FLAG]
   # Once JAX has started; on a CPU there is nothing to set.
   jax.devices()
-  runtime.configure(deterministic=True, compilation_cache=False)
-  monkeypatch.setattr(runtime, "_cpu_only", lambda: False)
+  backend.configure(deterministic=True, compilation_cache=False)
+  monkeypatch.setattr(backend, "_cpu_only", lambda: False)
   with pytest.raises(UserError, match="comes too late"):
-    runtime.configure(deterministic=True, compilation_cache=False)
+    backend.configure(deterministic=True, compilation_cache=False)
   monkeypatch.setenv("XLA_FLAGS", _FLAG)
-  runtime.configure(deterministic=True, compilation_cache=False)
+  backend.configure(deterministic=True, compilation_cache=False)
 
 
 def test_the_description_is_json():
-  found = json.loads(json.dumps(runtime.describe(jax.devices())))
+  found = json.loads(json.dumps(backend.describe(jax.devices())))
   assert found["platform"] == "cpu" and found["device_count"] == 4
   assert found["versions"]["jax"] == jax.__version__

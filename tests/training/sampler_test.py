@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from rethinking.training import parallel, placement, step
-from rethinking.training.order import Order
+from rethinking.training.sampler import Sampler
 
 SEED = 3
+# Where the examples are in the data.
+ROWS = np.arange(5, 50, 2, dtype=np.int32)
 
 
 def _plain(num_examples, batch_size, start, steps):
@@ -21,15 +23,15 @@ def _plain(num_examples, batch_size, start, steps):
     e: np.asarray(step.epoch_order(key, int(e), num_examples))
     for e in np.unique(epoch)
   }
-  index = [drawn[e][p] for e, p in zip(epoch, place, strict=True)]
+  index = [ROWS[drawn[e][p]] for e, p in zip(epoch, place, strict=True)]
   return np.array([index, epoch]).reshape(2, steps, batch_size)
 
 
 def _seen(num_examples, batch_size, most, devices, start, sizes):
   """The same of dispatches of some sizes, from the program that trains."""
 
-  def note(state, data, batch, key):
-    del data, key
+  def note(state, data, batch, key, noise):
+    del data, key, noise
     parts = jax.lax.all_gather(jnp.stack(batch), placement.AXIS)
     row = jnp.moveaxis(parts, 0, 1).reshape(2, -1)
     state = state.replace(
@@ -39,20 +41,24 @@ def _seen(num_examples, batch_size, most, devices, start, sizes):
     return state, {"loss": jnp.zeros(())}
 
   devices = jax.devices()[:devices]
-  train = parallel.train_chunk(note, batch_size, devices)
-  key = placement.lay_key(jax.random.key(0), devices)
-  order = Order(SEED, num_examples, batch_size, most)
+  train = parallel.train(note, batch_size, devices, spread=False)
+  key = np.zeros((1, 2), np.uint32)
+  order = Sampler(SEED, ROWS[:num_examples], batch_size, most)
   noted = np.zeros((2, sum(sizes), batch_size), np.int32)
-  state = step.TrainState(np.int32(start), noted, {}, {})
+  state = step.TrainState(np.int32([start]), noted[None], {}, {})
   at = start
   for size in sizes:
     stream = order.draw(order.epoch(at))
-    stream = placement.lay_stream(stream, batch_size, devices)
-    state, _ = train(most, state, (), stream, np.int32(size), key)
+    stream = jax.tree.map(lambda x: np.asarray(x)[None], stream)
+    stream = placement.put_stream(stream, batch_size, devices, spread=False)
+    sizes = np.int32([size])
+    state, _ = train(most, state, DATA, stream, sizes, sizes[0], key, ())
     at += size
-  assert int(state.step) == at
-  return np.asarray(state.params)
+  assert int(state.step[0]) == at
+  return np.asarray(state.params[0])
 
+
+DATA = step.Data(*np.zeros((3, 1), np.int32))
 
 CASES = [
   # N, B, most.
@@ -88,23 +94,8 @@ def test_examples_are_counted_beyond_32_bits():
   np.testing.assert_array_equal(found, _plain(18, 4, start, 8))
 
 
-@pytest.mark.parametrize(("num_examples", "batch_size", "most"), CASES)
-def test_batches_are_those_of_the_plain_order(num_examples, batch_size, most):
-  order = Order(SEED, num_examples, batch_size, most)
-  for start in (0, 1, 7):
-    found = order.batches(start, most)
-    assert {x.dtype for x in found} == {np.dtype(np.int32)}
-    want = _plain(num_examples, batch_size, start, most)
-    np.testing.assert_array_equal(found, want)
-
-
-def test_more_batches_than_are_drawn_are_refused():
-  with pytest.raises(ValueError, match="steps is 3, but a dispatch takes 2"):
-    Order(SEED, 10, 4, 2).batches(0, 3)
-
-
 def test_an_epoch_is_drawn_once():
-  order = Order(SEED, 10, 4, 1)
+  order = Sampler(SEED, ROWS[:10], 4, 1)
   # Steps 0 to 2 begin in epoch 0, steps 3 and 4 in epoch 1.
   streams = [order.draw(order.epoch(s)) for s in range(5)]
   assert streams[0] is streams[1] is streams[2]

@@ -1,12 +1,15 @@
 """Whole data sets: order, subsets, nesting, composition, what is refused."""
 
+import dataclasses
+
+import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rethinking import corruptions
-from rethinking.corruptions import Corruption, dataset, image_set
+from rethinking.corruptions import Corruption, chain, noise, prepared
 
 N = 120
 # Of chunks and of subsets alike, so that both run the same programs.
@@ -94,7 +97,7 @@ def test_the_input_stays_and_something_changes(one):
 @pytest.mark.parametrize("one", EACH[6:], ids=repr)
 def test_chunks_change_nothing(one, monkeypatch):
   whole = apply([one])
-  monkeypatch.setattr(image_set, "_CHUNK", IMAGES[0].size * CHUNK)
+  monkeypatch.setattr(prepared, "_CHUNK", IMAGES[0].size * CHUNK)
   assert_same(whole, apply([one]))
 
 
@@ -218,8 +221,8 @@ def test_nothing_to_do_is_nothing_done():
 def test_bad_input_is_named_before_any_work(
   chosen, changes, message, monkeypatch
 ):
-  for work in ("corrupt_labels", "corrupt_images", "image_statistics"):
-    monkeypatch.setattr(dataset, work, lambda *_, **__: 1 / 0)
+  for work in ("Prepared", "image_statistics"):
+    monkeypatch.setattr(chain, work, lambda *_, **__: 1 / 0)
   with pytest.raises(ValueError, match=message):
     apply(chosen, **changes)
 
@@ -229,3 +232,107 @@ def test_measured_and_given_statistics_are_the_same():
   measured = apply([gaussian], statistics=None)
   assert measured.statistics == STATISTICS
   assert_same(measured, apply([gaussian]))
+
+
+SIZED = {"num_classes": 10, "statistics": STATISTICS}
+
+
+@pytest.mark.parametrize("one", EACH + WHOLE, ids=repr)
+def test_a_program_corrupts_a_batch_as_the_whole_set_is(one):
+  made = corruptions.prepare(
+    [one], seed=0, images=IMAGES, labels=LABELS, ids=IDS, **SIZED
+  )
+  rows = RNG.permutation(N)[:CHUNK].astype(np.int32)
+  values = LABELS if one.target == "labels" else IMAGES
+  [found] = made.noise
+  batch = jax.jit(noise.corrupt)(found, values[rows], IDS[rows], rows)
+  want = apply([one])
+  whole = want.labels if one.target == "labels" else want.images
+  np.testing.assert_array_equal(batch, whole[rows])
+  if one.target == "images":
+    np.testing.assert_array_equal(
+      made.drawn, (whole != IMAGES).any(axis=(1, 2, 3)) | made.drawn
+    )
+    assert made.drawn.sum() == made.report()["corruptions"][0]["drawn"]
+
+
+@pytest.mark.parametrize(
+  "name",
+  ["uniform", "symmetric", "pair_flip", "gaussian_noise", "occlusion"],
+)
+def test_levels_and_seeds_share_a_program(name):
+  traced = []
+
+  @jax.jit
+  def program(one, values, ids):
+    traced.append(name)
+    return noise.corrupt(one, values, ids)
+
+  for seed in (0, 1):
+    for level in (0.0, 0.3, 1.0):
+      made = corruptions.prepare(
+        [Corruption.create(name, level=level)],
+        seed=seed,
+        images=IMAGES,
+        labels=LABELS,
+        ids=IDS,
+        **SIZED,
+      )
+      of_labels = made.noise[0].target == "labels"
+      program(made.noise[0], LABELS if of_labels else IMAGES, IDS)
+  assert len(traced) == 1
+
+
+def _drawn(one, draw):
+  return corruptions.prepare(
+    [one],
+    seed=0,
+    images=IMAGES,
+    labels=LABELS,
+    ids=IDS,
+    draw=draw,
+    **SIZED,
+  )
+
+
+@pytest.mark.parametrize("one", [EACH[0], EACH[8], EACH[13]], ids=repr)
+def test_draws_are_independent_and_a_batch_may_hold_several(one):
+  def values(made):
+    if one.target == "labels":
+      return made.labels
+    images = np.empty_like(IMAGES)
+    for rows, part in made.stream():
+      images[rows] = part
+    return images
+
+  first, second, only = (_drawn(one, draw) for draw in (0, 1, None))
+  assert (values(first) != values(second)).any()
+  assert (values(first) != values(only)).any()
+  draws = np.arange(N, dtype=np.int32) % 2
+  clean = LABELS if one.target == "labels" else IMAGES
+  mixed = jax.jit(noise.corrupt)(first.noise[0], clean, IDS, draws=draws)
+  for draw, made in enumerate((first, second)):
+    np.testing.assert_array_equal(
+      mixed[draws == draw], values(made)[draws == draw]
+    )
+  if one.target == "images" and one.option("fraction") < 1:
+    assert (first.drawn != second.drawn).any()
+
+
+@pytest.mark.parametrize("one", [*WHOLE, EACH[5], EACH[6], EACH[11]], ids=repr)
+def test_what_is_drawn_for_the_whole_set_is_not_drawn_again(one):
+  with pytest.raises(ValueError, match="drawn once for the whole set, but dra"):
+    _drawn(one, 0)
+
+
+def test_a_corruption_that_cannot_run_in_a_step_is_refused_by_name():
+  row = corruptions.DEFINITIONS["random_pixels"]
+  broken = dataclasses.replace(row, prepare=None)
+  with pytest.raises(ValueError, match="'mine' cannot run in a training step"):
+    corruptions.register("mine", broken)
+  assert "mine" not in corruptions.DEFINITIONS
+  corruptions.register("mine", row)
+  try:
+    assert (apply([Corruption.create("mine")]).images != IMAGES).any()
+  finally:
+    del corruptions.DEFINITIONS["mine"]

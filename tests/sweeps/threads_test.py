@@ -12,9 +12,9 @@ from ml_collections import ConfigDict
 from rethinking import config as config_lib
 from rethinking.runtime import signals
 from rethinking.runtime.errors import Stopped
-from rethinking.sweeps import abreast
 from rethinking.sweeps import run as sweep
-from rethinking.training import loop, metrics, parallel, programs
+from rethinking.sweeps import threads
+from rethinking.training import loop, metrics, placement, programs
 
 
 def _config(**fields):
@@ -48,11 +48,11 @@ def _rows(workdir):
 @pytest.fixture
 def two_cores(monkeypatch):
   """What a user's CPU is: one device, not the tests' four."""
-  monkeypatch.setattr(parallel, "all_devices", lambda: jax.devices()[:1])
-  monkeypatch.setattr(abreast.os, "sched_getaffinity", lambda _: {0, 1})
-  programs._create.cache_clear()
+  monkeypatch.setattr(placement, "all_devices", lambda: jax.devices()[:1])
+  monkeypatch.setattr(threads.os, "sched_getaffinity", lambda _: {0, 1})
+  programs.create.cache_clear()
   yield
-  programs._create.cache_clear()
+  programs.create.cache_clear()
 
 
 def test_side_by_side_they_are_the_same_to_the_bit(
@@ -79,9 +79,9 @@ def test_a_signal_stops_all_and_the_same_call_goes_on(
   sweep.run(_config(), tmp_path / "whole", quiet=True)
   evaluate = loop.Loop.evaluate
 
-  def ask(self, step, epoch, console):
-    evaluate(self, step, epoch, console)
-    if epoch == 1:
+  def ask(self, whom):
+    evaluate(self, whom)
+    if whom[0].epoch == 1:
       os.kill(os.getpid(), signal.SIGTERM)
 
   with monkeypatch.context() as patch:
@@ -106,7 +106,7 @@ def test_what_one_raises_ends_those_beside_it():
     raise Stopped("at step 1", "w")
 
   with pytest.raises(OSError, match="full"):
-    abreast.run({"good": None, "bad": None}, 2, one, lambda *_: None)
+    threads.run({"good": None, "bad": None}, 2, one, lambda *_: None)
   assert ended.is_set()
 
 
@@ -124,15 +124,15 @@ def test_how_many_go_side_by_side(
   two_cores, monkeypatch, fields, at_once, want
 ):
   monkeypatch.setattr(
-    abreast.grouping,
+    threads.groups,
     "parameters",
     lambda c: {"digits_cnn": 272_000, "keras_mnist_cnn": 602_634}[c.arch],
   )
   cell = ConfigDict({"arch": "digits_cnn", "batch_size": 64} | fields)
-  assert abreast.width(cell, at_once) == want
+  assert threads.width(cell, at_once) == want
 
 
 def test_several_devices_meet_in_each_step():
   cell = ConfigDict({"arch": "digits_cnn", "batch_size": 32})
-  assert len(parallel.all_devices()) > 1
-  assert abreast.width(cell, None) == 1
+  assert len(placement.all_devices()) > 1
+  assert threads.width(cell, None) == 1

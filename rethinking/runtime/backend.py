@@ -117,11 +117,8 @@ def _cpu_only() -> bool:
   platforms = jax.config.jax_platforms or os.environ.get("JAX_PLATFORMS", "")
   if platforms:
     return platforms == "cpu"
-  nvidia = pathlib.Path("/dev/nvidiactl").exists()
-  tpu = (
-    pathlib.Path("/dev/accel0").exists() or pathlib.Path("/dev/vfio/0").exists()
-  )
-  return not nvidia and not tpu
+  devices = ("/dev/nvidiactl", "/dev/accel0", "/dev/vfio/0")
+  return not any(map(os.path.exists, devices))
 
 
 def _use_compilation_cache() -> None:
@@ -140,24 +137,6 @@ def _use_compilation_cache() -> None:
   jax.config.update("jax_compilation_cache_dir", str(folder))
   # Small programs too: a run compiles a dozen of them.
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-
-
-def chunk_steps(*, convolutions: bool, batch_size: int) -> int | None:
-  """Returns the steps per dispatch on this platform by default.
-
-  None, a whole epoch, on accelerators, where the host would be waited for. On
-  the CPU one of a network with convolutions, which inside a loop are more than
-  ten times slower (jax issue 12868), and as many as 4,096 examples take of
-  others: a dispatch costs 0.8 ms, a step of MLP 1x512 at batch 128 4.5 (two
-  cores of an AMD EPYC), and a signal is heard after it.
-
-  Args:
-    convolutions: whether the network has any.
-    batch_size: examples a step, over all devices.
-  """
-  if jax.default_backend() != "cpu":
-    return None
-  return 1 if convolutions else max(1, 4096 // batch_size)
 
 
 def describe(devices: Sequence[jax.Device]) -> dict[str, Any]:

@@ -1,0 +1,256 @@
+"""Corruptions of one set: labels done, images ready to be streamed."""
+
+import collections
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from rethinking.corruptions import noise, report, thresholds
+from rethinking.corruptions.description import Corruption
+from rethinking.corruptions.keys import named_key, root_key
+from rethinking.corruptions.noise import Noise
+from rethinking.corruptions.quantiles import ImageStatistics
+
+# Values a chunk: a few MB of random words and indices at once.
+_CHUNK = 2**20
+
+
+class Examples(NamedTuple):
+  """A set as a corruption of the whole set sees it, checked already.
+
+  Attributes:
+    split: folded into the key.
+    labels: int32 [N].
+    ids: uint32 [N], distinct.
+    num_classes: K.
+    images: uint8 [N, H, W, C], where the corruption needs them.
+    statistics: of the train images, likewise.
+  """
+
+  split: str
+  labels: np.ndarray
+  ids: np.ndarray
+  num_classes: int
+  images: np.ndarray | None = None
+  statistics: ImageStatistics | None = None
+
+
+class About(NamedTuple):
+  """What parameters may depend on beside level and options.
+
+  Attributes:
+    key: typed threefry2x32 key, [], for what all images share.
+    num_classes: K.
+    shape: H, W, C of an image; None where there are none.
+    statistics: of the train images, where the row needs them.
+  """
+
+  key: jax.Array
+  num_classes: int
+  shape: tuple[int, ...] | None
+  statistics: ImageStatistics | None
+
+  @property
+  def positions(self) -> int:
+    """H * W."""
+    return self.shape[0] * self.shape[1]
+
+
+class Prepared:
+  """Corruptions of one set: labels done, images ready to be streamed.
+
+  Attributes:
+    noise: a `Noise` for each corruption, in order.
+    labels: int32 [N], the given labels.
+    true_labels: int32 [N].
+    ids: uint32 [N].
+    images: uint8 [N, H, W, C], as they were given, or None.
+    drawn: bool [N], the images that any corruption takes; None: no corruption
+      is of images.
+    statistics: of the train images; None where nothing needed them.
+    num_classes: K.
+  """
+
+  def __init__(
+    self,
+    corruptions: tuple[Corruption, ...],
+    examples: Examples,
+    *,
+    seed: int,
+    files: dict[Corruption, tuple[np.ndarray, str]],
+    draw: int | None,
+  ):
+    self.true_labels, self.ids = examples.labels, examples.ids
+    self.labels, self.images = examples.labels.copy(), examples.images
+    self.statistics = examples.statistics
+    self.drawn: np.ndarray | None = None
+    self.num_classes = examples.num_classes
+    self._corruptions, self._examples = corruptions, examples
+    self._seed, self._draw = seed, draw
+    self._draws = None
+    if draw is not None:
+      self._draws = np.full(len(self.ids), draw, np.int32)
+    self._report: dict[str, Any] | None = None
+    self._steps: list[dict[str, Any]] = []
+    self.noise: tuple[Noise, ...] = ()
+    root, seen = root_key(seed), collections.Counter()
+    for one in corruptions:
+      key = named_key(root, one.name, seen[one.name])
+      seen[one.name] += 1
+      before, facts = self.labels, {}
+      nominal = report.nominal_rate(one, before, examples.num_classes)
+      if one in files:
+        self.labels, facts["file_sha256"] = files[one]
+        found, drawn = self._noise(one, key, given=self.labels), None
+      elif one.target == "labels":
+        found, drawn = self._change_labels(one, key)
+      else:
+        found = self._noise(one, key)
+        drawn = _drawn(found, self.ids, self._draws)
+        self.drawn = drawn if self.drawn is None else self.drawn | drawn
+      self.noise += (found,)
+      self._steps.append(
+        {
+          **report.describe(one),
+          "drawn": None if drawn is None else int(drawn.sum()),
+          "changed": int((self.labels != before).sum()),
+          "nominal_rate": nominal,
+          **facts,
+        }
+      )
+
+  def _change_labels(
+    self, one: Corruption, key: jax.Array
+  ) -> tuple[Noise, np.ndarray | None]:
+    """Corrupts the labels once; returns the noise, and which were drawn."""
+    row, own = one.definition, named_key(key, self._examples.split)
+    now = self._examples._replace(labels=self.labels)
+    if row.over_set:
+      self.labels, drawn = row.over_set(one, key, now)
+      return self._noise(one, key, given=self.labels), drawn
+    found, drawn = self._noise(one, key), None
+    exact = dict(one.options).get("exact", False)
+    if one.level is not None:
+      if self._draws is not None:
+        own = jax.random.fold_in(own, np.uint32(self._draw))
+      drawn = thresholds.select(own, self.ids, one.level, exact=exact)
+    if not exact:
+      self.labels = _corrupt(found, self.labels, self.ids, self._draws)
+      return found, drawn
+    every = dataclasses.replace(
+      found, parameters={**found.parameters, "p": np.float32(1)}
+    )
+    replaced = _corrupt(every, self.labels, self.ids, None)
+    self.labels = np.where(drawn, replaced, self.labels)
+    return self._noise(one, key, given=self.labels), drawn
+
+  def _noise(
+    self, one: Corruption, key: jax.Array, given: np.ndarray | None = None
+  ) -> Noise:
+    examples, form, parameters, limit = self._examples, None, {}, None
+    own = named_key(key, examples.split)
+    if given is None:
+      about = About(
+        named_key(key, "shared"),
+        examples.num_classes,
+        None if self.images is None else self.images.shape[1:],
+        self.statistics,
+      )
+      form, parameters = one.definition.prepare(about, **one.arguments)
+    if one.target == "images":
+      limit = thresholds.threshold(
+        named_key(own, "fraction"),
+        self.ids,
+        one.option("fraction"),
+        exact=one.option("exact"),
+      )
+    if self._draw is not None and not one.redraws:
+      raise ValueError(
+        f"{one!r} is drawn once for the whole set, but draw is {self._draw}; "
+        "leave draw out."
+      )
+    return Noise(
+      key=np.asarray(jax.random.key_data(own)),
+      parameters=noise.of_numbers(parameters),
+      given=given,
+      threshold=limit,
+      form=form,
+      num_classes=None if one.target == "images" else examples.num_classes,
+      redraw=self._draw is not None,
+    )
+
+  def stream(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields the corrupted images in chunks, in the order of their ids.
+
+    What a whole pass saw is in `report`.
+
+    Yields:
+      Rows int64 [B] of the set; uint8 [B, H, W, C].
+    """
+    own = [one for one in self.noise if one.target == "images"]
+    order = np.argsort(self.ids, kind="stable")
+    digest = report.digest(self.ids[order], self.images.shape[1:])
+    size = max(1, _CHUNK // max(1, self.images[0].size))
+    size = min(size, len(order))
+    # Of each corruption, and of all.
+    changed = np.zeros(len(own) + 1, int)
+    for rows in np.split(order, range(size, len(order), size)):
+      steps = [self.images[rows]]
+      # The last chunk is filled up, so that one program serves all.
+      full = np.resize(rows, size)
+      for one in own:
+        draws = None if self._draws is None else self._draws[full]
+        images = steps[-1][np.arange(size) % len(rows)]
+        done = _corrupt(one, images, self.ids[full], draws)
+        steps.append(done[: len(rows)])
+      pairs = [*zip(steps, steps[1:], strict=False), (steps[0], steps[-1])]
+      changed += [(a != b).any(axis=(1, 2, 3)).sum() for a, b in pairs]
+      digest.update(np.ascontiguousarray(steps[-1]).data)
+      yield rows, steps[-1]
+    named = zip(self._corruptions, self._steps, strict=True)
+    of_images = [step for one, step in named if one.target == "images"]
+    for step, count in zip(of_images, changed, strict=False):
+      step["changed"] = int(count)
+    self._report = self.summary() | {
+      "images_changed": int(changed[-1]),
+      "images_sha256": digest.hexdigest(),
+    }
+
+  def report(self) -> dict[str, Any]:
+    """Returns the report on the set, see `rethinking.corruptions.report`."""
+    if self._report is None:
+      if self.images is None:
+        return self.summary()
+      for _ in self.stream():
+        pass
+    return self._report
+
+  def summary(self) -> dict[str, Any]:
+    """Returns the report without what the images say."""
+    return report.summary(
+      self._corruptions,
+      self._steps,
+      self.true_labels,
+      self.labels,
+      self.ids,
+      seed=self._seed,
+      split=self._examples.split,
+      num_classes=self.num_classes,
+      statistics=self.statistics,
+    )
+
+
+_jitted = jax.jit(noise.corrupt)
+_jitted_drawn = jax.jit(noise.drawn)
+
+
+def _corrupt(one, values, ids, draws) -> np.ndarray:
+  # A copy: NumPy's views of JAX arrays can't be written to.
+  return np.array(_jitted(one, values, ids, draws=draws))
+
+
+def _drawn(one, ids, draws) -> np.ndarray:
+  return np.asarray(_jitted_drawn(one, ids, draws))

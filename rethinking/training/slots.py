@@ -1,0 +1,335 @@
+"""Runs that train in one program, and where each of them lies."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from rethinking import models
+from rethinking.training import placement, programs, upload
+from rethinking.training import step as step_lib
+from rethinking.training.examples import Run, Task
+from rethinking.training.sampler import Dispatches, Sampler
+
+
+class Slots:
+  """The states of runs, and the arrays that their programs are given.
+
+  Args:
+    config: resolved; any of the runs'.
+    task: any of the runs', for what all share: the images on the devices,
+      sizes and shapes.
+    devices: those of all processes.
+
+  Attributes:
+    runs: in the order of the arrays' rows; None where there is none.
+    empty: the shapes of one run's state.
+    dispatches: where the runs' dispatches end.
+  """
+
+  def __init__(
+    self, config: ConfigDict, task: Task, devices: Sequence[jax.Device]
+  ):
+    self._config, self._devices = config, tuple(devices)
+    # Augmentation moves what it crops, and needs the margin.
+    crop = config.crop if config.augment == "none" else 0
+    self._shared = {
+      name: upload.data(split, crop, self._devices)
+      for name, split in task.parts().items()
+      # Its images are the train set's.
+      if name != "validation"
+    }
+    if task.validation is not None:
+      self._shared["validation"] = self._shared["train"]
+    height, width, channels = task.train.whole.shape[1:]
+    shape = (crop or height, crop or width, channels)
+    self._about = (
+      programs.key(config),
+      len(task.train.rows),
+      task.num_classes,
+      shape,
+    )
+    init, _, _ = programs.steps(*self._about, None)
+    self.empty = jax.eval_shape(init, key=step_lib.root(0, "init"))
+    if config.early_stopping:
+      self.empty = self.empty.replace(best=self.empty.weights())
+    self.runs: list[Run | None] = []
+
+  @property
+  def active(self) -> list[Run]:
+    """The runs, without the empty slots."""
+    return [one for one in self.runs if one is not None]
+
+  @property
+  def num_parameters(self) -> int:
+    """Of one run's model."""
+    return sum(x.size for x in jax.tree.leaves(self.empty.params))
+
+  # What lies where.
+  def lay_out(
+    self,
+    runs: Sequence[Run],
+    number: int,
+    states: Mapping[str, step_lib.TrainState] | None = None,
+  ) -> None:
+    """Makes slots and fills them.
+
+    Args:
+      runs: at most `number`.
+      number: slots; on several devices there may be more, so that each device
+        has as many.
+      states: of runs that have one, by name; the others begin.
+    """
+    # As many runs as devices: each device has some. Fewer: each device has a
+    # part of every run's batch.
+    devices = len(self._devices)
+    self._spread = 1 < devices <= number
+    if self._spread:
+      number = -(-number // devices) * devices
+    self._programs = programs.create(*self._about, self._devices, self._spread)
+    self.dispatches = Dispatches(self._config, self._about[1], number)
+    self.runs = [*runs] + [None] * (number - len(runs))
+    host = jax.tree.map(
+      lambda x: np.zeros((number, *x.shape), x.dtype), self.empty
+    )
+    for slot, one in enumerate(runs):
+      _write(host, slot, (states or {}).get(one.name) or self.initial(one))
+    self._upload(host)
+
+  def add(self, runs: Sequence[Run]) -> None:
+    """Fills empty slots.
+
+    Args:
+      runs: at most as many as there are empty slots.
+    """
+    host = self._read(self._state)
+    for one in runs:
+      slot = self.runs.index(None)
+      self.runs[slot] = one
+      _write(host, slot, self.initial(one))
+    self._upload(host)
+
+  def remove(self, one: Run) -> None:
+    """Leaves a run's slot empty.
+
+    Args:
+      one: of the runs.
+    """
+    self.runs[self.runs.index(one)] = None
+
+  def initial(self, one: Run) -> step_lib.TrainState:
+    """Returns a run's state before its first step.
+
+    Args:
+      one: a run, or one to be.
+    """
+    state = self._programs.init(key=one.init)
+    if self.empty.best is None:
+      return state
+    return state.replace(best=state.weights())
+
+  def states(self) -> dict[str, step_lib.TrainState]:
+    """Returns the runs' states by name, as NumPy arrays."""
+    host = self._read(self._state)
+    return {
+      one.name: jax.tree.map(lambda x, i=slot: x[i], host)
+      for slot, one in enumerate(self.runs)
+      if one is not None
+    }
+
+  # What is done with it.
+  def train(self, ends: Mapping[str, int]) -> tuple[list[int], jax.Array]:
+    """Takes steps of every run in one dispatch and counts them.
+
+    Args:
+      ends: by name, the step that each run is not to pass.
+
+    Returns:
+      How many steps each slot took, and the losses, for `losses`.
+    """
+    sizes = tuple(
+      0
+      if one is None or one.step >= ends[one.name]
+      else min(self.dispatches.end(one.step), ends[one.name]) - one.step
+      for one in self.runs
+    )
+    # What goes between host and device is put or read by name, or it raises.
+    # On a CPU, JAX before 0.12 does not see what the host reads.
+    with jax.transfer_guard("disallow"):
+      epochs = tuple(
+        sampler.epoch(one.step)
+        for sampler, one in zip(self._samplers, self._shown(), strict=True)
+      )
+      if epochs not in self._streams:
+        self._streams = {epochs: self.stream(epochs)}
+      if sizes not in self._sizes:
+        self._sizes = {sizes: self.put_sizes(sizes)}
+      # All is on the devices already.
+      with jax.transfer_guard("disallow_explicit"):
+        self._state, losses = self._programs.train(
+          self.dispatches.most,
+          self._state,
+          self._data["train"],
+          self._streams[epochs],
+          *self._sizes[sizes],
+          self._keys,
+          self._noise["train"],
+        )
+    for size, one in zip(sizes, self.runs, strict=True):
+      if one is not None:
+        one.step += size
+    return [*sizes], losses
+
+  def compiled(self) -> bool:
+    """Returns whether `train` was called before; says that it is now."""
+    noise = jax.tree.structure(self._noise["train"])
+    about = (self.dispatches.most, len(self.runs), noise)
+    known = about in self._programs.compiled
+    self._programs.compiled.add(about)
+    return known
+
+  def losses(self, found: jax.Array) -> np.ndarray:
+    """Waits for the losses of a dispatch.
+
+    Args:
+      found: from `train`.
+
+    Returns:
+      [slots, steps], of which as many count as the slot took.
+    """
+    return self._read(found)
+
+  def evaluate(self, part: str) -> step_lib.Seen:
+    """Returns what each run sees of each example, leaves [slots, N].
+
+    Args:
+      part: of the task's parts.
+    """
+    # The noise that the epoch before the evaluation was trained on.
+    draws = [
+      max(one.epoch - 1, 0) if part == "train" else 0 for one in self._shown()
+    ]
+    draws = self._put(np.array(draws, np.int32))
+    found = [
+      self._programs.evaluate(
+        self._state, self._data[part], self._noise[part], draws, index
+      )
+      for index in self._index[part]
+    ]
+    count = len(getattr(self._shown()[0].task, part).rows)
+
+    def join(*parts):
+      # [R, batches, B], of which the last batch was filled up.
+      whole = [self._read(x).reshape(len(self.runs), -1) for x in parts]
+      return np.concatenate(whole, axis=1)[:, :count]
+
+    return jax.tree.map(join, *found)
+
+  def learn(self, losses, seen, chosen) -> None:
+    """Lets evaluations steer the learning rate and choose the weights.
+
+    Args:
+      losses: validation losses, [slots], nats.
+      seen: [slots], bool: whether the loss counts for the learning rate.
+      chosen: [slots], bool: whether the weights are the best so far.
+    """
+    new = self._programs.learn(
+      self._state,
+      *(
+        self._put(np.array(x, kind))
+        for x, kind in ((losses, np.float32), (seen, bool), (chosen, bool))
+      ),
+    )
+    where = jax.tree.map(lambda x: x.sharding, self._state)
+    self._state = jax.device_put(new, where)
+
+  def put_sizes(self, sizes: Sequence[int]) -> tuple[jax.Array, jax.Array]:
+    """Puts how many steps each slot takes, and the most of any."""
+    most = placement.replicate(np.int32(max(sizes)), self._devices)
+    return self._put(np.array(sizes, np.int32)), most
+
+  def stream(self, epochs: Sequence[int]) -> step_lib.Stream:
+    """Puts what each slot takes its batches from.
+
+    Args:
+      epochs: of each slot's next example.
+    """
+    drawn = [
+      sampler.draw(epoch)
+      for sampler, epoch in zip(self._samplers, epochs, strict=True)
+    ]
+    orders, *rest = zip(*drawn, strict=True)
+    return placement.put_stream(
+      step_lib.Stream(_stack(orders), *map(np.stack, rest)),
+      self._config.batch_size,
+      self._devices,
+      spread=self._spread,
+    )
+
+  def _shown(self) -> list[Run]:
+    # An empty slot computes on with another run's data; its results are
+    # discarded.
+    return [one or self.active[0] for one in self.runs]
+
+  def _put(self, tree: Any) -> Any:
+    return placement.put_runs(tree, self._devices, spread=self._spread)
+
+  def _read(self, tree: Any) -> Any:
+    return placement.read_runs(tree, spread=self._spread)
+
+  def _upload(self, host: Any) -> None:
+    shown = self._shown()
+    self._state = self._put(host)
+    statistics = self._put(_rows([one.task.statistics for one in shown]))
+    self._data = {
+      part: data._replace(statistics=statistics)
+      for part, data in self._shared.items()
+    }
+    self._noise, self._index = {}, {}
+    # Convolutions in a loop are slow on a CPU: a batch a dispatch there.
+    dense = models.ARCHITECTURES[self._config.arch].dense
+    for part in self._shared:
+      splits = [getattr(one.task, part) for one in shown]
+      self._noise[part] = self._put(_rows([split.noise for split in splits]))
+      self._index[part] = placement.put_index(
+        np.stack([split.rows for split in splits]),
+        self._config.eval_batch_size,
+        self._devices,
+        spread=self._spread,
+        looped=dense or jax.default_backend() != "cpu",
+      )
+    self._keys = self._put(
+      np.stack([jax.device_get(jax.random.key_data(o.noise)) for o in shown])
+    )
+    self._samplers = [
+      Sampler(
+        one.order_seed,
+        one.task.train.rows,
+        self._config.batch_size,
+        self.dispatches.most,
+      )
+      for one in shown
+    ]
+    # By the runs' epochs: put anew when one comes to another.
+    self._streams: dict[tuple[int, ...], step_lib.Stream] = {}
+    self._sizes: dict[tuple[int, ...], tuple[jax.Array, jax.Array]] = {}
+
+
+def _stack(arrays: Sequence[jax.Array]) -> jax.Array:
+  return arrays[0][None] if len(arrays) == 1 else jax.numpy.stack(arrays)
+
+
+def _rows(trees: Sequence[Any]) -> Any:
+  """Stacks trees of NumPy arrays, a row each."""
+  return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
+
+
+def _write(host: Any, slot: int, state: Any) -> None:
+  """Writes one run's state into arrays of all runs."""
+
+  def write(every, one):
+    every[slot] = np.asarray(jax.device_get(one))
+
+  jax.tree.map(write, host, state)
