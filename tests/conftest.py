@@ -6,6 +6,7 @@ anything here imports it.
 
 import os
 import pathlib
+import sys
 from collections.abc import Iterator
 
 import hypothesis
@@ -46,6 +47,13 @@ def _forget_programs() -> Iterator[None]:
   """Compiled programs of one file are of no use to the next, but stay."""
   yield
   jax.clear_caches()
+
+
+@pytest.fixture(autouse=True)
+def _forget_data(monkeypatch: pytest.MonkeyPatch) -> None:
+  """A test may load other data by a name that an earlier one still holds."""
+  if task := sys.modules.get("rethinking.training.task"):
+    monkeypatch.setattr(task, "_DATASETS", {})
 
 
 @pytest.fixture(scope="session")

@@ -50,6 +50,11 @@ def check(c: ConfigDict) -> None:
       f"p is {c.p} but label_noise is None; choose a variant with label "
       "noise (partial_labels) or set label_noise."
     )
+  if c.pixel_noise is None and (c.fraction != 1 or c.level is not None):
+    raise UserError(
+      f"fraction is {c.fraction} and level {c.level}, but pixel_noise is None; "
+      "choose a variant with pixel noise (random_pixels) or set pixel_noise."
+    )
   if c.l2 and c.l2_kernels == "conv" and ARCHITECTURES[c.arch].dense:
     raise UserError(
       f"recipe={c.recipe} puts L2 on convolutions alone (l2_kernels is conv), "

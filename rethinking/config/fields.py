@@ -26,7 +26,7 @@ class Field(NamedTuple):
       program: the compiled programs depend on it.
       sized: it must go with the size of the data set.
       group: runs of one vectorised program may differ in it.
-      images: they may, as long as the images do not change with them.
+      images: they may, unless images are corrupted at load.
       resume: it changes no number, so that a resume may bring another value.
       sweep: the sweep's own, which its cells do not have.
       unseen: no condition in reports: it changes no number, is a repetition's,

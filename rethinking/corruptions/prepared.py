@@ -219,6 +219,23 @@ class Prepared:
       "images_sha256": digest.hexdigest(),
     }
 
+  def drawn_in(self, draw: int) -> np.ndarray | None:
+    """Returns which images a draw takes, bool [N]; None as `drawn`.
+
+    Args:
+      draw: where the set was prepared with one; else it changes nothing.
+    """
+    if self._draws is None or self.drawn is None:
+      return self.drawn
+    draws = np.full_like(self._draws, draw)
+    own = [one for one in self.noise if one.target == "images"]
+    return np.any([_drawn(one, self.ids, draws) for one in own], axis=0)
+
+  def release(self) -> None:
+    """Lets go of the images, which were reported on."""
+    self.images = None
+    self._examples = self._examples._replace(images=None)
+
   def report(self) -> dict[str, Any]:
     """Returns the report on the set, see `rethinking.corruptions.report`."""
     if self._report is None:

@@ -12,11 +12,12 @@ from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
 from rethinking import models
-from rethinking.config.fields import PIXELS, flagged
+from rethinking.config.fields import flagged
 from rethinking.runtime import signals
 from rethinking.sweeps.console import SweepConsole
 from rethinking.training import programs
 from rethinking.training import task as task_lib
+from rethinking.training import workdir as workdir_lib
 from rethinking.training.journal import Journal
 from rethinking.training.loop import Loop
 from rethinking.training.slots import Slots
@@ -34,13 +35,18 @@ def group_key(config: ConfigDict) -> str:
     config: a run's, resolved.
   """
   # They may differ in labels, weights, order, draws and levels, which change
-  # neither a shape nor the program; images that are corrupted at load are all
-  # alike.
+  # neither a shape nor the program; where images are corrupted at load, not in
+  # what decides on these.
   own = {*flagged("group", "images")}
-  if config.pixel_noise and task_lib.corrupt_in(config) == "load":
-    own -= {*PIXELS, "corruption_seed"}
+  if _at_load(config):
+    own = {*flagged("group")} - {"validation_seed"}
   fields = {k: v for k, v in config_lib.plain(config).items() if k not in own}
   return json.dumps([fields, _label_op(config)], sort_keys=True)
+
+
+def _at_load(config: ConfigDict) -> bool:
+  """Whether images are corrupted, and not by the step."""
+  return bool(config.pixel_noise) and task_lib.corrupt_in(config) == "load"
 
 
 def _label_op(config: ConfigDict) -> str:
@@ -80,7 +86,8 @@ def slots(config: ConfigDict, runs: int, at_once: int | None) -> int:
     return 1
   if at_once is not None:
     return min(at_once, runs)
-  if not models.ARCHITECTURES[config.arch].dense:
+  # A group keeps no checkpoint of a run's own, where its best weights are.
+  if not models.ARCHITECTURES[config.arch].dense or config.early_stopping:
     return 1
   devices = jax.local_devices()
   size = parameters(config)
@@ -135,16 +142,19 @@ def run(
     Stopped: after SIGTERM or Ctrl-C; the state of all is saved.
   """
   first = next(iter(cells.values()))
-  tasks = {next(iter(cells)): task_lib.load(first)}
+  shared = task_lib.load(first)
   devices = jax.local_devices()
-  trained = Slots(first, next(iter(tasks.values())), devices)
+  trained = Slots(first, shared, devices)
 
   def start(name: str) -> Journal:
     cell = cells[name]
     shown = console.cell(name, cell.epochs)
-    task = tasks.pop(name, None) or task_lib.load(cell)
+    # At load all are corrupted alike.
+    alike = cell is first or _at_load(cell)
+    task = shared if alike else task_lib.load(cell)
     folder = workdir / "cells" / name
     folder.mkdir(parents=True, exist_ok=True)
+    workdir_lib.claim(folder, cell, task.facts())
     return Journal(name, cell, task, folder, shown, time.monotonic())
 
   def end(one: Journal, diverged: int | None) -> None:

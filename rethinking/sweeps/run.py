@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from rethinking import config as config_lib
 from rethinking import report
 from rethinking.config.fields import flagged
+from rethinking.data.dataset import Dataset
 from rethinking.runtime import backend, processes, signals
 from rethinking.runtime.errors import Diverged, Stopped
 from rethinking.storage import files, jsonl
@@ -62,7 +63,8 @@ def run(
   if finished is not None:
     return finished
   with processes.reraise_everywhere():
-    _check(todo.values())
+    # Held to the end, so that all cells have one copy of their data.
+    held = _check(todo.values())
   with Lock(workdir):
     # Checks again, now that no other job can be writing.
     finished = workdir_lib.check(workdir, config, results_file)
@@ -138,19 +140,22 @@ def run(
         f"{summary['seconds_saved']:.0f} s."
       )
     console.say(f"The figures and table.md are in {workdir}.")
+  held.clear()
   return summary
 
 
-def _check(todo: Iterable[ConfigDict]) -> None:
-  """Refuses what a run would, before anything is written."""
+def _check(todo: Iterable[ConfigDict]) -> list[Dataset]:
+  """Refuses what a run would, before anything is written; returns the data."""
   devices = len(placement.all_devices())
-  seen = set()
+  seen, held = set(), []
   for cell in todo:
     parallel.check_batch("batch_size", cell.batch_size, devices)
     size = tuple(cell[name] for name in flagged("sized"))
     if size not in seen:
       seen.add(size)
-      task_lib.check(cell, task_lib.dataset(cell, "train"))
+      held += [task_lib.dataset(cell, split) for split in ("train", "test")]
+      task_lib.check(cell, held[-2])
+  return held
 
 
 def _check_stop(stop: threading.Event, workdir: epath.Path) -> None:

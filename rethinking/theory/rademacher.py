@@ -219,7 +219,9 @@ def _train(
       jax.random.fold_in(step_lib.root(config.seed, name), k)
       for name in ("init", "noise")
     )
-    own = dataclasses.replace(task, train=_signed(task.train, n, row))
+    own = dataclasses.replace(
+      task, train=_signed(task.train, n, row), num_classes=2
+    )
     runs.append(Run(str(k), own, init, noise, config.seed))
   slots = Slots(c, runs[0].task, jax.devices()[:1])
   slots.lay_out(runs, len(runs))

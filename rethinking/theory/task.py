@@ -23,7 +23,7 @@ def load(config: ConfigDict) -> Task:
     config: from `rethinking.theory.config.resolve`.
 
   Returns:
-    The problem.
+    The task, its images corrupted.
 
   Raises:
     UserError: for a subset larger than the data, and where the data cannot be

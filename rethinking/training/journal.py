@@ -16,7 +16,6 @@ from rethinking.storage.events import Events
 from rethinking.training import curves, metrics, optim
 from rethinking.training import step as step_lib
 from rethinking.training import summary as results
-from rethinking.training import workdir as workdir_lib
 from rethinking.training.examples import Run, Task
 
 
@@ -27,7 +26,7 @@ class Journal(Run):
     name: for titles, unique among runs that train together.
     config: resolved.
     task: what it learns.
-    folder: for its files, claimed for this config; it is there.
+    folder: for its files; it is there, and claimed for this config.
     console: shows its progress.
     began: when it did, by the monotonic clock.
 
@@ -67,7 +66,6 @@ class Journal(Run):
       num_examples=len(task.train.rows),
       batch_size=config.batch_size,
     )
-    workdir_lib.claim(folder, config, task.facts())
     self.lines = jsonl.JsonLines(folder / "metrics.jsonl")
 
   def restore(self, step: int, kept: dict[str, Any] | None) -> None:
@@ -128,10 +126,17 @@ class Journal(Run):
     every = self.config.eval_epochs
     return min(self.epoch // every * every + every, self.config.epochs)
 
-  def is_due(self) -> bool:
-    """Returns whether a checkpoint is due since the last."""
+  def is_due(self, *, alone: bool) -> bool:
+    """Returns whether a checkpoint is due since the last.
+
+    Args:
+      alone: at multiples of `checkpoint_epochs`; else, since a group's runs
+        may be at other epochs, as many epochs after the last.
+    """
     every = self.config.checkpoint_epochs
-    return self.epoch // every > self.saved_epoch // every
+    if alone:
+      return self.epoch // every > self.saved_epoch // every
+    return self.epoch - self.saved_epoch >= every
 
   def is_over(self) -> bool:
     """Returns whether its last evaluation was the last of all."""

@@ -63,17 +63,19 @@ class Loop:
       stop: save and raise `Stopped` when it is set.
     """
     self.restore(number)
-    while True:
-      moved = self.refill()
-      if not self.slots.active:
-        return
-      # A program for another number of runs may round otherwise: saved at
-      # once, a call that goes on has the same number at the same steps.
-      if moved or any(one.is_due() for one in self.slots.active):
-        self.save()
+    self.refill()
+    while self.slots.active:
       self.train(stop)
       self.evaluate(self.slots.active)
+      over = any(one.is_over() for one in self.slots.active)
+      # A program for another number of runs may round otherwise: saved before
+      # one ends, a call that goes on has the same number at the same steps.
+      if over and not self._alone:
+        self.save()
       self.retire()
+      self.refill()
+      if any(one.is_due(alone=self._alone) for one in self.slots.active):
+        self.save()
 
   # Who is there.
   def restore(self, number: int) -> None:
@@ -87,7 +89,9 @@ class Loop:
       self.dispatches = self.saved = found.step
       for name in [name for name in kept if name in self.waiting]:
         states[name] = found.state if self._alone else found.state[name]
-        old.append(self._begin(name, kept[name], found.warnings))
+        # Said once, not by each.
+        warnings = () if old else found.warnings
+        old.append(self._begin(name, kept[name], warnings))
     new = [self._begin(name) for name in self.waiting[: number - len(old)]]
     self.slots.lay_out([*old, *new], number, states)
     fresh = [one for one in self.slots.active if not one.rows]
@@ -111,24 +115,26 @@ class Loop:
     for warning in warnings:
       one.console.warn(warning)
     one.restore(kept["step"] if kept else 0, kept)
+    one.console.step(one.step)
+    if self._alone:
+      # It counts its time before this itself.
+      self._lap = time.monotonic()
     if kept:
       one.console.say(f"Continuing from the checkpoint of step {one.step}.")
     return one
 
-  def refill(self) -> bool:
-    """Gives the slots of ended runs to waiting ones; says if it did."""
-    active, slots = self.slots.active, self.slots.runs
-    free = len(slots) - len(active)
-    if free and self.waiting:
+  def refill(self) -> None:
+    """Gives the slots of ended runs to waiting ones."""
+    while self.waiting and None in self.slots.runs:
+      free = self.slots.runs.count(None)
       new = [self._begin(name) for name in self.waiting[:free]]
       self.slots.add(new)
       self.evaluate(new)
-      return True
-    if active and 2 * len(active) <= len(slots):
+      self.retire()
+    active = self.slots.active
+    if active and 2 * len(active) <= len(self.slots.runs):
       # With none waiting, half empty arrays would only cost time.
       self.slots.lay_out(active, len(active), self.slots.states())
-      return True
-    return False
 
   # A round.
   def train(self, stop: threading.Event) -> None:
@@ -243,6 +249,7 @@ class Loop:
 
   def end(self, one: Journal, diverged: int | None) -> None:
     """Empties a run's slot and says that it has ended."""
+    self.share()
     self.slots.remove(one)
     if self._alone and diverged is not None:
       raise Diverged(diverged, self.saved)

@@ -118,7 +118,7 @@ def create(
     init=init,
     train=parallel.train(train_step, config.batch_size, devices, spread=spread),
     evaluate=parallel.evaluate(eval_step, devices, spread=spread),
-    learn=jax.jit(jax.vmap(learn) if spread else learn),
+    learn=jax.jit(learn),
     compiled=set(),
   )
 

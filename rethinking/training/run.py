@@ -67,7 +67,6 @@ def run(
   summary = {}
 
   def start(name: str) -> Journal:
-    # Checks again, now that no other command can be writing.
     return Journal(name, config, task, workdir, console, began)
 
   def finish(one: Journal, diverged: int | None) -> None:
@@ -75,6 +74,8 @@ def run(
     summary.update(one.finish(title, devices, slots.num_parameters))
 
   with Lock(workdir):
+    # Checks again, now that no other command can be writing.
+    workdir_lib.claim(workdir, config, task.facts())
     slots = Slots(config, task, devices)
     steps = optim.epoch_end(
       config.epochs, len(task.train.rows), config.batch_size

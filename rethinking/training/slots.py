@@ -235,15 +235,14 @@ class Slots:
       seen: [slots], bool: whether the loss counts for the learning rate.
       chosen: [slots], bool: whether the weights are the best so far.
     """
+    # On the host: several processes have each a state of their own.
     new = self._programs.learn(
-      self._state,
-      *(
-        self._put(np.array(x, kind))
-        for x, kind in ((losses, np.float32), (seen, bool), (chosen, bool))
-      ),
+      self._read(self._state),
+      np.array(losses, np.float32),
+      np.array(seen, bool),
+      np.array(chosen, bool),
     )
-    where = jax.tree.map(lambda x: x.sharding, self._state)
-    self._state = jax.device_put(new, where)
+    self._state = self._put(jax.device_get(new))
 
   def put_sizes(self, sizes: Sequence[int]) -> tuple[jax.Array, jax.Array]:
     """Puts how many steps each slot takes, and the most of any."""

@@ -26,7 +26,7 @@ class Data(NamedTuple):
   Attributes:
     images: uint8 [N, H * W * C]: flat, since TPUs pad the last two axes.
     labels: int32 [N], the true ones.
-    ids: uint32 [N], unique; or [N, 2], two words each.
+    ids: uint32 [N], unique.
     statistics: mean and standard deviation of each channel, float [C] each,
       that images are normalised by; empty: each image is by its own.
   """

@@ -34,7 +34,10 @@ def row(
     seen: of each part of the task, leaves [N].
   """
   train = metrics.train_metrics(
-    *seen["train"], task.train.true_labels, task.train.prepared.drawn
+    *seen["train"],
+    task.train.true_labels,
+    # As the evaluation: of the epoch before it.
+    task.train.prepared.drawn_in(max(epoch - 1, 0)),
   )
   held_out = [
     metrics.split_metrics(part, *seen[part])

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import operator
+import threading
 import weakref
 from typing import Any
 
@@ -121,6 +122,7 @@ def channel_statistics(sums: ImageStatistics) -> tuple[np.ndarray, np.ndarray]:
 
 # Data sets that somebody holds: those of runs beside each other are one.
 _DATASETS: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
+_LOCK = threading.Lock()
 
 
 def dataset(config: ConfigDict, split: str) -> data.Dataset:
@@ -134,12 +136,13 @@ def dataset(config: ConfigDict, split: str) -> data.Dataset:
     UserError: where the data cannot be had.
   """
   key = (config.dataset, split, config.data_dir, config.data_cache)
-  found = _DATASETS.get(key)
-  if found is None:
-    found = data.load(
-      config.dataset, split, data_dir=config.data_dir, cache=config.data_cache
-    )
-    _DATASETS[key] = found
+  with _LOCK:
+    found = _DATASETS.get(key)
+    if found is None:
+      found = data.load(
+        config.dataset, split, data_dir=config.data_dir, cache=config.data_cache
+      )
+      _DATASETS[key] = found
   return found
 
 
@@ -233,6 +236,7 @@ def assemble(
   if config.validation:
     given = config.validation_labels == "given"
     parts["validation"] = (train, held, chain if given else pixel)
+  draw = 0 if config.redraw == "epoch" else None
   splits, reports, sums = {}, {}, []
   for name, (whole, rows, own) in parts.items():
     images = take(clean[whole], rows)
@@ -246,7 +250,7 @@ def assemble(
         split="test" if name == "test" else "train",
         num_classes=train.num_classes,
         statistics=measured,
-        draw=0 if config.redraw == "epoch" else None,
+        draw=draw,
       )
     except ValueError as error:
       raise UserError(str(error)) from error
@@ -260,9 +264,10 @@ def assemble(
         sums.append(image_statistics(part))
     noise = _noise(made, rows, len(clean[whole]), in_step)
     if own is chain:
-      noise = _with_labels(noise, train.num_classes)
+      noise = _with_labels(noise, train.num_classes, draw)
     splits[name] = Split(whole, rows, made, noise, shown[whole])
     reports[name] = made.report() if pixel else _clean_report(splits[name])
+    made.release()
   return Task(
     **{"validation": None, **splits},
     statistics=channel_statistics(functools.reduce(operator.add, sums))
@@ -295,13 +300,15 @@ def _noise(
   return tuple(found)
 
 
-def _with_labels(noise: tuple[Noise, ...], classes: int) -> tuple[Noise, ...]:
+def _with_labels(
+  noise: tuple[Noise, ...], classes: int, draw: int | None
+) -> tuple[Noise, ...]:
   """Adds label noise of level 0: true labels need no program of their own."""
   if any(one.target == "labels" for one in noise):
     return noise
   none = Corruption.create("uniform", level=0.0)
   one = {"labels": [0], "ids": [0], "num_classes": classes}
-  return prepare([none], seed=0, **one).noise + noise
+  return prepare([none], seed=0, draw=draw, **one).noise + noise
 
 
 # Fingerprints of clean images, by data set and rows: a sweep's runs share them.

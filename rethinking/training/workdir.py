@@ -56,7 +56,7 @@ def claim(
   Args:
     workdir: the folder; it is there.
     config: resolved.
-    facts: of the data, from `Problem.facts`.
+    facts: of the data, from `Task.facts`.
 
   Raises:
     UserError: if it holds a run of another config, or on other data; nothing
@@ -86,7 +86,7 @@ def other_data(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
   Args:
     old: of a corruption.json.
-    new: from `Problem.facts`.
+    new: from `Task.facts`.
   """
   return [
     part.replace("_", " ")

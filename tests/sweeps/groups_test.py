@@ -260,6 +260,12 @@ _ALONE = {
   "given": {"validation": 20, "validation_labels": "given"},
   "tensorboard": {"tensorboard": True},
   "examples": {"per_example": True},
+  # Its images are those of the kept rows, which the seed decides.
+  "at load": {
+    "pixel_noise": "gaussian_pixels",
+    "validation": 20,
+    "normalization": "global",
+  },
   "global": {"normalization": "global"},
   "pixels": {"pixel_noise": "occlusion", "level": 0.4, "fraction": 0.5},
 }

@@ -10,7 +10,6 @@ import pytest
 from rethinking import data
 from rethinking.runtime import errors
 from rethinking.theory import cholesky, config, kernel, memory, task
-from rethinking.training import task as training_task
 
 _FIGURES = [f"{n}.{e}" for n in ("noise", "ridge") for e in ("png", "svg")]
 
@@ -165,7 +164,6 @@ def test_linear_fits_repeats_with_two_labels_and_keeps_them(
     "test": data.load("digits", "test"),
   }
   monkeypatch.setattr(data, "load", lambda name, split, **_: changed[split])
-  monkeypatch.setattr(training_task, "_DATASETS", {})
   summary = kernel.run(_config(kernel="linear"), tmp_path / "a", quiet=True)
   assert (summary["n"], summary["repeats_left_out"]) == (1437, 0)
   with pytest.raises(task.ContradictionError, match="Examples 0 and 1 "):

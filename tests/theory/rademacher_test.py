@@ -42,7 +42,8 @@ def test_digits(tmp_path):
   for row in rows:
     assert -1 <= row["low"] <= row["correlation"] <= row["high"] <= 1
     assert len(row["draws"]) == 3
-  assert rows[1]["correlation"] == 1.0 > rows[0]["correlation"]
+  # Two logits: before any step their difference is of either sign.
+  assert rows[1]["correlation"] == 1.0 > abs(rows[0]["correlation"]) + 0.5
   assert summary["is_lower_bound"]
   assert summary["train_accuracy"] == (1 + summary["correlation"]) / 2
   assert "lower bound" in (tmp_path / "table.md").read_text()

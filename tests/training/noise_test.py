@@ -275,14 +275,17 @@ def test_a_redrawn_set_is_another_each_epoch_and_the_test_set_is_not():
   assert all((one == tests[0]).all() for one in tests)
   assert (seen[0] == seen[1]).all() and (seen[1] != seen[2]).any()
   # A step draws by each example's own epoch.
-  images = {}
+  prepared, images = found.train.prepared, {}
   for epoch in (0, 1):
     [_, pixels] = found.train.noise
     draws = np.full(N, epoch, np.int32)
     images[epoch] = corruptions.corrupt(
       pixels, TRAIN.images, TRAIN.ids, draws=draws
     )
+    moved = (np.asarray(images[epoch]) != TRAIN.images).any(axis=(1, 2, 3))
+    np.testing.assert_array_equal(prepared.drawn_in(epoch), moved)
   assert (images[0] != images[1]).any()
+  assert (prepared.drawn_in(0) == prepared.drawn).all()
 
 
 @pytest.mark.parametrize(

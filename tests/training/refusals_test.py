@@ -12,6 +12,13 @@ from rethinking.training import task as task_lib
 from . import runs
 
 
+def test_a_fraction_of_nothing_is_refused(tmp_path):
+  for fields in ({"fraction": 0.5}, {"level": 0.2}):
+    with pytest.raises(UserError, match="but pixel_noise is None"):
+      train.run(runs.config(**fields), tmp_path / "a", quiet=True)
+  assert not (tmp_path / "a").exists()
+
+
 def test_lost_evaluations_are_refused(tmp_path, monkeypatch):
   with monkeypatch.context() as patch:
     patch.setattr(journal.Journal, "finish", lambda *_: 1 / 0)
