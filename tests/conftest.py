@@ -7,6 +7,7 @@ anything here imports it.
 import os
 import pathlib
 import sys
+import weakref
 from collections.abc import Iterator
 
 import hypothesis
@@ -53,7 +54,7 @@ def _forget_programs() -> Iterator[None]:
 def _forget_data(monkeypatch: pytest.MonkeyPatch) -> None:
   """A test may load other data by a name that an earlier one still holds."""
   if task := sys.modules.get("rethinking.training.task"):
-    monkeypatch.setattr(task, "_DATASETS", {})
+    monkeypatch.setattr(task, "_DATASETS", weakref.WeakValueDictionary())
 
 
 @pytest.fixture(scope="session")

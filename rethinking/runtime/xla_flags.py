@@ -23,8 +23,9 @@ CPU_FLAGS = (
   "--xla_cpu_experimental_ynn_fusion_type="
   "-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION",
   # Barriers stay in the program until XLA has fused: models say with them
-  # what is to be in memory (ops.switch.materialized).
-  "--xla_disable_hlo_passes=cse_barrier_expander",
+  # what is to be in memory (ops.switch.materialized). Small loops are compiled
+  # as others are: the compiler for small ones of jaxlib 0.12 knows no barriers.
+  "--xla_disable_hlo_passes=cse_barrier_expander,small-while-loop-hoisting",
 )
 
 # Compiles for real: XLA reads its flags late, and some of them later still.

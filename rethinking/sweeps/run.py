@@ -5,7 +5,7 @@ import functools
 import pathlib
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from etils import epath
@@ -14,7 +14,6 @@ from ml_collections import ConfigDict
 from rethinking import config as config_lib
 from rethinking import report
 from rethinking.config.fields import flagged
-from rethinking.data.dataset import Dataset
 from rethinking.runtime import backend, processes, signals
 from rethinking.runtime.errors import Diverged, Stopped
 from rethinking.storage import files, jsonl
@@ -62,10 +61,7 @@ def run(
   finished = workdir_lib.check(workdir, config, results_file)
   if finished is not None:
     return finished
-  with processes.reraise_everywhere():
-    # Held to the end, so that all cells have one copy of their data.
-    held = _check(todo.values())
-  with Lock(workdir):
+  with _checked(todo.values()), Lock(workdir):
     # Checks again, now that no other job can be writing.
     finished = workdir_lib.check(workdir, config, results_file)
     if finished is not None:
@@ -140,22 +136,29 @@ def run(
         f"{summary['seconds_saved']:.0f} s."
       )
     console.say(f"The figures and table.md are in {workdir}.")
-  held.clear()
   return summary
 
 
-def _check(todo: Iterable[ConfigDict]) -> list[Dataset]:
-  """Refuses what a run would, before anything is written; returns the data."""
+@contextlib.contextmanager
+def _checked(todo: Iterable[ConfigDict]) -> Iterator[None]:
+  """Refuses what a run would, before anything is written.
+
+  The data stay until the end, so that all cells have one copy of them.
+  """
   devices = len(placement.all_devices())
   seen, held = set(), []
-  for cell in todo:
-    parallel.check_batch("batch_size", cell.batch_size, devices)
-    size = tuple(cell[name] for name in flagged("sized"))
-    if size not in seen:
-      seen.add(size)
-      held += [task_lib.dataset(cell, split) for split in ("train", "test")]
-      task_lib.check(cell, held[-2])
-  return held
+  with processes.reraise_everywhere():
+    for cell in todo:
+      parallel.check_batch("batch_size", cell.batch_size, devices)
+      size = tuple(cell[name] for name in flagged("sized"))
+      if size not in seen:
+        seen.add(size)
+        held += [task_lib.dataset(cell, split) for split in ("train", "test")]
+        task_lib.check(cell, held[-2])
+  try:
+    yield
+  finally:
+    held.clear()
 
 
 def _check_stop(stop: threading.Event, workdir: epath.Path) -> None:

@@ -4,7 +4,7 @@ import importlib.util
 import pathlib
 
 import pytest
-from ml_collections import ConfigDict
+import small
 
 from rethinking import config as config_lib
 from rethinking.config import figures
@@ -14,17 +14,7 @@ from rethinking.sweeps import grid as cells_lib
 
 
 def _config(grids, **fields):
-  c = config_lib.default()
-  c.update(
-    experiment="sweep",
-    variant="figure1",
-    dataset="digits",
-    arch="mlp_1x512",
-    epochs=3,
-  )
-  c.update(fields)
-  c.grids = ConfigDict(grids)
-  return c
+  return small.config(grids, **{"subset": None, **fields})
 
 
 _LEVELS = {

@@ -1,38 +1,20 @@
 """Runs that train together are the runs that train alone."""
 
-import json
-
 import jax
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
+import small
 
 from rethinking import config as config_lib
 from rethinking.runtime.errors import Stopped
 from rethinking.sweeps import grid as cells_lib
 from rethinking.sweeps import groups as grouping
 from rethinking.sweeps import run as sweep
-from rethinking.training import loop, metrics, optim, slots
+from rethinking.training import loop, optim, slots
 
 
 def _config(grids=None, **fields):
-  c = config_lib.default()
-  c.update(
-    experiment="sweep",
-    variant="figure1",
-    dataset="digits",
-    arch="mlp_1x512",
-    subset=100,
-    batch_size=32,
-    epochs=3,
-    checkpoint_epochs=1,
-    plots=False,
-    tensorboard=False,
-    compilation_cache=False,
-  )
-  c.update(fields)
-  c.grids = ConfigDict(grids or _LEVELS)
-  return c
+  return small.config(grids or _LEVELS, **fields)
 
 
 _LEVELS = {
@@ -44,19 +26,12 @@ _LEVELS = {
 }
 
 
-def _rows(workdir):
-  lines = (workdir / "results.jsonl").read_text().splitlines()
-  rows = [json.loads(line) for line in lines]
-  assert len(rows) == len({row["cell"] for row in rows})
-  return {row["cell"]: metrics.without_clock(row) for row in rows}
-
-
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
   """The rows of the sweep, one run after another."""
   workdir = tmp_path_factory.mktemp("alone")
   sweep.run(_config(runs_at_once=1), workdir, quiet=True)
-  return _rows(workdir)
+  return small.rows(workdir)
 
 
 def _assert_same(rows, alone):
@@ -83,7 +58,7 @@ def _assert_same(rows, alone):
 @pytest.mark.parametrize("at_once", [6, 3])
 def test_together_is_as_alone(alone, tmp_path, at_once):
   sweep.run(_config(runs_at_once=at_once), tmp_path, quiet=True)
-  _assert_same(_rows(tmp_path), alone)
+  _assert_same(small.rows(tmp_path), alone)
 
 
 @pytest.mark.parametrize("at_once", [6, 3])
@@ -116,7 +91,7 @@ def test_a_fitted_run_makes_room_and_the_time_saved_is_told(tmp_path):
   fields = {"epochs": 12, "learning_rate": 3e-3, "checkpoint_epochs": 4}
   config = _config(grid, runs_at_once=4, **fields)
   summary = sweep.run(config, tmp_path / "together", quiet=True)
-  rows = _rows(tmp_path / "together")
+  rows = small.rows(tmp_path / "together")
   early = [row for row in rows.values() if row["epoch"] < 12]
   assert early and all(row["train_accuracy"] == 1 for row in early)
   assert summary["retired"] == len(early)
@@ -130,7 +105,7 @@ def test_a_fitted_run_makes_room_and_the_time_saved_is_told(tmp_path):
   sweep.run(
     _config(grid, runs_at_once=1, **fields), tmp_path / "alone", quiet=True
   )
-  for name, row in _rows(tmp_path / "alone").items():
+  for name, row in small.rows(tmp_path / "alone").items():
     assert row["epochs_to_fit"] == rows[name]["epochs_to_fit"]
 
 
@@ -153,10 +128,10 @@ def test_killed_at_any_dispatch_it_goes_on_to_the_same_rows(
     patch.setattr(slots.Slots, "train", crash)
     with pytest.raises(RuntimeError, match="power cut"):
       sweep.run(config, tmp_path / "cut", quiet=True)
-  before = _rows(tmp_path / "cut") if dispatches > 3 else {}
+  before = small.rows(tmp_path / "cut") if dispatches > 3 else {}
   sweep.run(config, tmp_path / "cut", quiet=True)
-  assert list(_rows(tmp_path / "cut"))[: len(before)] == list(before)
-  assert _rows(tmp_path / "cut") == _rows(tmp_path / "whole")
+  assert list(small.rows(tmp_path / "cut"))[: len(before)] == list(before)
+  assert small.rows(tmp_path / "cut") == small.rows(tmp_path / "whole")
 
 
 def test_a_stopped_sweep_goes_on_where_it_was(tmp_path, monkeypatch):
@@ -185,7 +160,7 @@ def test_a_stopped_sweep_goes_on_where_it_was(tmp_path, monkeypatch):
   assert taken[0] == 6
   monkeypatch.undo()
   sweep.run(_config(runs_at_once=6), tmp_path / "whole", quiet=True)
-  cut, whole = _rows(tmp_path / "cut"), _rows(tmp_path / "whole")
+  cut, whole = small.rows(tmp_path / "cut"), small.rows(tmp_path / "whole")
   for name in whole:
     assert cut[name]["curve"] == whole[name]["curve"]
 
@@ -205,7 +180,7 @@ def test_one_that_diverges_leaves_the_others_alone(tmp_path, monkeypatch):
   monkeypatch.setattr(slots.Slots, "initial", spoil)
   summary = sweep.run(config, tmp_path / "bad", quiet=True)
   assert (summary["finished"], summary["diverged"]) == (5, 1)
-  good, bad = _rows(tmp_path / "good"), _rows(tmp_path / "bad")
+  good, bad = small.rows(tmp_path / "good"), small.rows(tmp_path / "bad")
   for name, row in bad.items():
     if row["status"] == "diverged":
       assert row["config"]["seed"] == 1 and row["config"]["p"] == 1.0
@@ -289,7 +264,7 @@ def test_a_group_does_what_runs_alone_do(tmp_path, name, monkeypatch):
     config = _config(grid, runs_at_once=at_once, learning_rate=3e-3)
     config.update(_ALONE[name])
     sweep.run(config, workdir, quiet=True)
-    found[at_once] = _rows(workdir)
+    found[at_once] = small.rows(workdir)
     for cell in found[at_once]:
       folder = workdir / "cells" / cell
       assert (folder / "tensorboard").exists() == (name == "tensorboard")

@@ -8,10 +8,9 @@ import signal
 
 import numpy as np
 import pytest
+import small
 from etils import epath
-from ml_collections import ConfigDict
 
-from rethinking import config as config_lib
 from rethinking import data
 from rethinking.runtime.errors import Stopped, UserError
 from rethinking.storage import jsonl
@@ -24,38 +23,13 @@ from rethinking.training import task as task_lib
 
 
 def _config(grids, **fields):
-  c = config_lib.default()
-  c.update(
-    experiment="sweep",
-    variant="figure1",
-    dataset="digits",
-    arch="mlp_1x512",
-    subset=128,
-    batch_size=32,
-    epochs=3,
-    checkpoint_epochs=1,
-    plots=False,
-    tensorboard=False,
-    compilation_cache=False,
-    runs_at_once=1,
-  )
-  c.update(fields)
-  c.grids = ConfigDict(grids)
-  return c
+  one = {"subset": 128, "runs_at_once": 1}
+  return small.config(grids, **{**one, **fields})
 
 
 _LEVELS = {
   "levels": {"variant": ("partial_labels",), "p": (0.0, 0.5), "seed": (0, 1)}
 }
-
-
-def _rows(workdir):
-  """The rows by name, without what depends on the clock."""
-  lines = (workdir / "results.jsonl").read_text().splitlines()
-  rows = [json.loads(line) for line in lines]
-  names = [row["cell"] for row in rows]
-  assert len(names) == len(set(names))
-  return {row["cell"]: metrics.without_clock(row) for row in rows}
 
 
 @pytest.mark.parametrize(
@@ -88,7 +62,7 @@ def test_a_cell_is_the_run_of_the_main_job_to_the_bit(undisturbed, tmp_path):
     (n, c) for n, c in cells_lib.expand(_config(_LEVELS)).items() if c.p == 0.5
   )
   alone = train.run(cell, tmp_path, quiet=True)
-  row = _rows(workdir)[name]
+  row = small.rows(workdir)[name]
   for key, value in alone.items():
     if key not in metrics.CLOCK and key != "git_commit":
       assert row[key] == value, key
@@ -115,7 +89,7 @@ def test_a_sweep_that_was_killed_loses_nothing_and_repeats_nothing(
     patch.setattr(sweep, "_run_cell", crash)
     with pytest.raises(RuntimeError, match="power cut"):
       sweep.run(_config(_LEVELS), tmp_path, quiet=True)
-  assert list(_rows(tmp_path)) == ran
+  assert list(small.rows(tmp_path)) == ran
   steps = []
 
   def count(self, ends):
@@ -128,7 +102,7 @@ def test_a_sweep_that_was_killed_loses_nothing_and_repeats_nothing(
   sweep.run(_config(_LEVELS), tmp_path, quiet=True)
   # Only the fourth cell trained.
   assert sum(steps) == 12
-  assert _rows(tmp_path) == _rows(undisturbed[0])
+  assert small.rows(tmp_path) == small.rows(undisturbed[0])
 
 
 def test_a_signal_at_the_end_of_a_run_ends_the_sweep(tmp_path, monkeypatch):
@@ -141,7 +115,7 @@ def test_a_signal_at_the_end_of_a_run_ends_the_sweep(tmp_path, monkeypatch):
   monkeypatch.setattr(journal.Journal, "finish", ask)
   with pytest.raises(Stopped, match="every run that had begun"):
     sweep.run(_config(_LEVELS), tmp_path, quiet=True)
-  assert len(_rows(tmp_path)) == 1
+  assert len(small.rows(tmp_path)) == 1
 
 
 def test_a_damaged_row_is_refused(undisturbed, tmp_path):
@@ -158,7 +132,7 @@ def test_a_damaged_row_is_refused(undisturbed, tmp_path):
   # Emptied or gone, its rows are taken from the runs again.
   path.write_text("")
   sweep.run(_config(_LEVELS), workdir, quiet=True)
-  assert _rows(workdir) == _rows(undisturbed[0])
+  assert small.rows(workdir) == small.rows(undisturbed[0])
 
 
 def test_a_flipped_bit_anywhere_in_a_row_is_refused(undisturbed, tmp_path):
@@ -234,7 +208,7 @@ def test_a_sweep_does_not_go_on_with_other_data(
   assert path.read_text() == first
   assert len([*(workdir / "cells").iterdir()]) == 1
   sweep.run(_config(_LEVELS), workdir, quiet=True)
-  assert _rows(workdir) == _rows(undisturbed[0])
+  assert small.rows(workdir) == small.rows(undisturbed[0])
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -257,11 +231,13 @@ def test_a_sweep_goes_on_with_the_same_data_in_other_files(
   # Once for each level of the kept rows, and by the run that is left.
   levels = {json.loads(line)["config"]["p"] for line in kept}
   assert len(kept) == 3 and sorted(loaded[:-1]) == sorted(levels)
-  rows = _rows(workdir).values()
+  rows = small.rows(workdir).values()
   assert [row["data_source"][split] == "other" for row in rows] == (
     [False] * 3 + [True]
   )
-  for row, before in zip(rows, _rows(undisturbed[0]).values(), strict=True):
+  for row, before in zip(
+    rows, small.rows(undisturbed[0]).values(), strict=True
+  ):
     assert row["curve"] == before["curve"]
 
 
@@ -279,13 +255,13 @@ def test_a_cell_that_diverges_is_a_row_and_the_others_go_on(tmp_path):
   config = _config(grid, schedule="constant")
   summary = sweep.run(config, tmp_path, quiet=True)
   assert (summary["finished"], summary["diverged"]) == (1, 1)
-  rows = _rows(tmp_path)
+  rows = small.rows(tmp_path)
   lost = next(r for r in rows.values() if r["status"] == "diverged")
   assert lost["config"]["learning_rate"] == 1e9 and lost["step"] >= 1
   # It is not tried again, and the finished sweep says so.
   (tmp_path / "summary.json").unlink()
   assert sweep.run(config, tmp_path, quiet=True)["diverged"] == 1
-  assert _rows(tmp_path) == rows
+  assert small.rows(tmp_path) == rows
 
 
 def test_levels_share_their_draws(undisturbed):

@@ -1,48 +1,24 @@
 """Runs side by side are the runs that go one after another."""
 
-import json
 import os
 import signal
 import threading
 
 import jax
 import pytest
+import small
 from ml_collections import ConfigDict
 
-from rethinking import config as config_lib
 from rethinking.runtime import signals
 from rethinking.runtime.errors import Stopped
 from rethinking.sweeps import run as sweep
 from rethinking.sweeps import threads
-from rethinking.training import loop, metrics, placement, programs
+from rethinking.training import loop, placement, programs
 
 
 def _config(**fields):
-  c = config_lib.default()
-  c.update(
-    experiment="sweep",
-    variant="figure1",
-    dataset="digits",
-    arch="digits_cnn",
-    subset=100,
-    batch_size=32,
-    epochs=3,
-    checkpoint_epochs=1,
-    plots=False,
-    tensorboard=False,
-    compilation_cache=False,
-  )
-  c.update(fields)
   axes = {"variant": ("partial_labels",), "p": (0.5,), "seed": (0, 1, 2)}
-  c.grids = ConfigDict({"g": axes})
-  return c
-
-
-def _rows(workdir):
-  lines = (workdir / "results.jsonl").read_text().splitlines()
-  rows = [json.loads(line) for line in lines]
-  assert len(rows) == len({row["cell"] for row in rows})
-  return {row["cell"]: metrics.without_clock(row) for row in rows}
+  return small.config({"g": axes}, **{"arch": "digits_cnn", **fields})
 
 
 @pytest.fixture
@@ -70,7 +46,7 @@ def test_side_by_side_they_are_the_same_to_the_bit(
 
   monkeypatch.setattr(sweep, "_run_cell", meeting)
   sweep.run(_config(), tmp_path / "beside", quiet=True)
-  assert _rows(tmp_path / "beside") == _rows(tmp_path / "after")
+  assert small.rows(tmp_path / "beside") == small.rows(tmp_path / "after")
 
 
 def test_a_signal_stops_all_and_the_same_call_goes_on(
@@ -91,7 +67,7 @@ def test_a_signal_stops_all_and_the_same_call_goes_on(
   assert not (tmp_path / "cut" / "results.jsonl").exists()
   assert len(list((tmp_path / "cut").glob("cells/*/checkpoints/*"))) >= 2
   sweep.run(_config(), tmp_path / "cut", quiet=True)
-  assert _rows(tmp_path / "cut") == _rows(tmp_path / "whole")
+  assert small.rows(tmp_path / "cut") == small.rows(tmp_path / "whole")
 
 
 def test_what_one_raises_ends_those_beside_it():
