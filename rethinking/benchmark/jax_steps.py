@@ -1,5 +1,6 @@
 """The project's own training steps and evaluation, ready to be timed."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import jax
@@ -39,7 +40,7 @@ def random_data(
 def random_task(
   shape: tuple[int, int, int], corruptions: Sequence[Corruption] = ()
 ) -> Task:
-  """Returns a task of `EXAMPLES` random images, corrupted in the step.
+  """Returns a task of `EXAMPLES` random images, corrupted in the step or clean.
 
   Args:
     shape: [H, W, C].
@@ -54,7 +55,13 @@ def random_task(
   config = config_lib.default()
   config.crop = 0
   config = config_lib.resolve(config)
-  return task.assemble(config, whole, whole, tuple(corruptions), in_step=True)
+  found = task.assemble(config, whole, whole, tuple(corruptions), in_step=True)
+  if corruptions:
+    return found
+  # Nor label noise of level 0, which a run on true labels has.
+  return dataclasses.replace(
+    found, train=dataclasses.replace(found.train, noise=())
+  )
 
 
 def held(

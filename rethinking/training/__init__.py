@@ -12,11 +12,11 @@ arrays there, `sampler` says which examples come when, `optim` is the optimiser,
 The devices hold clean images and true labels, once. A step corrupts the
 examples that it takes, by noise that is an argument of the program: a seed or a
 level compiles nothing again, and several are a vmapped axis. Labels that depend
-on the whole set come as given ones. What moves or hides pixels runs in the
-step; pixel noise that would make it slower than 5 % is made at load, by the
-same op. With pixel noise the order is crop, corrupt, augment, normalise; else
-corrupt labels, augment, crop, normalise. `redraw=epoch` folds an example's own
-epoch into its key.
+on the whole set come as given ones. Images are corrupted in the step where that
+was measured to cost it at most 5 %, elsewhere at load, by the same op. With
+pixel noise the order is crop, corrupt, augment, normalise; else corrupt labels,
+augment, crop, normalise. `redraw=epoch` folds an example's own epoch into its
+key.
 
 Every example is used once an epoch. Batches are always full: epochs follow each
 other in one stream, and what does not fill a batch is carried over into the

@@ -11,6 +11,7 @@ from etils import epath
 
 from rethinking.runtime.errors import Diverged, Stopped
 from rethinking.storage.checkpoint import Checkpointer
+from rethinking.training import summary as results
 from rethinking.training.journal import Journal
 from rethinking.training.slots import Slots
 
@@ -67,10 +68,11 @@ class Loop:
     while self.slots.active:
       self.train(stop)
       self.evaluate(self.slots.active)
-      over = any(one.is_over() for one in self.slots.active)
+      going_on = [one for one in self.slots.active if not one.is_over()]
+      left = len(going_on) + len(self.waiting)
       # A program for another number of runs may round otherwise: saved before
-      # one ends, a call that goes on has the same number at the same steps.
-      if over and not self._alone:
+      # that changes, a call that goes on has the same number at the same steps.
+      if left and self._too_many(left):
         self.save()
       self.retire()
       self.refill()
@@ -132,9 +134,13 @@ class Loop:
       self.evaluate(new)
       self.retire()
     active = self.slots.active
-    if active and 2 * len(active) <= len(self.slots.runs):
+    if active and self._too_many(len(active)):
       # With none waiting, half empty arrays would only cost time.
       self.slots.lay_out(active, len(active), self.slots.states())
+
+  def _too_many(self, runs: int) -> bool:
+    """Whether so many runs would leave half of the slots empty."""
+    return 2 * runs <= len(self.slots.runs)
 
   # A round.
   def train(self, stop: threading.Event) -> None:
@@ -245,6 +251,9 @@ class Loop:
       if one.is_over():
         if self._alone:
           self.save_last(one)
+        if one.config.presentations:
+          seen = self.slots.states()[one.name].presentations
+          results.write_presentations(one.folder, one.task, seen)
         self.end(one, None)
 
   def end(self, one: Journal, diverged: int | None) -> None:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rethinking.runtime.errors import UserError
+from rethinking.training import presentations
 from rethinking.training import step as step_lib
 from rethinking.training.placement import AXIS, all_devices
 
@@ -121,9 +122,17 @@ def train(
         state, losses = carry
         batch = step_lib.batch(stream, state.step, batch_size, share)
         new, metrics = step(state, data, batch, key, noise)
+        known = state.presentations
         if not alone:
           # Another run may take more steps than this one.
+          new, state = (x.replace(presentations=None) for x in (new, state))
           new = jax.tree.map(lambda a, b: jnp.where(i < size, a, b), new, state)
+        if known is not None:
+          seen = (*batch, metrics["seen"])
+          if share < batch_size:
+            seen = jax.lax.all_gather(seen, AXIS, tiled=True)
+          known = presentations.add(known, *seen, live=i < size)
+          new = new.replace(presentations=known)
         return new, losses.at[i].set(metrics["loss"])
 
       carry = (state, jnp.zeros((most,), jnp.result_type(float)))
@@ -176,7 +185,9 @@ def evaluate(
         return jax.tree.map(lambda x: x[None], batch(index[0]))
       return jax.lax.map(batch, index)
 
-    axes = (0, _DATA, 0, 0, 0)
+    shared = len(index) < len(draw)
+    axes = (0, _DATA, 0, 0, None if shared else 0)
+    index = index[0] if shared else index
     seen = over_runs(one, axes)(state, data, noise, draw, index)
     if spread or len(devices) == 1:
       return seen

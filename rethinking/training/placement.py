@@ -105,8 +105,12 @@ def put_index(
   Returns:
     For each dispatch int32 [own devices, R, batches, B / devices], or spread
     [devices, R / devices, batches, B]; filled up with each run's first row.
+    Where all runs have the same rows there is one row instead of R.
   """
   shares = 1 if spread else len(devices)
+  if (rows == rows[0]).all():
+    # Their images are read and normalised once for all.
+    rows = rows[: len(devices) if spread else 1]
   index = rows[:, batches(rows.shape[1], batch_size, shares)]
   parts = [index] if looped else np.split(index, index.shape[1], axis=1)
   if spread:

@@ -8,7 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from rethinking import models
-from rethinking.training import placement, programs, upload
+from rethinking.training import placement, presentations, programs, upload
 from rethinking.training import step as step_lib
 from rethinking.training.examples import Run, Task
 from rethinking.training.sampler import Dispatches, Sampler
@@ -55,6 +55,9 @@ class Slots:
     self.empty = jax.eval_shape(init, key=step_lib.root(0, "init"))
     if config.early_stopping:
       self.empty = self.empty.replace(best=self.empty.weights())
+    if config.presentations:
+      none = presentations.none_yet(len(task.train.whole))
+      self.empty = self.empty.replace(presentations=none)
     self.runs: list[Run | None] = []
 
   @property
@@ -126,9 +129,9 @@ class Slots:
       one: a run, or one to be.
     """
     state = self._programs.init(key=one.init)
-    if self.empty.best is None:
-      return state
-    return state.replace(best=state.weights())
+    if self.empty.best is not None:
+      state = state.replace(best=state.weights())
+    return state.replace(presentations=self.empty.presentations)
 
   def states(self) -> dict[str, step_lib.TrainState]:
     """Returns the runs' states by name, as NumPy arrays."""

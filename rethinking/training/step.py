@@ -12,6 +12,7 @@ from flax import linen as nn
 from rethinking.corruptions.keys import fold_ids
 from rethinking.corruptions.noise import corrupt
 from rethinking.ops.switch import materialized
+from rethinking.training.presentations import Presentations, Presented
 
 Array = jax.Array
 Augment = Callable[[Array, Array], Array]
@@ -77,6 +78,7 @@ class TrainState:
     opt_state: optax's.
     best: `params` and `batch_stats` of the best evaluation, which the step
       hands on; None where nothing is chosen by one.
+    presentations: of each example so far, by rows of the data; None: not kept.
   """
 
   step: Array
@@ -84,6 +86,7 @@ class TrainState:
   batch_stats: Any
   opt_state: Any
   best: Any = None
+  presentations: Presentations | None = None
 
   def weights(self) -> dict[str, Any]:
     """Returns what the best evaluation's weights are kept as."""
@@ -227,7 +230,8 @@ def make_train_step(
   Returns:
     The step. `noise` is a tuple of `corruptions.Noise`, which it applies in
     their order. Metrics are the scalars `loss` (nats) and `accuracy` on the
-    batch, in training mode, before the update.
+    batch, and `seen`, what was `Presented` of each example of this device's
+    part; in training mode, before the update.
   """
 
   def forward(params, batch_stats, x, labels, dropout_keys):
@@ -238,9 +242,11 @@ def make_train_step(
       dropout_keys=dropout_keys,
       mutable=["batch_stats"],
     )
-    loss = _cross_entropy(logits, labels).mean()
-    accuracy = jnp.mean(jnp.argmax(logits, -1) == labels, dtype=loss.dtype)
-    return loss, (updates.get("batch_stats", {}), accuracy)
+    each = _cross_entropy(logits, labels)
+    loss, correct = each.mean(), jnp.argmax(logits, -1) == labels
+    accuracy = jnp.mean(correct, dtype=loss.dtype)
+    seen = Presented(each, _margin(logits, labels), correct)
+    return loss, (updates.get("batch_stats", {}), accuracy, seen)
 
   def step(state, data, batch, key, noise):
     images, labels, ids = _corrupted(
@@ -256,7 +262,7 @@ def make_train_step(
     # The mean of the gradients: the gradient of a pmean would silently be
     # that of one device's loss.
     grad = jax.value_and_grad(forward, has_aux=True)
-    (loss, (batch_stats, accuracy)), grads = grad(
+    (loss, (batch_stats, accuracy, seen)), grads = grad(
       state.params, state.batch_stats, x, labels, dropout_keys
     )
     if axis_name is not None:
@@ -268,7 +274,7 @@ def make_train_step(
       batch_stats=batch_stats,
       opt_state=opt_state,
     )
-    return state, {"loss": loss, "accuracy": accuracy}
+    return state, {"loss": loss, "accuracy": accuracy, "seen": seen}
 
   return step
 
@@ -333,6 +339,13 @@ def _cross_entropy(logits: Array, labels: Array) -> Array:
   """Nats of each example, [B]; optax's takes one more array round the loop."""
   given = jnp.take_along_axis(logits, labels[:, None], axis=-1)[:, 0]
   return jax.nn.logsumexp(logits, axis=-1) - given
+
+
+def _margin(logits: Array, labels: Array) -> Array:
+  """The given label's logit less the greatest other one, [B]."""
+  given = jnp.take_along_axis(logits, labels[:, None], axis=-1)[:, 0]
+  own = jnp.arange(logits.shape[-1])[None] == labels[:, None]
+  return given - jnp.where(own, -jnp.inf, logits).max(-1)
 
 
 def _to_float(images: Array) -> Array:

@@ -19,6 +19,7 @@ from rethinking.runtime.console import Console
 from rethinking.storage import files
 from rethinking.training import metrics
 from rethinking.training.examples import Task
+from rethinking.training.presentations import Presentations
 from rethinking.training.step import Seen
 
 
@@ -70,11 +71,32 @@ def write_examples(
     arrays[f"{name}_loss"] = loss
     arrays[f"{name}_prediction"] = prediction
     arrays[f"{name}_correct"] = prediction == given
-  buffer = io.BytesIO()
-  np.savez(buffer, **arrays)
   folder = workdir / "per_example"
   folder.mkdir(exist_ok=True)
-  files.replace(folder / f"step_{step:08d}.npz", buffer.getvalue())
+  _write_arrays(folder / f"step_{step:08d}.npz", **arrays)
+
+
+def write_presentations(
+  workdir: epath.Path, task: Task, seen: Presentations
+) -> None:
+  """Writes presentations.npz: `Presentations` of the train examples, by id.
+
+  Args:
+    workdir: of the run.
+    task: what is learned.
+    seen: arrays by rows of the data.
+  """
+  _write_arrays(
+    workdir / "presentations.npz",
+    id=task.train.ids,
+    **{name: x[task.train.rows] for name, x in vars(seen).items()},
+  )
+
+
+def _write_arrays(path: epath.Path, **arrays: np.ndarray) -> None:
+  buffer = io.BytesIO()
+  np.savez(buffer, **arrays)
+  files.replace(path, buffer.getvalue())
 
 
 def summarise(

@@ -12,7 +12,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking import data
+from rethinking import data, models
 from rethinking.corruptions.chain import prepare
 from rethinking.corruptions.description import Corruption
 from rethinking.corruptions.noise import Noise
@@ -147,8 +147,9 @@ def dataset(config: ConfigDict, split: str) -> data.Dataset:
 
 
 # Pixel corruptions that a step was measured to make at no more than 5 % of
-# training's and evaluation's time: configs/results/benchmark.md.
-_QUICK = ("shuffled_pixels", "partial_shuffle", "occlusion")
+# training's and evaluation's time, by platform and whether the model is dense:
+# configs/results/benchmark.md. Where nothing was measured there are none.
+_QUICK = {("cpu", False): ("shuffled_pixels", "partial_shuffle", "occlusion")}
 
 
 def corrupt_in(config: ConfigDict) -> str:
@@ -162,11 +163,13 @@ def corrupt_in(config: ConfigDict) -> str:
   """
   if config.corrupt_in != "auto":
     return config.corrupt_in
+  dense = models.ARCHITECTURES[config.arch].dense
+  quick = _QUICK.get((jax.default_backend(), dense), ())
   slow = [
     c
     for c in config_lib.corruptions(config)
     if c.target == "images"
-    and (c.name not in _QUICK or dict(c.options).get("per_image"))
+    and (c.name not in quick or dict(c.options).get("per_image"))
   ]
   return "load" if slow and config.redraw == "never" else "step"
 
