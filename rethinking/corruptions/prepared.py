@@ -13,29 +13,10 @@ from rethinking.corruptions.description import Corruption
 from rethinking.corruptions.keys import named_key, root_key
 from rethinking.corruptions.noise import Noise
 from rethinking.corruptions.quantiles import ImageStatistics
+from rethinking.corruptions.report import Examples
 
 # Values a chunk: a few MB of random words and indices at once.
 _CHUNK = 2**20
-
-
-class Examples(NamedTuple):
-  """A set as a corruption of the whole set sees it, checked already.
-
-  Attributes:
-    split: folded into the key.
-    labels: int32 [N].
-    ids: uint32 [N], distinct.
-    num_classes: K.
-    images: uint8 [N, H, W, C], where the corruption needs them.
-    statistics: of the train images, likewise.
-  """
-
-  split: str
-  labels: np.ndarray
-  ids: np.ndarray
-  num_classes: int
-  images: np.ndarray | None = None
-  statistics: ImageStatistics | None = None
 
 
 class About(NamedTuple):
@@ -90,9 +71,8 @@ class Prepared:
     self.num_classes = examples.num_classes
     self._corruptions, self._examples = corruptions, examples
     self._seed, self._draw = seed, draw
-    self._draws = None
-    if draw is not None:
-      self._draws = np.full(len(self.ids), draw, np.int32)
+    whole = len(self.ids)
+    self._draws = None if draw is None else np.full(whole, draw, np.int32)
     self._report: dict[str, Any] | None = None
     self._steps: list[dict[str, Any]] = []
     self.noise: tuple[Noise, ...] = ()
@@ -132,12 +112,11 @@ class Prepared:
       self.labels, drawn = row.over_set(one, key, now)
       return self._noise(one, key, given=self.labels), drawn
     found, drawn = self._noise(one, key), None
-    exact = dict(one.options).get("exact", False)
     if one.level is not None:
       if self._draws is not None:
         own = jax.random.fold_in(own, np.uint32(self._draw))
-      drawn = thresholds.select(own, self.ids, one.level, exact=exact)
-    if not exact:
+      drawn = thresholds.select(own, self.ids, one.level, exact=one.exact)
+    if not one.exact:
       self.labels = _corrupt(found, self.labels, self.ids, self._draws)
       return found, drawn
     every = dataclasses.replace(
@@ -165,7 +144,7 @@ class Prepared:
         named_key(own, "fraction"),
         self.ids,
         one.option("fraction"),
-        exact=one.option("exact"),
+        exact=one.exact,
       )
     if self._draw is not None and not one.redraws:
       raise ValueError(
@@ -210,8 +189,7 @@ class Prepared:
       changed += [(a != b).any(axis=(1, 2, 3)).sum() for a, b in pairs]
       digest.update(np.ascontiguousarray(steps[-1]).data)
       yield rows, steps[-1]
-    named = zip(self._corruptions, self._steps, strict=True)
-    of_images = [step for one, step in named if one.target == "images"]
+    of_images = [step for step in self._steps if step["target"] == "images"]
     for step, count in zip(of_images, changed, strict=False):
       step["changed"] = int(count)
     self._report = self.summary() | {
@@ -250,13 +228,9 @@ class Prepared:
     return report.summary(
       self._corruptions,
       self._steps,
-      self.true_labels,
+      self._examples,
       self.labels,
-      self.ids,
       seed=self._seed,
-      split=self._examples.split,
-      num_classes=self.num_classes,
-      statistics=self.statistics,
     )
 
 
