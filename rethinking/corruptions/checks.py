@@ -20,9 +20,8 @@ def is_traced(value: Any) -> bool:
 def check_rate(p: Any, name: str = "rate") -> None:
   """Refuses what isn't one number in [0, 1]; traced values pass unseen."""
   value = p if is_traced(p) else np.asarray(p)
-  real = any(
-    jnp.issubdtype(value.dtype, kind) for kind in (jnp.integer, jnp.floating)
-  )
+  kinds = (jnp.integer, jnp.floating)
+  real = any(jnp.issubdtype(value.dtype, kind) for kind in kinds)
   if value.shape or not real:
     raise ValueError(f"The {name} is {p!r}; give a number in [0, 1].")
   if not is_traced(p) and not 0 <= value <= 1:

@@ -46,10 +46,8 @@ def look_up_pixels(ranks: jax.Array, table: jax.Array) -> jax.Array:
     if outside.size:
       raise ValueError(f"The rank {outside[0]} is outside 0..{SIZE - 1}.")
   channels = ranks.shape[-1]
-  if table.dtype != jnp.uint8 or table.shape not in (
-    (1, SIZE),
-    (channels, SIZE),
-  ):
+  shapes = ((1, SIZE), (channels, SIZE))
+  if table.dtype != jnp.uint8 or table.shape not in shapes:
     raise ValueError(
       f"The table is {table.dtype} of shape {list(table.shape)}; give uint8 "
       f"[1, {SIZE}] or [{channels}, {SIZE}], as pixel_table makes it."

@@ -38,19 +38,14 @@ def shuffle_pixels(image: jax.Array, permutation: jax.Array) -> jax.Array:
   """
   checks.check_image(image)
   positions = image.shape[0] * image.shape[1]
-  permutation = checks.check_integers(
-    permutation, "The permutation is", (positions,)
-  )
-  if (
-    not checks.is_traced(permutation)
-    and (np.sort(permutation) != np.arange(positions)).any()
-  ):
+  pi = checks.check_integers(permutation, "The permutation is", (positions,))
+  known = not checks.is_traced(pi)
+  if known and (np.sort(pi) != np.arange(positions)).any():
     raise ValueError(
-      f"The permutation {permutation} is none; give each of "
-      f"0..{positions - 1} once."
+      f"The permutation {pi} is none; give each of 0..{positions - 1} once."
     )
   flat = jnp.asarray(image).reshape(-1, image.shape[-1])
-  return flat[jnp.asarray(permutation)].reshape(image.shape)
+  return flat[jnp.asarray(pi)].reshape(image.shape)
 
 
 def random_shuffle_pixels(key: jax.Array, image: jax.Array) -> jax.Array:

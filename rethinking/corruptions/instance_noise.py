@@ -138,9 +138,8 @@ def pick_target(
   classes = jnp.arange(len(scores), dtype=jnp.int32)
   noise = jnp.asarray(gumbel)[keys.ranks(keys.named_key(key, 1), len(scores))]
   lowest = jnp.iinfo(jnp.int32).min
-  return jnp.argmax(jnp.where(classes == label, lowest, scores + noise)).astype(
-    jnp.int32
-  )
+  best = jnp.argmax(jnp.where(classes == label, lowest, scores + noise))
+  return best.astype(jnp.int32)
 
 
 def instance(
@@ -196,9 +195,8 @@ def instance(
     )
   weights = projection.weights[label].astype(jnp.int32)
   # The sum of products, in integers: no order of addition to depend on.
-  scores = (image.reshape(-1, 1).astype(jnp.int32) * weights).sum(
-    axis=0, dtype=jnp.int32
-  ) - projection.offsets[label]
+  products = image.reshape(-1, 1).astype(jnp.int32) * weights
+  scores = products.sum(axis=0, dtype=jnp.int32) - projection.offsets[label]
   target = pick_target(key, label, scores, projection.gumbel)
   rates = jnp.asarray(quantiles.rate_table(float(p)))
   return jnp.where(rate_drawn(key, rates), target, label)
@@ -224,15 +222,13 @@ def class_scores(images: jax.Array, weights: jax.Array, offsets: jax.Array):
   >>> class_scores(images, jnp.int8([[3, -2]]), jnp.array([1, 0])).tolist()
   [[599, -400]]
   """
-  flat = images.reshape(len(images), -1)
+  flat = images.reshape(len(images), -1).astype(jnp.float32)
   halves = jnp.concatenate([weights >> 4, weights & 15], axis=1)
+  halves = halves.astype(jnp.float32)
   sums = jnp.zeros((len(images), halves.shape[1]), jnp.int32)
-  for start in range(0, flat.shape[1], 4096):
-    part, half = (
-      a.astype(jnp.float32)
-      for a in (flat[:, start : start + 4096], halves[start : start + 4096])
-    )
-    exact = jnp.matmul(part, half, precision="highest")
+  for start in range(0, len(halves), 4096):
+    part = slice(start, start + 4096)
+    exact = jnp.matmul(flat[:, part], halves[part], precision="highest")
     sums = sums + exact.astype(jnp.int32)
   high, low = jnp.split(sums, 2, axis=1)
   return 16 * high + low - offsets[None].astype(jnp.int32)

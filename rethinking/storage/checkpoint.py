@@ -7,12 +7,11 @@ not finished. One that fails the check is skipped for the one before it.
 """
 
 import contextlib
-import dataclasses
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -42,8 +41,7 @@ def _remove(path: epath.Path) -> None:
       time.sleep(0.1)
 
 
-@dataclasses.dataclass(frozen=True)
-class Restored:
+class Restored(NamedTuple):
   """What `Checkpointer.restore` found.
 
   Attributes:
