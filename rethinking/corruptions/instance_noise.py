@@ -252,7 +252,7 @@ def by_image(corruption, key, examples):
     examples.images.shape[1:],
     num_classes=examples.num_classes,
   )
-  if corruption.option("exact"):
+  if corruption.exact:
     drawn = thresholds.select(own, ids, corruption.level, exact=True)
   else:
     rates = {"rates": quantiles.rate_table(corruption.level)}

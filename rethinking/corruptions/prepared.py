@@ -92,15 +92,10 @@ class Prepared:
         drawn = _drawn(found, self.ids, self._draws)
         self.drawn = drawn if self.drawn is None else self.drawn | drawn
       self.noise += (found,)
-      self._steps.append(
-        {
-          **report.describe(one),
-          "drawn": None if drawn is None else int(drawn.sum()),
-          "changed": int((self.labels != before).sum()),
-          "nominal_rate": nominal,
-          **facts,
-        }
-      )
+      count = None if drawn is None else int(drawn.sum())
+      changed = int((self.labels != before).sum())
+      done = {"drawn": count, "changed": changed, "nominal_rate": nominal}
+      self._steps.append(report.describe(one) | done | facts)
 
   def _change_labels(
     self, one: Corruption, key: jax.Array
@@ -177,14 +172,13 @@ class Prepared:
     # Of each corruption, and of all.
     changed = np.zeros(len(own) + 1, int)
     for rows in np.split(order, range(size, len(order), size)):
-      steps = [self.images[rows]]
       # The last chunk is filled up, so that one program serves all.
       full = np.resize(rows, size)
+      draws = None if self._draws is None else self._draws[full]
+      steps = [self.images[full]]
       for one in own:
-        draws = None if self._draws is None else self._draws[full]
-        images = steps[-1][np.arange(size) % len(rows)]
-        done = _corrupt(one, images, self.ids[full], draws)
-        steps.append(done[: len(rows)])
+        steps.append(_corrupt(one, steps[-1], self.ids[full], draws))
+      steps = [step[: len(rows)] for step in steps]
       pairs = [*zip(steps, steps[1:], strict=False), (steps[0], steps[-1])]
       changed += [(a != b).any(axis=(1, 2, 3)).sum() for a, b in pairs]
       digest.update(np.ascontiguousarray(steps[-1]).data)
@@ -226,11 +220,7 @@ class Prepared:
   def summary(self) -> dict[str, Any]:
     """Returns the report without what the images say."""
     return report.summary(
-      self._corruptions,
-      self._steps,
-      self._examples,
-      self.labels,
-      seed=self._seed,
+      self._corruptions, self._steps, self._examples, self.labels, self._seed
     )
 
 

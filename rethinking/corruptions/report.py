@@ -195,7 +195,6 @@ def summary(
   steps: list[dict[str, Any]],
   examples: Examples,
   labels: np.ndarray,
-  *,
   seed: int,
 ) -> dict[str, Any]:
   """Returns the report on a corrupted set, but for what its images say.

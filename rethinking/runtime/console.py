@@ -191,8 +191,6 @@ class Console:
     Args:
       rows: cells of equal count in each; the first row is the heading.
     """
-    if self._quiet:
-      return
     if self._rich is not None:
       from rich import box, table
 
