@@ -68,9 +68,8 @@ def prepare(
     for c in corruptions
     if c.definition.read
   }
-  if statistics is None and any(
-    "statistics" in c.definition.needs for c in corruptions
-  ):
+  needed = any("statistics" in c.definition.needs for c in corruptions)
+  if statistics is None and needed:
     statistics = image_statistics(images)
   examples = Examples(split, true_labels, ids, num_classes, images, statistics)
   return Prepared(corruptions, examples, seed=seed, files=files, draw=draw)

@@ -257,13 +257,9 @@ def by_image(corruption, key, examples):
   else:
     rates = {"rates": quantiles.rate_table(corruption.level)}
     drawn = np.asarray(keys.each_example(own, ids, op=rate_drawn, shared=rates))
+  scores, gumbel = _scores(examples, shared), {"gumbel": shared.gumbel}
   targets = keys.each_example(
-    own,
-    ids,
-    examples.labels,
-    _scores(examples, shared),
-    op=pick_target,
-    shared={"gumbel": shared.gumbel},
+    own, ids, examples.labels, scores, op=pick_target, shared=gumbel
   )
   return np.where(drawn, targets, examples.labels), drawn
 

@@ -124,23 +124,16 @@ class Prepared:
   def _noise(
     self, one: Corruption, key: jax.Array, given: np.ndarray | None = None
   ) -> Noise:
-    examples, form, parameters, limit = self._examples, None, {}, None
-    own = named_key(key, examples.split)
+    form, parameters, limit = None, {}, None
+    own = named_key(key, self._examples.split)
     if given is None:
-      about = About(
-        named_key(key, "shared"),
-        examples.num_classes,
-        None if self.images is None else self.images.shape[1:],
-        self.statistics,
-      )
+      shape = None if self.images is None else self.images.shape[1:]
+      shared = named_key(key, "shared")
+      about = About(shared, self.num_classes, shape, self.statistics)
       form, parameters = one.definition.prepare(about, **one.arguments)
     if one.target == "images":
-      limit = thresholds.threshold(
-        named_key(own, "fraction"),
-        self.ids,
-        one.option("fraction"),
-        exact=one.exact,
-      )
+      share, drawing = one.option("fraction"), named_key(own, "fraction")
+      limit = thresholds.threshold(drawing, self.ids, share, exact=one.exact)
     if self._draw is not None and not one.redraws:
       raise ValueError(
         f"{one!r} is drawn once for the whole set, but draw is {self._draw}; "
@@ -152,7 +145,7 @@ class Prepared:
       given=given,
       threshold=limit,
       form=form,
-      num_classes=None if one.target == "images" else examples.num_classes,
+      num_classes=None if one.target == "images" else self.num_classes,
       redraw=self._draw is not None,
     )
 

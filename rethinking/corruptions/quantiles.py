@@ -106,12 +106,8 @@ def image_statistics(images: np.ndarray) -> ImageStatistics:
     ones = np.ones(len(part), np.float32)
     sums += (ones @ part).astype(np.int64)
     squares += (ones @ (part * part)).astype(np.int64)
-  sums, squares = (x.reshape(-1, channels).sum(0) for x in (sums, squares))
-  return ImageStatistics(
-    images.size // channels,
-    tuple(int(s) for s in sums),
-    tuple(int(s) for s in squares),
-  )
+  found = (x.reshape(-1, channels).sum(0).tolist() for x in (sums, squares))
+  return ImageStatistics(images.size // channels, *map(tuple, found))
 
 
 @functools.cache

@@ -168,28 +168,6 @@ def digest(ids: np.ndarray, shape: tuple[int, ...]):
   return found
 
 
-def count_transitions(
-  true_labels: np.ndarray, labels: np.ndarray, num_classes: int
-) -> np.ndarray:
-  """Counts examples by true and given label.
-
-  Args:
-    true_labels: int32 [N], in 0..K-1.
-    labels: int32 [N], in 0..K-1.
-    num_classes: K.
-
-  Returns:
-    int64 [K, K], [true, given].
-
-  >>> count_transitions(np.array([0, 0, 1]), np.array([0, 1, 1]), 2)
-  array([[1, 1],
-         [0, 1]])
-  """
-  pairs = true_labels.astype(np.int64) * num_classes + labels
-  counts = np.bincount(pairs, minlength=num_classes**2)
-  return counts.reshape(num_classes, num_classes)
-
-
 def summary(
   corruptions: Sequence[Corruption],
   steps: list[dict[str, Any]],
@@ -211,7 +189,10 @@ def summary(
     A JSON-able dict. Rates are shares in [0, 1] or None where undefined.
   """
   total, num_classes = len(labels), examples.num_classes
-  counts = count_transitions(examples.labels, labels, num_classes)
+  # [K, K], T[true, given] in numbers of examples.
+  pairs = examples.labels.astype(np.int64) * num_classes + labels
+  counts = np.bincount(pairs, minlength=num_classes**2)
+  counts = counts.reshape(num_classes, num_classes)
   changed = int(total - np.trace(counts))
   rate = changed / total
   of_true, of_given = counts.sum(axis=1), counts.sum(axis=0)
