@@ -210,18 +210,18 @@ def create(config: str | Mapping[str, Any]) -> Augmentation:
   shift, light = fields["channel_shift"], fields["brightness"]
 
   def augment(key: jax.Array, image: jax.Array) -> jax.Array:
-    # One an op, whether it is on or off.
     keys = jax.random.split(key, 5)
+    crop_key, affine_key, shift_key, flip_key, light_key = keys
     if size is not None:
-      image = random_crop(keys[0], image, size=size, padding=padding)
+      image = random_crop(crop_key, image, size=size, padding=padding)
     if any(warp.values()):
-      image = random_affine(keys[1], image, **warp)
+      image = random_affine(affine_key, image, **warp)
     if shift:
-      image = random_channel_shift(keys[2], image, limit=shift)
+      image = random_channel_shift(shift_key, image, limit=shift)
     if flip:
-      image = random_flip(keys[3], image)
+      image = random_flip(flip_key, image)
     if light:
-      image = random_brightness(keys[4], image, limit=light)
+      image = random_brightness(light_key, image, limit=light)
     return image
 
   return augment
