@@ -68,8 +68,7 @@ def corruptions(config: ConfigDict) -> tuple[Corruption, ...]:
     UserError: for an unknown name, option or level.
   """
   # JAX comes with it.
-  from rethinking.corruptions.description import DEFINITIONS as rows
-  from rethinking.corruptions.description import Corruption
+  from rethinking.corruptions import DEFINITIONS, Corruption
 
   label_options = _options(config, "label_options")
   if config.exact:
@@ -82,8 +81,9 @@ def corruptions(config: ConfigDict) -> tuple[Corruption, ...]:
     name = config[field]
     if name is None:
       continue
-    checks.choose(field, name, [n for n in rows if rows[n].target == target])
-    if target == "labels" and rows[name].has_level:
+    allowed = [n for n, d in DEFINITIONS.items() if d.target == target]
+    checks.choose(field, name, allowed)
+    if target == "labels" and DEFINITIONS[name].has_level:
       options["level"] = config.p
     if target == "images":
       _spelled_out(config, options)

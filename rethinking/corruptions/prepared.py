@@ -114,9 +114,8 @@ class Prepared:
     if not one.exact:
       self.labels = _corrupt(found, self.labels, self.ids, self._draws)
       return found, drawn
-    every = dataclasses.replace(
-      found, parameters={**found.parameters, "p": np.float32(1)}
-    )
+    certain = {**found.parameters, "p": np.float32(1)}
+    every = dataclasses.replace(found, parameters=certain)
     replaced = _corrupt(every, self.labels, self.ids, None)
     self.labels = np.where(drawn, replaced, self.labels)
     return self._noise(one, key, given=self.labels), drawn
