@@ -82,7 +82,7 @@ def checkpoints(rounds: int) -> dict[str, Any]:
   )
   state = init(key=step_lib.root(0, "init"))
   with tempfile.TemporaryDirectory() as folder:
-    keeper = checkpoint.Checkpointer(folder, keep=2)
+    keeper = checkpoint.Checkpointer(folder)
     steps = iter(range(1, 10_000))
     functions = {
       "save_seconds": lambda: keeper.save(next(steps), state, {}),

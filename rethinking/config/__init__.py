@@ -14,27 +14,14 @@ Importing this imports neither JAX nor Flax.
 May import: data, models, ops, storage, runtime, corruptions.
 """
 
-from rethinking.config.fields import default
-from rethinking.config.grammar import VARIANTS, create, parse
-from rethinking.config.records import (
-  differences,
-  plain,
-  recorded,
-  recorded_row,
-  rename,
-)
-from rethinking.config.resolve import corruptions, resolve
-
-__all__ = [
-  "VARIANTS",
-  "corruptions",
-  "create",
-  "default",
-  "differences",
-  "parse",
-  "plain",
-  "recorded",
-  "recorded_row",
-  "rename",
-  "resolve",
-]
+from rethinking.config.fields import default as default
+from rethinking.config.grammar import VARIANTS as VARIANTS
+from rethinking.config.grammar import create as create
+from rethinking.config.grammar import parse as parse
+from rethinking.config.records import differences as differences
+from rethinking.config.records import plain as plain
+from rethinking.config.records import recorded as recorded
+from rethinking.config.records import recorded_row as recorded_row
+from rethinking.config.records import rename as rename
+from rethinking.config.resolve import corruptions as corruptions
+from rethinking.config.resolve import resolve as resolve

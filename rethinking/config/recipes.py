@@ -17,10 +17,7 @@ RECIPES: dict[str, dict[str, Any]] = {
   # Zhang et al. (2017): SGD with momentum 0.9, x0.95 after each epoch. The
   # batch size is not stated there; 128 is what reproductions use. The learning
   # rate is the architecture's.
-  "paper": {
-    "optimizer": "sgd",
-    "schedule": "exponential",
-  },
+  "paper": {"optimizer": "sgd", "schedule": "exponential"},
   # The Keras study's notebooks, in Keras, whose l2(1e-4) adds 1e-4 times the
   # sum of squares where l2 here adds half of that.
   "keras": {

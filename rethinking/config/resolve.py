@@ -68,7 +68,7 @@ def corruptions(config: ConfigDict) -> tuple[Corruption, ...]:
     UserError: for an unknown name, option or level.
   """
   # JAX comes with it.
-  from rethinking.corruptions import description
+  from rethinking.corruptions import DEFINITIONS, Corruption
 
   label_options = _options(config, "label_options")
   if config.exact:
@@ -81,16 +81,14 @@ def corruptions(config: ConfigDict) -> tuple[Corruption, ...]:
     name = config[field]
     if name is None:
       continue
-    allowed = {
-      n: d for n, d in description.DEFINITIONS.items() if d.target == target
-    }
+    allowed = [n for n, d in DEFINITIONS.items() if d.target == target]
     checks.choose(field, name, allowed)
-    if target == "labels" and allowed[name].has_level:
+    if target == "labels" and DEFINITIONS[name].has_level:
       options["level"] = config.p
     if target == "images":
       _spelled_out(config, options)
     try:
-      found.append(description.Corruption.create(name, **options))
+      found.append(Corruption.create(name, **options))
     except ValueError as error:
       raise UserError(str(error)) from error
   return tuple(found)
@@ -98,17 +96,15 @@ def corruptions(config: ConfigDict) -> tuple[Corruption, ...]:
 
 def _spelled_out(config: ConfigDict, options: dict[str, Any]) -> None:
   """Adds the fields `fraction` and `level` to a pixel corruption's options."""
-  given = {"fraction": config.fraction, "level": config.level}
-  for name, value in given.items():
-    default = 1.0 if name == "fraction" else None
-    if value == default:
+  for name, default in (("fraction", 1.0), ("level", None)):
+    if config[name] == default:
       continue
     if name in options:
       raise UserError(
-        f"{name} is {value}, but pixel_options says {name}={options[name]}; "
-        "give one of them."
+        f"{name} is {config[name]}, but pixel_options says {name}="
+        f"{options[name]}; give one of them."
       )
-    options[name] = value
+    options[name] = config[name]
 
 
 def _options(config: ConfigDict, field: str) -> dict[str, Any]:

@@ -38,11 +38,10 @@ def read_npz(
       size = max(size, sum(i.file_size for i in archive.infolist()))
       if size <= most_bytes:
         there = {i.filename: i for i in archive.infolist()}
-        members = {name: there.get(f"{name}.npy") for name in names}
         return {
-          name: _array(_content(archive, member))
-          for name, member in members.items()
-          if member is not None
+          name: _array(archive, there[f"{name}.npy"])
+          for name in names
+          if f"{name}.npy" in there
         }
   # Bytes that were made to confuse a parser make it raise anything.
   except Exception as error:
@@ -89,13 +88,10 @@ def map_npy(path: str | os.PathLike[str]) -> np.ndarray:
     raise ValueError(_line(error)) from error
 
 
-def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-  with archive.open(member) as file:
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+  with archive.open(member) as packed:
     # Without a number, zipfile would unpack more than it says before it looks.
-    return file.read(member.file_size)
-
-
-def _array(data: bytes) -> np.ndarray:
+    data = packed.read(member.file_size)
   file = io.BytesIO(data)
   shape, dtype, order = _header(file, len(data))
   flat = np.frombuffer(data, dtype, math.prod(shape), file.tell())

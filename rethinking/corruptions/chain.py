@@ -8,9 +8,9 @@ import numpy as np
 from rethinking.corruptions import checks, report
 from rethinking.corruptions.description import DEFINITIONS, Corruption
 from rethinking.corruptions.keys import root_key
-from rethinking.corruptions.prepared import Examples, Prepared
+from rethinking.corruptions.prepared import Prepared
 from rethinking.corruptions.quantiles import ImageStatistics, image_statistics
-from rethinking.corruptions.report import Corrupted
+from rethinking.corruptions.report import Corrupted, Examples
 
 
 def prepare(
@@ -68,9 +68,8 @@ def prepare(
     for c in corruptions
     if c.definition.read
   }
-  if statistics is None and any(
-    "statistics" in c.definition.needs for c in corruptions
-  ):
+  needed = any("statistics" in c.definition.needs for c in corruptions)
+  if statistics is None and needed:
     statistics = image_statistics(images)
   examples = Examples(split, true_labels, ids, num_classes, images, statistics)
   return Prepared(corruptions, examples, seed=seed, files=files, draw=draw)
@@ -188,12 +187,7 @@ def _check_fit(
         "image_statistics(train images)."
       )
     if "statistics" in needs and statistics is not None:
-      found, channels = len(statistics.sums), images.shape[-1]
-      if found != channels:
-        raise ValueError(
-          f"The statistics are of {found} channels, but the images have "
-          f"{channels}."
-        )
+      statistics.check_channels(images.shape[-1])
 
 
 def _check_images(corruption: Corruption, images: np.ndarray | None) -> None:

@@ -20,9 +20,8 @@ def is_traced(value: Any) -> bool:
 def check_rate(p: Any, name: str = "rate") -> None:
   """Refuses what isn't one number in [0, 1]; traced values pass unseen."""
   value = p if is_traced(p) else np.asarray(p)
-  real = any(
-    jnp.issubdtype(value.dtype, kind) for kind in (jnp.integer, jnp.floating)
-  )
+  kinds = (jnp.integer, jnp.floating)
+  real = any(jnp.issubdtype(value.dtype, kind) for kind in kinds)
   if value.shape or not real:
     raise ValueError(f"The {name} is {p!r}; give a number in [0, 1].")
   if not is_traced(p) and not 0 <= value <= 1:
@@ -82,26 +81,27 @@ def check_labels(
   labels = check_integers(labels, "Labels are")
   if not labels.size:
     raise ValueError("There are no labels; give at least one example.")
-  if num_classes is not None and not is_traced(labels):
-    wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
-    if wrong.size:
-      raise ValueError(
-        f"Label {labels[wrong[0]]} at row {wrong[0]} is outside "
-        f"0..{num_classes - 1}; num_classes is {num_classes}."
-      )
+  if num_classes is not None:
+    allowed = f"0..{num_classes - 1}; num_classes is {num_classes}"
+    _check_each("Label", labels, num_classes, allowed)
   return labels.astype(np.int32)
 
 
 def check_id_range(ids: Any) -> np.ndarray | jax.Array:
   """Returns ids as uint32 [N], refusing any that don't fit; they may repeat."""
   ids = check_integers(ids, "Ids are")
-  if not is_traced(ids):
-    wrong = np.flatnonzero((ids < 0) | (ids >= 2**32))
-    if wrong.size:
-      raise ValueError(
-        f"Id {ids[wrong[0]]} at row {wrong[0]} is outside [0, 2**32)."
-      )
+  _check_each("Id", ids, 2**32, "[0, 2**32)")
   return ids.astype(np.uint32)
+
+
+def _check_each(name: str, values: Any, end: int, allowed: str) -> None:
+  """Refuses values that are not in 0..end-1; traced ones pass unseen."""
+  if is_traced(values):
+    return
+  wrong = np.flatnonzero((values < 0) | (values >= end))
+  if wrong.size:
+    row = wrong[0]
+    raise ValueError(f"{name} {values[row]} at row {row} is outside {allowed}.")
 
 
 def check_ids(ids: Any, count: int) -> np.ndarray | jax.Array:

@@ -147,19 +147,22 @@ class Corruption:
     return given | {k: v for k, v in self.options if k not in _CHOOSE}
 
   @property
+  def exact(self) -> bool:
+    """Whether its options say that an exact count is drawn."""
+    return dict(self.options).get("exact", False)
+
+  @property
   def in_sets(self) -> bool:
     """Whether labels are corrupted by looking at the whole set."""
-    row = self.definition
-    exact = dict(self.options).get("exact", False)
-    return self.target == "labels" and (row.prepare is None or exact)
+    whole = self.definition.prepare is None or self.exact
+    return self.target == "labels" and whole
 
   @property
   def redraws(self) -> bool:
     """Whether each example can be drawn anew: nothing is drawn once for all."""
-    options = dict(self.options)
-    shared = self.definition.shared and not options.get("per_image", False)
-    exact = options.get("exact", False)
-    return not (shared or exact or self.definition.prepare is None)
+    per_image = dict(self.options).get("per_image", False)
+    shared = self.definition.shared and not per_image
+    return not (shared or self.exact or self.definition.prepare is None)
 
   @property
   def sha256(self) -> str:

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 
 from rethinking.corruptions import checks
-from rethinking.corruptions.checks import check_image
 from rethinking.corruptions.keys import ranks
 from rethinking.corruptions.quantiles import SIZE
 
@@ -47,10 +46,8 @@ def look_up_pixels(ranks: jax.Array, table: jax.Array) -> jax.Array:
     if outside.size:
       raise ValueError(f"The rank {outside[0]} is outside 0..{SIZE - 1}.")
   channels = ranks.shape[-1]
-  if table.dtype != jnp.uint8 or table.shape not in (
-    (1, SIZE),
-    (channels, SIZE),
-  ):
+  shapes = ((1, SIZE), (channels, SIZE))
+  if table.dtype != jnp.uint8 or table.shape not in shapes:
     raise ValueError(
       f"The table is {table.dtype} of shape {list(table.shape)}; give uint8 "
       f"[1, {SIZE}] or [{channels}, {SIZE}], as pixel_table makes it."
@@ -92,7 +89,7 @@ def random_gaussian_pixels(
   >>> bool((random_gaussian_pixels(key, image, table) == 100).all())
   True
   """
-  check_image(image)
+  checks.check_image(image)
   drawn = ranks(key, image.size).reshape(image.shape)
   return look_up_pixels(drawn, table)
 
@@ -116,7 +113,7 @@ def add_noise(image: jax.Array, noise: jax.Array) -> jax.Array:
   >>> add_noise(jnp.uint8([[[250]]]), jnp.array([[[9]]])).tolist()
   [[[255]]]
   """
-  check_image(image)
+  checks.check_image(image)
   noise = checks.check_integers(noise, "The noise is", image.shape)
   # More than a full range clips anyway, and could overflow.
   noise = jnp.clip(jnp.asarray(noise), -255, 255).astype(jnp.int32)
@@ -151,7 +148,7 @@ def random_gaussian_noise(
   >>> random_gaussian_noise(corruptions.root_key(0), image, table)[0, 0]
   Array([100], dtype=uint8)
   """
-  check_image(image)
+  checks.check_image(image)
   table = checks.check_integers(table, "The table of noise_table is", (SIZE,))
   drawn = ranks(key, image.size).reshape(image.shape)
   return add_noise(image, jnp.asarray(table)[drawn])

@@ -10,13 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rethinking.corruptions import checks
-from rethinking.corruptions.checks import check_image
-from rethinking.corruptions.keys import words
-from rethinking.corruptions.permutations import (
-  permute_some,
-  random_permutation,
-)
+from rethinking.corruptions import checks, keys, permutations
 
 
 def shuffle_pixels(image: jax.Array, permutation: jax.Array) -> jax.Array:
@@ -42,21 +36,16 @@ def shuffle_pixels(image: jax.Array, permutation: jax.Array) -> jax.Array:
   >>> shuffle_pixels(image, jnp.array([3, 2, 1, 0])).ravel().tolist()
   [3, 2, 1, 0]
   """
-  check_image(image)
+  checks.check_image(image)
   positions = image.shape[0] * image.shape[1]
-  permutation = checks.check_integers(
-    permutation, "The permutation is", (positions,)
-  )
-  if (
-    not checks.is_traced(permutation)
-    and (np.sort(permutation) != np.arange(positions)).any()
-  ):
+  pi = checks.check_integers(permutation, "The permutation is", (positions,))
+  known = not checks.is_traced(pi)
+  if known and (np.sort(pi) != np.arange(positions)).any():
     raise ValueError(
-      f"The permutation {permutation} is none; give each of "
-      f"0..{positions - 1} once."
+      f"The permutation {pi} is none; give each of 0..{positions - 1} once."
     )
   flat = jnp.asarray(image).reshape(-1, image.shape[-1])
-  return flat[jnp.asarray(permutation)].reshape(image.shape)
+  return flat[jnp.asarray(pi)].reshape(image.shape)
 
 
 def random_shuffle_pixels(key: jax.Array, image: jax.Array) -> jax.Array:
@@ -84,9 +73,9 @@ def random_shuffle_pixels(key: jax.Array, image: jax.Array) -> jax.Array:
   >>> sorted(moved[0].ravel().tolist()) == list(range(16))
   True
   """
-  check_image(image)
-  permutation = random_permutation(key, image.shape[0] * image.shape[1])
-  return shuffle_pixels(image, permutation)
+  checks.check_image(image)
+  positions = image.shape[0] * image.shape[1]
+  return shuffle_pixels(image, permutations.random_permutation(key, positions))
 
 
 def random_partial_shuffle(
@@ -116,14 +105,10 @@ def random_partial_shuffle(
   >>> bool((random_partial_shuffle(key, image, 0.0) == image).all())
   True
   """
-  check_image(image)
-  checks.check_static_rate(level, "level")
-  return shuffle_some(key, image, count_of(level, image.shape))
-
-
-def count_of(level: float, shape: tuple[int, ...]) -> int:
-  """Returns how many positions of an image [H, W, C] a level permutes."""
-  return round(float(level) * (shape[0] * shape[1]))
+  checks.check_image(image)
+  positions = image.shape[0] * image.shape[1]
+  moved = permutations.partial_permutation(key, positions, level)
+  return shuffle_pixels(image, moved)
 
 
 def shuffle_some(
@@ -137,7 +122,7 @@ def shuffle_some(
     count: how many of the pixels move, [].
   """
   positions = image.shape[0] * image.shape[1]
-  return shuffle_pixels(image, permute_some(key, positions, count))
+  return shuffle_pixels(image, permutations.permute_some(key, positions, count))
 
 
 def shuffle_alike(
@@ -182,7 +167,7 @@ def occlude(
   >>> occlude(image, 0, 1, height=1, width=1)[:, :, 0].tolist()
   [[7, 0], [7, 7]]
   """
-  check_image(image)
+  checks.check_image(image)
   checks.check_integer(height, "height", 0, image.shape[0])
   checks.check_integer(width, "width", 0, image.shape[1])
   checks.check_integer(value, "value", 0, 255)
@@ -233,7 +218,7 @@ def random_occlude(
   >>> int((random_occlude(key, image, 0.5) == 0).sum())
   16
   """
-  check_image(image)
+  checks.check_image(image)
   checks.check_static_rate(level, "level")
   checks.check_integer(value, "value", 0, 255)
   height, width = sides_of(level, image.shape)
@@ -264,5 +249,5 @@ def occlude_somewhere(
   places = jnp.stack(
     [image.shape[0] - height + 1, image.shape[1] - width + 1]
   ).astype(jnp.uint32)
-  top, left = (words(key, 2) % places).astype(jnp.int32)
+  top, left = (keys.words(key, 2) % places).astype(jnp.int32)
   return _paint(image, top, left, height, width, value)

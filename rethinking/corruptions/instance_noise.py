@@ -11,26 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rethinking.corruptions import thresholds
-from rethinking.corruptions.checks import (
-  check_image,
-  check_label,
-  check_num_classes,
-  check_static_rate,
-)
-from rethinking.corruptions.keys import (
-  below,
-  each_example,
-  named_key,
-  ranks,
-  words,
-)
-from rethinking.corruptions.quantiles import (
-  ImageStatistics,
-  gumbel_table,
-  normal_quantiles,
-  rate_table,
-)
+from rethinking.corruptions import checks, keys, quantiles, thresholds
 
 # The sum of 65,536 products of 255 and 127 still fits into 31 bits.
 _MOST_VALUES = 2**16
@@ -57,7 +38,7 @@ class Projection(NamedTuple):
 
 def projection(
   key: jax.Array,
-  statistics: ImageStatistics,
+  statistics: quantiles.ImageStatistics,
   shape: tuple[int, int, int],
   *,
   num_classes: int,
@@ -85,25 +66,21 @@ def projection(
   >>> projection(key, stats, (4, 4, 1), num_classes=3).weights.shape
   (3, 16, 3)
   """
-  check_num_classes(num_classes)
+  checks.check_num_classes(num_classes)
   values = int(np.prod(shape))
   if values > _MOST_VALUES:
     raise ValueError(
       f"Images of shape {list(shape)} have {values} values; instance-dependent "
       f"noise takes at most {_MOST_VALUES}."
     )
-  if len(statistics.sums) != shape[-1]:
-    raise ValueError(
-      f"The statistics are of {len(statistics.sums)} channels, but the images "
-      f"have {shape[-1]}."
-    )
+  statistics.check_channels(shape[-1])
   mean, std = statistics.moments(True)
   inverse = np.divide(1, std, out=np.zeros_like(std), where=std > 0)
   scale = 127 / _WIDTH / max(inverse.max(), 1e-9)
   # One table a channel: the quotient is rounded once, in float64.
-  tables = np.round(inverse[:, None] * scale * normal_quantiles())
+  tables = np.round(inverse[:, None] * scale * quantiles.normal_quantiles())
   tables = np.clip(tables, -127, 127).astype(np.int8)
-  drawn = np.asarray(ranks(key, num_classes * values * num_classes))
+  drawn = np.asarray(keys.ranks(key, num_classes * values * num_classes))
   drawn = drawn.reshape(num_classes, -1, shape[-1], num_classes)
   channel = np.arange(shape[-1])[None, None, :, None]
   weights = tables[channel, drawn]
@@ -112,7 +89,7 @@ def projection(
   return Projection(
     jnp.asarray(weights.reshape(num_classes, values, num_classes)),
     jnp.asarray(offsets.astype(np.int32)),
-    jnp.asarray(gumbel_table(scale)),
+    jnp.asarray(quantiles.gumbel_table(scale)),
     float(scale),
   )
 
@@ -134,8 +111,8 @@ def rate_drawn(key: jax.Array, rates: jax.Array) -> jax.Array:
   >>> bool(rate_drawn(key, jnp.ones(65536)))
   True
   """
-  u, word = words(key, 2)
-  return below(u, rates[(word >> 16).astype(jnp.int32)])
+  u, word = keys.words(key, 2)
+  return keys.below(u, rates[(word >> 16).astype(jnp.int32)])
 
 
 def pick_target(
@@ -159,11 +136,10 @@ def pick_target(
   1
   """
   classes = jnp.arange(len(scores), dtype=jnp.int32)
-  noise = jnp.asarray(gumbel)[ranks(named_key(key, 1), len(scores))]
+  noise = jnp.asarray(gumbel)[keys.ranks(keys.named_key(key, 1), len(scores))]
   lowest = jnp.iinfo(jnp.int32).min
-  return jnp.argmax(jnp.where(classes == label, lowest, scores + noise)).astype(
-    jnp.int32
-  )
+  best = jnp.argmax(jnp.where(classes == label, lowest, scores + noise))
+  return best.astype(jnp.int32)
 
 
 def instance(
@@ -208,9 +184,9 @@ def instance(
   >>> int(given) in (0, 1, 2)
   True
   """
-  check_static_rate(p)
-  check_image(image)
-  label = check_label(label, num_classes)
+  checks.check_static_rate(p)
+  checks.check_image(image)
+  label = checks.check_label(label, num_classes)
   needed = (num_classes, image.size, num_classes)
   if projection.weights.shape != needed:
     raise ValueError(
@@ -219,14 +195,14 @@ def instance(
     )
   weights = projection.weights[label].astype(jnp.int32)
   # The sum of products, in integers: no order of addition to depend on.
-  scores = (image.reshape(-1, 1).astype(jnp.int32) * weights).sum(
-    axis=0, dtype=jnp.int32
-  ) - projection.offsets[label]
+  products = image.reshape(-1, 1).astype(jnp.int32) * weights
+  scores = products.sum(axis=0, dtype=jnp.int32) - projection.offsets[label]
   target = pick_target(key, label, scores, projection.gumbel)
-  rates = jnp.asarray(rate_table(float(p)))
+  rates = jnp.asarray(quantiles.rate_table(float(p)))
   return jnp.where(rate_drawn(key, rates), target, label)
 
 
+@jax.jit
 def class_scores(images: jax.Array, weights: jax.Array, offsets: jax.Array):
   """Returns the scores of images of one class, by exact matrix products.
 
@@ -246,15 +222,13 @@ def class_scores(images: jax.Array, weights: jax.Array, offsets: jax.Array):
   >>> class_scores(images, jnp.int8([[3, -2]]), jnp.array([1, 0])).tolist()
   [[599, -400]]
   """
-  flat = images.reshape(len(images), -1)
+  flat = images.reshape(len(images), -1).astype(jnp.float32)
   halves = jnp.concatenate([weights >> 4, weights & 15], axis=1)
+  halves = halves.astype(jnp.float32)
   sums = jnp.zeros((len(images), halves.shape[1]), jnp.int32)
-  for start in range(0, flat.shape[1], 4096):
-    part, half = (
-      a.astype(jnp.float32)
-      for a in (flat[:, start : start + 4096], halves[start : start + 4096])
-    )
-    exact = jnp.matmul(part, half, precision="highest")
+  for start in range(0, len(halves), 4096):
+    part = slice(start, start + 4096)
+    exact = jnp.matmul(flat[:, part], halves[part], precision="highest")
     sums = sums + exact.astype(jnp.int32)
   high, low = jnp.split(sums, 2, axis=1)
   return 16 * high + low - offsets[None].astype(jnp.int32)
@@ -266,30 +240,26 @@ def by_image(corruption, key, examples):
   Args:
     corruption: with a level and the option 'exact'.
     key: typed threefry2x32 key, [], the corruption's own.
-    examples: the set, `chain.Examples` with images and statistics.
+    examples: the set, `report.Examples` with images and statistics.
 
   Returns:
     int32 [N]; bool [N].
   """
-  own, ids = named_key(key, examples.split), examples.ids
+  own, ids = keys.named_key(key, examples.split), examples.ids
   shared = projection(
-    named_key(key, "projection"),
+    keys.named_key(key, "projection"),
     examples.statistics,
     examples.images.shape[1:],
     num_classes=examples.num_classes,
   )
-  if corruption.option("exact"):
+  if corruption.exact:
     drawn = thresholds.select(own, ids, corruption.level, exact=True)
   else:
-    rates = {"rates": rate_table(corruption.level)}
-    drawn = np.asarray(each_example(own, ids, op=rate_drawn, shared=rates))
-  targets = each_example(
-    own,
-    ids,
-    examples.labels,
-    _scores(examples, shared),
-    op=pick_target,
-    shared={"gumbel": shared.gumbel},
+    rates = {"rates": quantiles.rate_table(corruption.level)}
+    drawn = np.asarray(keys.each_example(own, ids, op=rate_drawn, shared=rates))
+  scores, gumbel = _scores(examples, shared), {"gumbel": shared.gumbel}
+  targets = keys.each_example(
+    own, ids, examples.labels, scores, op=pick_target, shared=gumbel
   )
   return np.where(drawn, targets, examples.labels), drawn
 
@@ -308,10 +278,7 @@ def by_image_rate(counts: np.ndarray, p: float, exact: bool) -> float:
   if exact:
     total = int(counts.sum())
     return thresholds.exact_count(p, total) / total
-  return float(rate_table(p).mean(dtype=np.float64))
-
-
-_class_scores = jax.jit(class_scores)
+  return float(quantiles.rate_table(p).mean(dtype=np.float64))
 
 
 def _scores(examples, shared: Projection) -> np.ndarray:
@@ -326,7 +293,7 @@ def _scores(examples, shared: Projection) -> np.ndarray:
     for rows in np.split(mine, range(size, len(mine), size)):
       # Whole chunks only, so that one program serves all.
       part = images[np.resize(rows, size)]
-      scores[rows] = _class_scores(
+      scores[rows] = class_scores(
         part, shared.weights[label], shared.offsets[label]
       )[: len(rows)]
   return scores

@@ -9,6 +9,7 @@ don't.
 import functools
 import zlib
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -110,14 +111,13 @@ def fold_ids(key: jax.Array, ids: jax.Array) -> jax.Array:
   return key
 
 
-@functools.partial(jax.jit, static_argnames=("op", "static"))
+@functools.partial(jax.jit, static_argnames="op")
 def each_example(
   key: jax.Array,
   ids: jax.Array,
   *entries: jax.Array,
   op: Callable[..., Any],
-  shared: Mapping[str, Any] | None = None,
-  static: tuple[tuple[str, Any], ...] = (),
+  shared: Mapping[str, Any] = MappingProxyType({}),
 ) -> Any:
   """Runs an op over examples, each with its own key.
 
@@ -125,19 +125,17 @@ def each_example(
     key: typed threefry2x32 key, [].
     ids: uint32 [N].
     *entries: arrays [N, ...], what each example brings.
-    op: op(key, *entries, **shared, **static) of one example; hashable, so
-      that the same one isn't compiled twice.
+    op: op(key, *entries, **shared) of one example; hashable, so that the same
+      one isn't compiled twice.
     shared: arguments that all examples share.
-    static: (name, value) pairs of those that shape the program.
 
   Returns:
     What the op returns, stacked, [N, ...].
 
-  >>> two = (("count", 2),)
-  >>> each_example(root_key(0), np.arange(5), op=words, static=two).shape
-  (5, 2)
+  >>> each_example(root_key(0), np.arange(5), op=named_key).shape
+  (5,)
   """
-  one = functools.partial(op, **(shared or {}), **dict(static))
+  one = functools.partial(op, **shared)
   return jax.vmap(one)(example_keys(key, ids), *entries)
 
 
@@ -178,6 +176,25 @@ def words(key: jax.Array, count: int) -> jax.Array:
   """
   check_key(key)
   return jax.random.bits(key, (count,), jnp.uint32)
+
+
+_two_words = functools.partial(words, count=2)
+
+
+def example_words(key: jax.Array, ids: np.ndarray) -> np.ndarray:
+  """Returns the words of each example that draw it, and what it becomes.
+
+  Args:
+    key: typed threefry2x32 key, [].
+    ids: uint32 [N].
+
+  Returns:
+    uint32 [N, 2].
+
+  >>> example_words(root_key(0), np.arange(5)).shape
+  (5, 2)
+  """
+  return np.asarray(each_example(key, ids, op=_two_words))
 
 
 def ranks(key: jax.Array, count: int) -> jax.Array:

@@ -10,13 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rethinking.corruptions.checks import (
-  check_label,
-  check_matrix,
-  check_rate,
-)
-from rethinking.corruptions.keys import below, words
-from rethinking.corruptions.matrices import flip_map
+from rethinking.corruptions import checks, keys, matrices
 
 
 def drawn(key: jax.Array, p: jax.Array | float) -> jax.Array:
@@ -38,25 +32,18 @@ def drawn(key: jax.Array, p: jax.Array | float) -> jax.Array:
   >>> bool(drawn(key, 1.0)), bool(drawn(key, 0.0))
   (True, False)
   """
-  check_rate(p)
-  return below(words(key, 2)[0], p)
+  checks.check_rate(p)
+  return keys.below(keys.words(key, 2)[0], p)
 
 
 def _replace(
-  key: jax.Array,
-  label: jax.Array,
-  replacement: jax.Array,
-  p: jax.Array | float,
+  key: jax.Array, label: jax.Array, replacement: jax.Array, p: jax.Array | float
 ) -> jax.Array:
   return jnp.where(drawn(key, p), replacement, label)
 
 
 def uniform(
-  key: jax.Array,
-  label: jax.Array,
-  p: jax.Array | float,
-  *,
-  num_classes: int,
+  key: jax.Array, label: jax.Array, p: jax.Array | float, *, num_classes: int
 ) -> jax.Array:
   """With probability p, draws the label anew from all K classes.
 
@@ -86,17 +73,13 @@ def uniform(
   >>> noisy(keys, jnp.zeros(8, jnp.int32)).tolist()
   [0, 2, 0, 4, 5, 0, 0, 9]
   """
-  label = check_label(label, num_classes)
-  replacement = (words(key, 2)[1] % np.uint32(num_classes)).astype(jnp.int32)
-  return _replace(key, label, replacement, p)
+  label = checks.check_label(label, num_classes)
+  other = keys.words(key, 2)[1] % np.uint32(num_classes)
+  return _replace(key, label, other.astype(jnp.int32), p)
 
 
 def symmetric(
-  key: jax.Array,
-  label: jax.Array,
-  p: jax.Array | float,
-  *,
-  num_classes: int,
+  key: jax.Array, label: jax.Array, p: jax.Array | float, *, num_classes: int
 ) -> jax.Array:
   """With probability p, replaces the label by another class, all alike.
 
@@ -123,18 +106,14 @@ def symmetric(
   >>> int(symmetric(key, 0, 1.0, num_classes=2))
   1
   """
-  label = check_label(label, num_classes)
-  step = words(key, 2)[1] % np.uint32(num_classes - 1)
+  label = checks.check_label(label, num_classes)
+  step = keys.words(key, 2)[1] % np.uint32(num_classes - 1)
   replacement = (label + 1 + step.astype(jnp.int32)) % num_classes
   return _replace(key, label, replacement, p)
 
 
 def pair_flip(
-  key: jax.Array,
-  label: jax.Array,
-  p: jax.Array | float,
-  *,
-  num_classes: int,
+  key: jax.Array, label: jax.Array, p: jax.Array | float, *, num_classes: int
 ) -> jax.Array:
   """With probability p, replaces the label by the next class.
 
@@ -160,7 +139,7 @@ def pair_flip(
   >>> int(pair_flip(key, 9, 1.0, num_classes=10))
   0
   """
-  label = check_label(label, num_classes)
+  label = checks.check_label(label, num_classes)
   return _replace(key, label, (label + 1) % num_classes, p)
 
 
@@ -200,7 +179,7 @@ def asymmetric(
   >>> int(asymmetric(key, 9, 1.0, map="cifar10", num_classes=10))
   1
   """
-  targets = np.array(flip_map(map, num_classes), np.int32)
+  targets = np.array(matrices.flip_map(map, num_classes), np.int32)
   return flip(key, label, p, jnp.asarray(targets), num_classes=num_classes)
 
 
@@ -224,7 +203,7 @@ def flip(
   Returns:
     int32 [], in 0..K-1.
   """
-  label = check_label(label, num_classes)
+  label = checks.check_label(label, num_classes)
   return _replace(key, label, targets[label], p)
 
 
@@ -280,7 +259,7 @@ def edges_of(
   Raises:
     ValueError: for a matrix that isn't K x K or not row-stochastic.
   """
-  matrix = check_matrix(matrix, num_classes)
+  matrix = checks.check_matrix(matrix, num_classes)
   # Rows were divided by their sums, so the last possible class ends at 2**32.
   edges = np.round(np.cumsum(matrix, axis=1) * 2.0**32)
   ends = edges >= 2.0**32
@@ -307,6 +286,6 @@ def by_edges(
   Returns:
     int32 [], in 0..K-1.
   """
-  label = check_label(label, num_classes)
-  passed = (words(key, 2)[0] >= edges[label]) & ~ends[label]
+  label = checks.check_label(label, num_classes)
+  passed = (keys.words(key, 2)[0] >= edges[label]) & ~ends[label]
   return passed.sum(dtype=jnp.int32)

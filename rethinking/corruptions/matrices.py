@@ -32,12 +32,9 @@ _CIFAR100_SUPERCLASSES = (
 
 def _next_in_superclass() -> tuple[int, ...]:
   groups = [sorted(names.split()) for names in _CIFAR100_SUPERCLASSES]
-  label = {n: i for i, n in enumerate(sorted(sum(groups, [])))}
-  following = [0] * len(label)
-  for group in groups:
-    for name, after in zip(group, group[1:] + group[:1], strict=True):
-      following[label[name]] = label[after]
-  return tuple(following)
+  after = {n: g[(i + 1) % len(g)] for g in groups for i, n in enumerate(g)}
+  names = sorted(after)
+  return tuple(names.index(after[name]) for name in names)
 
 
 # The label that each class is mistaken for; itself where it stays clean.

@@ -82,9 +82,8 @@ def corrupt(
   if noise.form is None:
     return noise.given[rows]
   keys = _keys(noise, "pixels", ids, draws)
-  static = {}
-  if noise.target == "labels":
-    static["num_classes"] = noise.num_classes
+  classes = noise.num_classes
+  static = {} if classes is None else {"num_classes": classes}
   form = functools.partial(noise.form, **noise.parameters, **static)
   done = jax.vmap(form)(keys, values)
   if noise.threshold is None:

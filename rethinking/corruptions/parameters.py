@@ -57,7 +57,7 @@ def gaussian_pixels(about, per_channel: bool):
 
 def partial_shuffle(about, level: float, per_image: bool):
   if per_image:
-    return images.shuffle_some, {"count": images.count_of(level, about.shape)}
+    return images.shuffle_some, {"count": round(level * about.positions)}
   order = permutations.partial_permutation(about.key, about.positions, level)
   return images.shuffle_alike, {"permutation": order}
 

@@ -6,63 +6,20 @@ import jax.numpy as jnp
 from rethinking.corruptions.checks import check_integer, check_static_rate
 from rethinking.corruptions.keys import named_key, words
 
-MOST_POSITIONS = 2**16
-
-
-def position_bits(positions: int) -> int:
-  """Returns how many low bits of a word hold a position.
-
-  Args:
-    positions: how many, in 1..65536 (256 x 256).
-
-  Returns:
-    In 0..16.
-
-  Raises:
-    ValueError: for a number outside the range.
-
-  >>> position_bits(1024), position_bits(64), position_bits(1)
-  (10, 6, 0)
-  """
-  positions = check_integer(
-    positions, "The number of positions", 1, MOST_POSITIONS
-  )
-  return (positions - 1).bit_length()
-
-
-def sortable_words(key: jax.Array, positions: int) -> jax.Array:
-  """Returns distinct words whose order is a random permutation.
-
-  A random word's b low bits are replaced by its position. Two positions whose
-  high bits agree stay in order, which happens to a pair once in 2**(32 - b).
-
-  Args:
-    key: the example's key, [].
-    positions: how many, in 1..65536, static.
-
-  Returns:
-    uint32 [positions], distinct; the low bits hold the position.
-
-  >>> key = jax.random.key(0, impl="threefry2x32")
-  >>> (sortable_words(key, 4) % 4).tolist()
-  [0, 1, 2, 3]
-  """
-  low = jnp.uint32((1 << position_bits(positions)) - 1)
-  return (words(key, positions) & ~low) | jnp.arange(
-    positions, dtype=jnp.uint32
-  )
+_MOST_POSITIONS = 2**16
 
 
 def random_permutation(key: jax.Array, positions: int) -> jax.Array:
   """Returns a uniform random permutation.
 
   Sorts random words that carry their position in their low bits: pi =
-  argsort(words). Neither order of two positions is favoured by more than
-  2**-23 for 1,024 positions, 2**-17 for 65,536.
+  argsort(words). Two positions whose high bits agree stay in order, so neither
+  order of the two is favoured by more than 2**-23 for 1,024 positions, 2**-17
+  for 65,536.
 
   Args:
     key: typed threefry2x32 key, [].
-    positions: how many, in 1..65536, static.
+    positions: how many, in 1..65536 (256 x 256), static.
 
   Returns:
     int32 [positions], in 0..positions-1.
@@ -74,8 +31,10 @@ def random_permutation(key: jax.Array, positions: int) -> jax.Array:
   >>> sorted(random_permutation(key, 5).tolist())
   [0, 1, 2, 3, 4]
   """
-  low = jnp.uint32((1 << position_bits(positions)) - 1)
-  in_order = jnp.sort(sortable_words(key, positions))
+  check_integer(positions, "The number of positions", 1, _MOST_POSITIONS)
+  low = jnp.uint32((1 << int(positions - 1).bit_length()) - 1)
+  place = jnp.arange(positions, dtype=jnp.uint32)
+  in_order = jnp.sort((words(key, positions) & ~low) | place)
   return (in_order & low).astype(jnp.int32)
 
 

@@ -25,27 +25,23 @@ def draw_transitions(
   """
   counts = np.asarray(counts)
   rows = counts.sum(axis=1, keepdims=True)
-  shares = np.divide(
-    100 * counts, rows, out=np.zeros(counts.shape), where=rows > 0
-  )
+  shares = 100 * counts / np.maximum(rows, 1)
   classes = len(counts)
-  figure = _figure(figsize=(7.2, 6.2), dpi=120, layout="constrained")
+  # Imported here: matplotlib costs a second that the ops need not wait for.
+  from matplotlib.figure import Figure
+
+  figure = Figure(figsize=(7.2, 6.2), dpi=120, layout="constrained")
   axes = figure.add_subplot()
   shown = axes.imshow(shares, cmap="cividis", vmin=0, vmax=100)
   if classes <= 20:
     axes.set_xticks(range(classes), class_names, rotation=45, ha="right")
     axes.set_yticks(range(classes), class_names)
+    centred = {"ha": "center", "va": "center", "fontsize": 8}
     for true, given in np.argwhere(counts > 0):
       share = shares[true, given]
-      axes.text(
-        given,
-        true,
-        "<1" if share < 0.5 else f"{share:.0f}",
-        ha="center",
-        va="center",
-        fontsize=8,
-        color="black" if share > 60 else "white",
-      )
+      text = "<1" if share < 0.5 else f"{share:.0f}"
+      colour = "black" if share > 60 else "white"
+      axes.text(given, true, text, color=colour, **centred)
   axes.set_xlabel("given label")
   axes.set_ylabel("true label")
   axes.set_title(title, fontsize=11, wrap=True)
@@ -79,18 +75,21 @@ def draw_examples(
     class_names: K strings.
     title: one line.
   """
+  from matplotlib.figure import Figure
+
   classes = min(len(class_names), 20)
   order = np.argsort(ids, kind="stable")
   # One canvas for all images: hundreds of axes would take seconds to draw.
   side = max(before.shape[1:3])
   size = side * max(1, round(64 / side))
   row_height, column_width = 2 * size + size // 2, size + size // 8
+  below = size + size // 16
   canvas = np.full(
     (classes * row_height, _PER_CLASS * column_width, 3), 255, np.uint8
   )
   margin, head = 100, 40
   width, height = canvas.shape[1] + margin, canvas.shape[0] + head
-  figure = _figure(figsize=(width / 80, height / 80), dpi=80)
+  figure = Figure(figsize=(width / 80, height / 80), dpi=80)
   axes = figure.add_axes(
     (margin / width, 0, canvas.shape[1] / width, canvas.shape[0] / height)
   )
@@ -100,49 +99,29 @@ def draw_examples(
     rows = order[true_labels[order] == label][:_PER_CLASS]
     for column, row in enumerate(rows):
       left = column * column_width
-      for first, image in (
-        (top, before[row]),
-        (top + size + size // 16, after[row]),
-      ):
+      for first, image in ((top, before[row]), (top + below, after[row])):
         shown = _enlarge(image, size // side)
-        canvas[first : first + shown.shape[0], left : left + shown.shape[1]] = (
-          shown
-        )
-      wrong = labels[row] != label
+        high, wide, _ = shown.shape
+        canvas[first : first + high, left : left + wide] = shown
+      name, wrong = class_names[labels[row]], labels[row] != label
       axes.text(
         left + size / 2,
-        top + 2 * size + size // 16 + 2,
-        class_names[labels[row]],
+        top + below + size + 2,
+        name,
         ha="center",
         va="top",
         # Neighbours' names must not touch.
-        fontsize=min(9, 70 / len(class_names[labels[row]])),
+        fontsize=min(9, 70 / len(name)),
         fontweight="bold" if wrong else "normal",
         # Vermilion of the colour-blind safe palette of Okabe and Ito.
         color="#d55e00" if wrong else "black",
       )
     for middle, when in ((size / 2, "before"), (1.5 * size, "after")):
-      axes.text(
-        -8,
-        top + middle,
-        f"{class_names[label]}\n{when}",
-        ha="right",
-        va="center",
-        fontsize=9,
-      )
+      name = f"{class_names[label]}\n{when}"
+      axes.text(-8, top + middle, name, ha="right", va="center", fontsize=9)
   axes.imshow(canvas, interpolation="nearest", aspect="auto")
   figure.suptitle(title, fontsize=11, y=1 - 8 / height, va="top")
   figure.savefig(path, format="png", metadata={"Software": None})
-
-
-def _figure(**options):
-  # Imported here: matplotlib costs a second that the ops need not wait for.
-  from matplotlib.backends.backend_agg import FigureCanvasAgg
-  from matplotlib.figure import Figure
-
-  figure = Figure(**options)
-  FigureCanvasAgg(figure)
-  return figure
 
 
 def _enlarge(image: np.ndarray, factor: int) -> np.ndarray:

@@ -13,29 +13,10 @@ from rethinking.corruptions.description import Corruption
 from rethinking.corruptions.keys import named_key, root_key
 from rethinking.corruptions.noise import Noise
 from rethinking.corruptions.quantiles import ImageStatistics
+from rethinking.corruptions.report import Examples
 
 # Values a chunk: a few MB of random words and indices at once.
 _CHUNK = 2**20
-
-
-class Examples(NamedTuple):
-  """A set as a corruption of the whole set sees it, checked already.
-
-  Attributes:
-    split: folded into the key.
-    labels: int32 [N].
-    ids: uint32 [N], distinct.
-    num_classes: K.
-    images: uint8 [N, H, W, C], where the corruption needs them.
-    statistics: of the train images, likewise.
-  """
-
-  split: str
-  labels: np.ndarray
-  ids: np.ndarray
-  num_classes: int
-  images: np.ndarray | None = None
-  statistics: ImageStatistics | None = None
 
 
 class About(NamedTuple):
@@ -90,9 +71,8 @@ class Prepared:
     self.num_classes = examples.num_classes
     self._corruptions, self._examples = corruptions, examples
     self._seed, self._draw = seed, draw
-    self._draws = None
-    if draw is not None:
-      self._draws = np.full(len(self.ids), draw, np.int32)
+    whole = len(self.ids)
+    self._draws = None if draw is None else np.full(whole, draw, np.int32)
     self._report: dict[str, Any] | None = None
     self._steps: list[dict[str, Any]] = []
     self.noise: tuple[Noise, ...] = ()
@@ -112,15 +92,10 @@ class Prepared:
         drawn = _drawn(found, self.ids, self._draws)
         self.drawn = drawn if self.drawn is None else self.drawn | drawn
       self.noise += (found,)
-      self._steps.append(
-        {
-          **report.describe(one),
-          "drawn": None if drawn is None else int(drawn.sum()),
-          "changed": int((self.labels != before).sum()),
-          "nominal_rate": nominal,
-          **facts,
-        }
-      )
+      count = None if drawn is None else int(drawn.sum())
+      changed = int((self.labels != before).sum())
+      done = {"drawn": count, "changed": changed, "nominal_rate": nominal}
+      self._steps.append(report.describe(one) | done | facts)
 
   def _change_labels(
     self, one: Corruption, key: jax.Array
@@ -132,17 +107,15 @@ class Prepared:
       self.labels, drawn = row.over_set(one, key, now)
       return self._noise(one, key, given=self.labels), drawn
     found, drawn = self._noise(one, key), None
-    exact = dict(one.options).get("exact", False)
     if one.level is not None:
       if self._draws is not None:
         own = jax.random.fold_in(own, np.uint32(self._draw))
-      drawn = thresholds.select(own, self.ids, one.level, exact=exact)
-    if not exact:
+      drawn = thresholds.select(own, self.ids, one.level, exact=one.exact)
+    if not one.exact:
       self.labels = _corrupt(found, self.labels, self.ids, self._draws)
       return found, drawn
-    every = dataclasses.replace(
-      found, parameters={**found.parameters, "p": np.float32(1)}
-    )
+    certain = {**found.parameters, "p": np.float32(1)}
+    every = dataclasses.replace(found, parameters=certain)
     replaced = _corrupt(every, self.labels, self.ids, None)
     self.labels = np.where(drawn, replaced, self.labels)
     return self._noise(one, key, given=self.labels), drawn
@@ -150,23 +123,16 @@ class Prepared:
   def _noise(
     self, one: Corruption, key: jax.Array, given: np.ndarray | None = None
   ) -> Noise:
-    examples, form, parameters, limit = self._examples, None, {}, None
-    own = named_key(key, examples.split)
+    form, parameters, limit = None, {}, None
+    own = named_key(key, self._examples.split)
     if given is None:
-      about = About(
-        named_key(key, "shared"),
-        examples.num_classes,
-        None if self.images is None else self.images.shape[1:],
-        self.statistics,
-      )
+      shape = None if self.images is None else self.images.shape[1:]
+      shared = named_key(key, "shared")
+      about = About(shared, self.num_classes, shape, self.statistics)
       form, parameters = one.definition.prepare(about, **one.arguments)
     if one.target == "images":
-      limit = thresholds.threshold(
-        named_key(own, "fraction"),
-        self.ids,
-        one.option("fraction"),
-        exact=one.option("exact"),
-      )
+      share, drawing = one.option("fraction"), named_key(own, "fraction")
+      limit = thresholds.threshold(drawing, self.ids, share, exact=one.exact)
     if self._draw is not None and not one.redraws:
       raise ValueError(
         f"{one!r} is drawn once for the whole set, but draw is {self._draw}; "
@@ -178,7 +144,7 @@ class Prepared:
       given=given,
       threshold=limit,
       form=form,
-      num_classes=None if one.target == "images" else examples.num_classes,
+      num_classes=None if one.target == "images" else self.num_classes,
       redraw=self._draw is not None,
     )
 
@@ -198,20 +164,18 @@ class Prepared:
     # Of each corruption, and of all.
     changed = np.zeros(len(own) + 1, int)
     for rows in np.split(order, range(size, len(order), size)):
-      steps = [self.images[rows]]
       # The last chunk is filled up, so that one program serves all.
       full = np.resize(rows, size)
+      draws = None if self._draws is None else self._draws[full]
+      steps = [self.images[full]]
       for one in own:
-        draws = None if self._draws is None else self._draws[full]
-        images = steps[-1][np.arange(size) % len(rows)]
-        done = _corrupt(one, images, self.ids[full], draws)
-        steps.append(done[: len(rows)])
+        steps.append(_corrupt(one, steps[-1], self.ids[full], draws))
+      steps = [step[: len(rows)] for step in steps]
       pairs = [*zip(steps, steps[1:], strict=False), (steps[0], steps[-1])]
       changed += [(a != b).any(axis=(1, 2, 3)).sum() for a, b in pairs]
       digest.update(np.ascontiguousarray(steps[-1]).data)
       yield rows, steps[-1]
-    named = zip(self._corruptions, self._steps, strict=True)
-    of_images = [step for one, step in named if one.target == "images"]
+    of_images = [step for step in self._steps if step["target"] == "images"]
     for step, count in zip(of_images, changed, strict=False):
       step["changed"] = int(count)
     self._report = self.summary() | {
@@ -248,15 +212,7 @@ class Prepared:
   def summary(self) -> dict[str, Any]:
     """Returns the report without what the images say."""
     return report.summary(
-      self._corruptions,
-      self._steps,
-      self.true_labels,
-      self.labels,
-      self.ids,
-      seed=self._seed,
-      split=self._examples.split,
-      num_classes=self.num_classes,
-      statistics=self.statistics,
+      self._corruptions, self._steps, self._examples, self.labels, self._seed
     )
 
 

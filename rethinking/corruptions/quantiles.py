@@ -39,14 +39,19 @@ class ImageStatistics:
     >>> ImageStatistics(1, (2,), (4,)) + ImageStatistics(1, (3,), (9,))
     ImageStatistics(pixels=2, sums=(5,), squares=(13,))
     """
-    both = zip(
-      self.sums + self.squares, other.sums + other.squares, strict=True
-    )
-    added = tuple(a + b for a, b in both)
-    count = len(self.sums)
     return ImageStatistics(
-      self.pixels + other.pixels, added[:count], added[count:]
+      self.pixels + other.pixels,
+      tuple(a + b for a, b in zip(self.sums, other.sums, strict=True)),
+      tuple(a + b for a, b in zip(self.squares, other.squares, strict=True)),
     )
+
+  def check_channels(self, channels: int) -> None:
+    """Refuses images of another number of channels."""
+    if len(self.sums) != channels:
+      raise ValueError(
+        f"The statistics are of {len(self.sums)} channels, but the images have "
+        f"{channels}."
+      )
 
   def moments(self, per_channel: bool) -> tuple[np.ndarray, np.ndarray]:
     """Returns means and (biased) standard deviations, in 0..255.
@@ -101,12 +106,8 @@ def image_statistics(images: np.ndarray) -> ImageStatistics:
     ones = np.ones(len(part), np.float32)
     sums += (ones @ part).astype(np.int64)
     squares += (ones @ (part * part)).astype(np.int64)
-  sums, squares = (x.reshape(-1, channels).sum(0) for x in (sums, squares))
-  return ImageStatistics(
-    images.size // channels,
-    tuple(int(s) for s in sums),
-    tuple(int(s) for s in squares),
-  )
+  found = (x.reshape(-1, channels).sum(0).tolist() for x in (sums, squares))
+  return ImageStatistics(images.size // channels, *map(tuple, found))
 
 
 @functools.cache

@@ -117,6 +117,19 @@ def _map(name: str, value: Any) -> str | tuple[int, ...]:
 _EXACT = {"exact": (False, _switch)}
 
 
+def _label(name: str, meaning: str, **options: Any) -> Definition:
+  """A row of the labels whose chance is the true class's, by its functions."""
+  return Definition(
+    "labels",
+    meaning,
+    Named("labels", name),
+    options={**options, **_EXACT},
+    prepare=Named("parameters", name),
+    nests=True,
+    matrix=Named("matrices", f"{name}_matrix"),
+  )
+
+
 def _image(
   meaning: str,
   op: Named,
@@ -139,44 +152,22 @@ def _image(
 
 
 DEFINITIONS: dict[str, Definition] = {
-  "uniform": Definition(
-    "labels",
+  "uniform": _label(
+    "uniform",
     "T = (1-p) I + (p/K) 11^T; only p(K-1)/K of the labels change."
     " Zhang et al. 2017",
-    Named("labels", "uniform"),
-    options=_EXACT,
-    prepare=Named("parameters", "uniform"),
-    nests=True,
-    matrix=Named("matrices", "uniform_matrix"),
   ),
-  "symmetric": Definition(
-    "labels",
+  "symmetric": _label(
+    "symmetric",
     "T_ii = 1-p, T_ij = p/(K-1); p of the labels change."
     " Patrini et al. 2017; Han et al. 2018",
-    Named("labels", "symmetric"),
-    options=_EXACT,
-    prepare=Named("parameters", "symmetric"),
-    nests=True,
-    matrix=Named("matrices", "symmetric_matrix"),
   ),
-  "pair_flip": Definition(
-    "labels",
-    "T_i,i+1 mod K = p. Han et al. 2018",
-    Named("labels", "pair_flip"),
-    options=_EXACT,
-    prepare=Named("parameters", "pair_flip"),
-    nests=True,
-    matrix=Named("matrices", "pair_flip_matrix"),
-  ),
-  "asymmetric": Definition(
-    "labels",
+  "pair_flip": _label("pair_flip", "T_i,i+1 mod K = p. Han et al. 2018"),
+  "asymmetric": _label(
+    "asymmetric",
     "T_i,map(i) = p; map is cifar10, mnist, cifar100 (next in the superclass)"
     " or K labels. Patrini et al. 2017",
-    Named("labels", "asymmetric"),
-    options={"map": (REQUIRED, _map), **_EXACT},
-    prepare=Named("parameters", "asymmetric"),
-    nests=True,
-    matrix=Named("matrices", "asymmetric_matrix"),
+    map=(REQUIRED, _map),
   ),
   "transition": Definition(
     "labels",

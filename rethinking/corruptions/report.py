@@ -8,12 +8,32 @@ A report gives both, nominal (from the definition) and realised (counted).
 import dataclasses
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rethinking.corruptions.description import Corruption
 from rethinking.corruptions.quantiles import ImageStatistics
+
+
+class Examples(NamedTuple):
+  """A set as a corruption of the whole set sees it, checked already.
+
+  Attributes:
+    split: folded into the key.
+    labels: int32 [N].
+    ids: uint32 [N], distinct.
+    num_classes: K.
+    images: uint8 [N, H, W, C], where the corruption needs them.
+    statistics: of the train images, likewise.
+  """
+
+  split: str
+  labels: np.ndarray
+  ids: np.ndarray
+  num_classes: int
+  images: np.ndarray | None = None
+  statistics: ImageStatistics | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,39 +168,12 @@ def digest(ids: np.ndarray, shape: tuple[int, ...]):
   return found
 
 
-def count_transitions(
-  true_labels: np.ndarray, labels: np.ndarray, num_classes: int
-) -> np.ndarray:
-  """Counts examples by true and given label.
-
-  Args:
-    true_labels: int32 [N], in 0..K-1.
-    labels: int32 [N], in 0..K-1.
-    num_classes: K.
-
-  Returns:
-    int64 [K, K], [true, given].
-
-  >>> count_transitions(np.array([0, 0, 1]), np.array([0, 1, 1]), 2)
-  array([[1, 1],
-         [0, 1]])
-  """
-  pairs = true_labels.astype(np.int64) * num_classes + labels
-  counts = np.bincount(pairs, minlength=num_classes**2)
-  return counts.reshape(num_classes, num_classes)
-
-
 def summary(
   corruptions: Sequence[Corruption],
   steps: list[dict[str, Any]],
-  true_labels: np.ndarray,
+  examples: Examples,
   labels: np.ndarray,
-  ids: np.ndarray,
-  *,
   seed: int,
-  split: str,
-  num_classes: int,
-  statistics: ImageStatistics | None,
 ) -> dict[str, Any]:
   """Returns the report on a corrupted set, but for what its images say.
 
@@ -188,26 +181,24 @@ def summary(
     corruptions: what was done, in order.
     steps: one dict each: its description, how many examples were drawn, how
       many changed, the nominal rate.
-    true_labels: int32 [N].
+    examples: the set before, with its true labels.
     labels: int32 [N], the given ones.
-    ids: uint32 [N].
     seed: the corruption seed.
-    split: the split's name.
-    num_classes: K.
-    statistics: of the train images, where something needed them.
 
   Returns:
     A JSON-able dict. Rates are shares in [0, 1] or None where undefined.
   """
-  total = len(labels)
-  counts = count_transitions(true_labels, labels, num_classes)
+  total, num_classes = len(labels), examples.num_classes
+  # [K, K], T[true, given] in numbers of examples.
+  pairs = examples.labels.astype(np.int64) * num_classes + labels
+  counts = np.bincount(pairs, minlength=num_classes**2)
+  counts = counts.reshape(num_classes, num_classes)
   changed = int(total - np.trace(counts))
   rate = changed / total
-  nominal = _nominal_flip_rate(
-    corruptions, steps, counts.sum(axis=1), num_classes
-  )
+  of_true, of_given = counts.sum(axis=1), counts.sum(axis=0)
+  nominal = _nominal_flip_rate(corruptions, steps, of_true, num_classes)
   facts = {
-    "split": split,
+    "split": examples.split,
     "seed": int(seed),
     "num_examples": total,
     "num_classes": num_classes,
@@ -218,16 +209,16 @@ def summary(
     "inclusive_rate": _inclusive(rate, num_classes),
     "agreement": 1 - rate,
     "labels_changed": changed,
-    "class_counts_true": counts.sum(axis=1).tolist(),
-    "class_counts_given": counts.sum(axis=0).tolist(),
+    "class_counts_true": of_true.tolist(),
+    "class_counts_given": of_given.tolist(),
     "transition_counts": counts.tolist(),
-    "labels_sha256": fingerprint(ids, labels),
+    "labels_sha256": fingerprint(examples.ids, labels),
     "images_changed": None,
     "images_sha256": None,
     "statistics": None,
   }
-  if statistics is not None:
-    mean, std = statistics.moments(True)
+  if examples.statistics is not None:
+    mean, std = examples.statistics.moments(True)
     facts["statistics"] = {"mean": mean.tolist(), "std": std.tolist()}
   return facts
 

@@ -9,19 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rethinking.corruptions.checks import (
-  check_ids,
-  check_integer,
-  check_labels,
-  is_traced,
-)
-from rethinking.corruptions.keys import (
-  each_example,
-  example_keys,
-  named_key,
-  words,
-)
-from rethinking.corruptions.thresholds import exact_count, pairs
+from rethinking.corruptions import checks, keys, thresholds
 
 
 def smallest(values: jax.Array, ids: jax.Array, count: jax.Array) -> jax.Array:
@@ -72,10 +60,10 @@ def drawn_exactly(key: jax.Array, ids: jax.Array, count: jax.Array):
   >>> int(drawn_exactly(key, jnp.arange(100), 29).sum())
   29
   """
-  ids = jnp.asarray(check_ids(ids, len(ids)))
-  if not is_traced(count):
-    count = check_integer(count, "The count", 0, len(ids))
-  u = jax.vmap(lambda k: words(k, 2)[0])(example_keys(key, ids))
+  ids = jnp.asarray(checks.check_ids(ids, len(ids)))
+  if not checks.is_traced(count):
+    count = checks.check_integer(count, "The count", 0, len(ids))
+  u = jax.vmap(lambda k: keys.words(k, 2)[0])(keys.example_keys(key, ids))
   return smallest(u, ids, count)
 
 
@@ -118,12 +106,12 @@ def exact(
   >>> int((noisy != y).sum())
   29
   """
-  labels = jnp.asarray(check_labels(labels, num_classes))
-  ids = check_ids(ids, len(labels))
-  chosen = drawn_exactly(key, ids, exact_count(p, len(ids)))
+  labels = jnp.asarray(checks.check_labels(labels, num_classes))
+  ids = checks.check_ids(ids, len(labels))
+  chosen = drawn_exactly(key, ids, thresholds.exact_count(p, len(ids)))
   replaced = jax.vmap(
     lambda k, y: op(k, y, 1.0, num_classes=num_classes, **options)
-  )(example_keys(key, ids), labels)
+  )(keys.example_keys(key, ids), labels)
   return jnp.where(chosen, replaced, labels)
 
 
@@ -157,14 +145,13 @@ def permutation(
   >>> sorted(permutation(key, y, np.arange(6), 1.0)[0].tolist())
   [0, 0, 1, 1, 2, 2]
   """
-  labels = check_labels(labels)
-  ids = check_ids(ids, len(labels))
-  count = exact_count(p, len(ids))
-  two = each_example(key, ids, op=words, static=(("count", 2),))
-  u, order = np.asarray(two).T
+  labels = checks.check_labels(labels)
+  ids = checks.check_ids(ids, len(labels))
+  count = thresholds.exact_count(p, len(ids))
+  u, order = keys.example_words(key, ids).T
   # A word and the id below it in one integer: no ties, fast to sort.
-  chosen = np.argsort(pairs(u, ids))[:count]
-  shuffled = chosen[np.argsort(pairs(order, ids)[chosen])]
+  chosen = np.argsort(thresholds.pairs(u, ids))[:count]
+  shuffled = chosen[np.argsort(thresholds.pairs(order, ids)[chosen])]
   given, drawn = labels.copy(), np.zeros(len(ids), bool)
   given[chosen] = labels[shuffled]
   drawn[chosen] = True
@@ -173,7 +160,7 @@ def permutation(
 
 def permuted(corruption, key, examples):
   """As `permutation`, of a set as `chain` gives it."""
-  own = named_key(key, examples.split)
+  own = keys.named_key(key, examples.split)
   return permutation(own, examples.labels, examples.ids, corruption.level)
 
 
@@ -188,7 +175,7 @@ def permuted_rate(counts: np.ndarray, p: float) -> float:
   0.5
   """
   total = int(counts.sum())
-  part = exact_count(p, total)
+  part = thresholds.exact_count(p, total)
   if part < 2:
     return 0.0
   # A permuted label is its own once in `part`, else any other example's.
@@ -227,9 +214,9 @@ def human(
   >>> human([3, 4], [1, 0], [4, 5, 6], num_classes=10).tolist()
   [5, 4]
   """
-  labels = check_labels(labels, num_classes)
-  ids = check_ids(ids, len(labels))
-  given = check_labels(given, num_classes)
+  labels = checks.check_labels(labels, num_classes)
+  ids = checks.check_ids(ids, len(labels))
+  given = checks.check_labels(given, num_classes)
   if ids.size and ids.max() >= len(given):
     raise ValueError(
       f"Id {ids.max()} has no human label; there are {len(given)}, for the "
@@ -241,7 +228,7 @@ def human(
       "one of each an example."
     )
   if clean is not None:
-    clean = check_labels(clean, num_classes)[ids]
+    clean = checks.check_labels(clean, num_classes)[ids]
     wrong = np.flatnonzero(clean != labels)
     if wrong.size:
       row = wrong[0]

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from rethinking.corruptions.checks import check_static_rate
-from rethinking.corruptions.keys import each_example, words
+from rethinking.corruptions.keys import example_words, words
 
 
 def exact_count(p: float, count: int) -> int:
@@ -63,7 +63,7 @@ def threshold(
   """
   if exact:
     count = exact_count(p, len(ids))
-    found = pairs(_first_words(key, ids), ids)
+    found = pairs(example_words(key, ids)[:, 0], ids)
     last = np.partition(found, count - 1)[count - 1] if count else 0
   else:
     # As `below`, word < round(float32(p) * 2**32), of which the last is left.
@@ -111,12 +111,8 @@ def select(
   """
   limit = threshold(key, ids, p, exact=exact)
   last = (int(limit.word) << 32) | int(limit.id)
-  return limit.some & (pairs(_first_words(key, ids), ids) <= np.uint64(last))
-
-
-def _first_words(key: jax.Array, ids: np.ndarray) -> np.ndarray:
-  two = each_example(key, ids, op=words, static=(("count", 2),))
-  return np.asarray(two)[:, 0]
+  found = pairs(example_words(key, ids)[:, 0], ids)
+  return limit.some & (found <= np.uint64(last))
 
 
 def pairs(words: np.ndarray, ids: np.ndarray) -> np.ndarray:

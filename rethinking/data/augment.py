@@ -206,23 +206,22 @@ def create(config: str | Mapping[str, Any]) -> Augmentation:
   """
   fields = presets.resolve(config)
   warp = {name: fields[name] for name in ("rotation", "shift", "zoom", "shear")}
+  size, padding, flip = (fields[n] for n in ("crop", "padding", "flip"))
+  shift, light = fields["channel_shift"], fields["brightness"]
 
   def augment(key: jax.Array, image: jax.Array) -> jax.Array:
-    crop_key, affine_key, shift_key, flip_key, light_key = jax.random.split(
-      key, 5
-    )
-    if fields["crop"] is not None:
-      size, padding = fields["crop"], fields["padding"]
+    keys = jax.random.split(key, 5)
+    crop_key, affine_key, shift_key, flip_key, light_key = keys
+    if size is not None:
       image = random_crop(crop_key, image, size=size, padding=padding)
     if any(warp.values()):
       image = random_affine(affine_key, image, **warp)
-    if fields["channel_shift"]:
-      limit = fields["channel_shift"]
-      image = random_channel_shift(shift_key, image, limit=limit)
-    if fields["flip"]:
+    if shift:
+      image = random_channel_shift(shift_key, image, limit=shift)
+    if flip:
       image = random_flip(flip_key, image)
-    if fields["brightness"]:
-      image = random_brightness(light_key, image, limit=fields["brightness"])
+    if light:
+      image = random_brightness(light_key, image, limit=light)
     return image
 
   return augment

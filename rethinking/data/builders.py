@@ -68,12 +68,11 @@ class _IdxBuilder:
   def urls(self) -> dict[str, str]:
     """Returns the address of each file to download."""
     return {
-      f"{split} {kind}": urllib.parse.urljoin(self.URL, f"{stem}-ubyte.gz")
-      for split, prefix in (("train", "train"), ("test", "t10k"))
-      for kind, stem in (
-        ("images", f"{prefix}-images-idx3"),
-        ("labels", f"{prefix}-labels-idx1"),
+      f"{split} {kind}": urllib.parse.urljoin(
+        self.URL, f"{prefix}-{kind}-idx{rank}-ubyte.gz"
       )
+      for split, prefix in (("train", "train"), ("test", "t10k"))
+      for kind, rank in (("images", 3), ("labels", 1))
     }
 
   def _split_generators(

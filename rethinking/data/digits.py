@@ -35,12 +35,11 @@ def read(split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
   """
   table = _table()
   digest = hashlib.sha256(table.tobytes()).hexdigest()
-  end = _TRAIN_EXAMPLES
-  rows = slice(end) if split == "train" else slice(end, None)
-  pixels = table[rows, :_PIXELS].reshape(-1, 8, 8, 1)
+  ids = np.arange(_EXAMPLES, dtype=np.uint32)
+  ids = ids[(ids < _TRAIN_EXAMPLES) == (split == "train")]
+  pixels = table[ids, :_PIXELS].reshape(-1, 8, 8, 1)
   images = np.round(pixels * (255 / _BRIGHTEST)).astype(np.uint8)
-  labels = table[rows, _PIXELS].astype(np.int32)
-  ids = np.arange(_EXAMPLES, dtype=np.uint32)[rows]
+  labels = table[ids, _PIXELS].astype(np.int32)
   return images, labels, ids, f"digits {split} sha256:{digest}"
 
 

@@ -129,23 +129,14 @@ def describe(name: str, split: str, folder: pathlib.Path) -> Source:
       raise ValueError(f"impossible shard lengths {lengths}")
   except (KeyError, TypeError, ValueError) as error:
     raise damaged(folder, f"{_INFO}: {error!r}") from error
-  count = len(lengths)
-  files = tuple(
-    folder / f"{name}-{split}.{_FORMAT}-{i:05d}-of-{count:05d}"
-    for i in range(count)
-  )
+  stem, count = f"{name}-{split}.{_FORMAT}", len(lengths)
+  files = tuple(folder / f"{stem}-{i:05d}-of-{count:05d}" for i in range(count))
   for file in files:
     if not file.is_file():
       raise damaged(folder, f"{file.name} is missing")
+  examples, class_names = sum(lengths), _class_names(folder, spec.num_classes)
   return Source(
-    name=name,
-    version=folder.name,
-    split=split,
-    folder=folder,
-    files=files,
-    examples=sum(lengths),
-    class_names=_class_names(folder, spec.num_classes),
-    spec=spec,
+    name, folder.name, split, folder, files, examples, class_names, spec
   )
 
 

@@ -48,19 +48,22 @@ def configure(
   Raises:
     UserError: for `deterministic` where it comes too late to be kept.
   """
-  given = os.environ.get("XLA_FLAGS", "")
-  wanted = []
+  given = os.environ.get("XLA_FLAGS", "").split()
+  wanted = ()
   if _cpu_only():
     _keep_memory()
-  if _cpu_only() and not _started():
-    wanted += xla_flags.accepted()
-  if deterministic and not _cpu_only():
-    _check_not_started(given)
-    wanted.append(_DETERMINISTIC)
-  named = {flag.partition("=")[0] for flag in given.split()}
+    wanted = () if _started() else xla_flags.accepted()
+  elif deterministic:
+    wanted = (_DETERMINISTIC,)
+    if _DETERMINISTIC not in given and _started():
+      raise UserError(
+        "deterministic=True comes too late: JAX's devices are started already. "
+        f"Set XLA_FLAGS={_DETERMINISTIC} before Python, or call this first."
+      )
+  named = {flag.partition("=")[0] for flag in given}
   new = [flag for flag in wanted if flag.partition("=")[0] not in named]
   if new:
-    os.environ["XLA_FLAGS"] = " ".join([*given.split(), *new])
+    os.environ["XLA_FLAGS"] = " ".join([*given, *new])
   if compilation_cache:
     _use_compilation_cache()
 
@@ -101,15 +104,6 @@ def _started() -> bool:
   except RuntimeError:
     return True
   return False
-
-
-def _check_not_started(given: str) -> None:
-  """Refuses a promise that JAX, its devices started, would not keep."""
-  if _DETERMINISTIC not in given.split() and _started():
-    raise UserError(
-      "deterministic=True comes too late: JAX's devices are started already. "
-      f"Set XLA_FLAGS={_DETERMINISTIC} before Python, or call this first."
-    )
 
 
 def _cpu_only() -> bool:

@@ -62,7 +62,6 @@ class Console:
     self._timed_from: tuple[float, int] | None = None
     self._step = 0
     self._speed: float | None = None
-    self._shown_at = 0.0
     self._rich = self._live = None
     if not quiet and sys.stdout.isatty():
       # Not at the top: a run in a log has no use for it.
@@ -91,16 +90,13 @@ class Console:
 
     bar = progress.Progress(
       progress.BarColumn(bar_width=None),
-      *(
-        progress.TextColumn(f"{{task.fields[{field}]}}", markup=False)
-        for field in ("share", "measures", "pace")
-      ),
+      progress.TextColumn("{task.percentage:3.0f}%"),
+      progress.TextColumn("{task.fields[measures]}", markup=False),
+      progress.TextColumn("{task.fields[pace]}", markup=False),
       console=self._rich,
       expand=True,
     )
-    self._task = bar.add_task(
-      "", total=self._total, share="", measures="", pace=""
-    )
+    self._task = bar.add_task("", total=self._total, measures="", pace="")
     return bar
 
   def _pace(self) -> str:
@@ -117,12 +113,7 @@ class Console:
     return "  ".join(parts)
 
   def _draw(self) -> None:
-    self._live.update(
-      self._task,
-      completed=self._step,
-      share=f"{self._step / max(self._total, 1):4.0%}",
-      pace=self._pace(),
-    )
+    self._live.update(self._task, completed=self._step, pace=self._pace())
 
   def step(self, step: int, images_per_second: float | None = None) -> None:
     """Updates the number of steps done; cheap enough for every step.
@@ -141,9 +132,8 @@ class Console:
     self._step = step
     if images_per_second is not None:
       self._speed = images_per_second
-    # At most ten times per second.
-    if self._live is not None and now - self._shown_at > 0.1:
-      self._shown_at = now
+    # What rich shows is drawn anew ten times per second at the most.
+    if self._live is not None:
       self._draw()
 
   def evaluation(self, row: Mapping[str, Any]) -> None:
@@ -191,8 +181,6 @@ class Console:
     Args:
       rows: cells of equal count in each; the first row is the heading.
     """
-    if self._quiet:
-      return
     if self._rich is not None:
       from rich import box, table
 

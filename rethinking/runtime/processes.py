@@ -38,11 +38,8 @@ def check(
   Raises:
     UserError: for them.
   """
-  given = {
-    "--coordinator": coordinator,
-    "--process_count": count,
-    "--process_id": index,
-  }
+  flags = ("--coordinator", "--process_count", "--process_id")
+  given = dict(zip(flags, (coordinator, count, index), strict=True))
   named = [name for name, value in given.items() if value is not None]
   missing = [name for name in given if name not in named]
   if named and not multihost:

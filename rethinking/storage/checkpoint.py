@@ -7,12 +7,11 @@ not finished. One that fails the check is skipped for the one before it.
 """
 
 import contextlib
-import dataclasses
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -25,6 +24,9 @@ from rethinking.runtime.errors import UserError
 from rethinking.storage import checksums, files
 
 PyTree = Any
+
+# Intact checkpoints that stay: should the newest be damaged, there is another.
+_KEPT = 2
 
 
 class SaveError(OSError):
@@ -42,8 +44,7 @@ def _remove(path: epath.Path) -> None:
       time.sleep(0.1)
 
 
-@dataclasses.dataclass(frozen=True)
-class Restored:
+class Restored(NamedTuple):
   """What `Checkpointer.restore` found.
 
   Attributes:
@@ -107,20 +108,13 @@ class Checkpointer:
 
   Args:
     folder: where the checkpoints are, one folder per step; made if missing.
-    keep: how many intact checkpoints stay, at least 2.
-
-  Raises:
-    ValueError: `keep` is below 2.
   """
 
-  def __init__(self, folder: epath.PathLike, keep: int = 2):
-    if keep < 2:
-      raise ValueError(f"Cannot keep {keep} checkpoints; keep at least 2.")
+  def __init__(self, folder: epath.PathLike):
     self._folder = epath.Path(folder)
     if files.is_local(folder):
       # Orbax takes no relative path; a URL's would be taken for one.
       self._folder = self._folder.expanduser().resolve()
-    self._keep = keep
     self._damaged: set[int] = set()
     with _quiet():
       self._manager = ocp.CheckpointManager(
@@ -201,7 +195,7 @@ class Checkpointer:
       old
       for old in self._steps()
       if old not in self._damaged and checksums.exist(self._folder / str(old))
-    ][: self._keep]
+    ][:_KEPT]
     self._delete([old for old in self._steps() if old not in finished])
     multihost_utils.sync_global_devices("rethinking_checkpoint_pruned")
 

@@ -31,12 +31,11 @@ class Events:
 
   def __init__(self, folder: epath.PathLike, last_step: int = -1):
     # Not at the top: the import is slow, and slower where PyTorch is there.
-    from tensorboardX.proto import event_pb2, summary_pb2
+    from tensorboardX.proto import event_pb2
     from tensorboardX.record_writer import masked_crc32c
 
     self._sum = masked_crc32c
     self._event = event_pb2.Event
-    self._summary = summary_pb2.Summary
     folder = epath.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     self._path = folder / _NAME
@@ -79,10 +78,7 @@ class Events:
     Raises:
       OSError: it could not be written; the file is as it was.
     """
-    values = [
-      self._summary.Value(tag=tag, simple_value=float(value))
-      for tag, value in scalars.items()
-    ]
-    summary = self._summary(value=values)
+    values = [{"tag": t, "simple_value": float(x)} for t, x in scalars.items()]
+    summary = {"value": values}
     event = self._event(wall_time=time.time(), step=step, summary=summary)
     files.append(self._path, self._record(event.SerializeToString()))

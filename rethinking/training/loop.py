@@ -51,7 +51,7 @@ class Loop:
     self.slots, self.start, self.workdir = slots, start, workdir
     self.waiting = list(waiting)
     self._finish, self._alone = finish, alone
-    self.checkpoints = Checkpointer(folder, keep=2)
+    self.checkpoints = Checkpointer(folder)
     self.dispatches = 0
     self.saved: int | None = None
     self._lap = time.monotonic()

@@ -102,7 +102,7 @@ def test_transition_never_draws_an_impossible_class(monkeypatch):
   # A row may fall short of 1 by a millionth: even the largest word must not
   # land in the gap.
   largest = jnp.full(2, 2**32 - 1, jnp.uint32)
-  monkeypatch.setattr(label_ops, "words", lambda key, count: largest)
+  monkeypatch.setattr(label_ops.keys, "words", lambda key, count: largest)
   row = (1 / 3, 1 / 3, 1 / 3 - 9e-7, 0.0)
   key = corruptions.root_key(0)
   noisy = corruptions.transition(key, 0, (row,) * 4, num_classes=4)
