@@ -72,17 +72,17 @@ def _write_all(found: contents.Contents, folder: pathlib.Path) -> None:
     contents.TRANSITIONS: lambda file: corruptions.draw_transitions(
       file,
       np.array(found.facts["transition_counts"]),
-      found.problem.class_names,
+      found.task.class_names,
       found.title(),
     ),
     contents.EXAMPLES: lambda file: corruptions.draw_examples(
       file,
       before=found.original_images(),
-      after=np.asarray(found.problem.train.images),
+      after=np.asarray(found.task.train.images),
       true_labels=columns["true_label"],
       labels=columns["given_label"],
       ids=columns["id"],
-      class_names=found.problem.class_names,
+      class_names=found.task.class_names,
       title=found.title(),
     ),
     contents.REPORT: lambda file: file.write(

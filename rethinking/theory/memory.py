@@ -8,12 +8,20 @@ from rethinking.runtime.errors import UserError
 # Python, JAX and what they hold before any matrix exists.
 _BASE_BYTES = 0.7e9
 
-# Of the matrix, while a device factors it: itself, the factor, a workspace.
-DEVICE_COPIES = 2.5
-
 
 class TooLargeError(UserError):
   """The matrix does not fit the memory there is."""
+
+
+def device_bytes(n: int, itemsize: int) -> float:
+  """Estimates what `solvers.by_device` takes on its device.
+
+  Args:
+    n: train examples.
+    itemsize: bytes per entry of the matrix.
+  """
+  # The matrix, the factor and a workspace.
+  return 2.5 * itemsize * n * n
 
 
 def estimate_bytes(
@@ -52,7 +60,7 @@ def estimate_bytes(
   lower = itemsize * n * (n + tile) / 2
   matrix = {
     "tiles": lower,
-    "device": DEVICE_COPIES * itemsize * n * n,
+    "device": device_bytes(n, itemsize),
     "accelerator": 0,
     "eigen": 3 * 8 * n * n + 8 * n * m,
     "primal": 3 * 8 * width * width,

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import tempfile
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -55,7 +56,7 @@ def features(config: ConfigDict, images: np.ndarray) -> features_lib.Features:
 
 
 def solver(config: ConfigDict, maps: features_lib.Features, n: int) -> str:
-  """The solver that suits a problem.
+  """The solver that suits a config and its data.
 
   Args:
     config: resolved.
@@ -74,25 +75,32 @@ def solver(config: ConfigDict, maps: features_lib.Features, n: int) -> str:
   if config.solver != "auto":
     return config.solver
   itemsize = np.dtype(config.precision).itemsize
-  fits = solvers.device_need(n, itemsize) <= solvers.device_limit()
+  fits = memory.device_bytes(n, itemsize) <= solvers.device_limit()
   return "device" if fits else "tiles"
 
 
-def check_memory(
-  config: ConfigDict,
-  maps: features_lib.Features,
-  images: np.ndarray,
-  test: np.ndarray,
-  targets: np.ndarray,
-) -> float:
-  """Refuses a fit that the memory cannot hold, before it starts.
+class Data(NamedTuple):
+  """What is fitted.
 
-  Args:
-    config: resolved.
+  Attributes:
     maps: the features.
     images: uint8 `[n, H, W, C]`.
     test: uint8 `[m, H, W, C]`.
     targets: float64 `[n, c]`.
+  """
+
+  maps: features_lib.Features
+  images: np.ndarray
+  test: np.ndarray
+  targets: np.ndarray
+
+
+def check_memory(config: ConfigDict, data: Data) -> float:
+  """Refuses a fit that the memory cannot hold, before it starts.
+
+  Args:
+    config: resolved.
+    data: what is to be fitted.
 
   Returns:
     The estimate of what this machine must hold, bytes.
@@ -100,15 +108,15 @@ def check_memory(
   Raises:
     TooLargeError: names the estimate and the largest n that fits.
   """
+  maps, images, test, targets = data
   n = len(images)
   chosen = solver(config, maps, n)
   itemsize = np.dtype(config.precision).itemsize
   accelerated = chosen == "device" and jax.default_backend() != "cpu"
   limit = solvers.device_limit()
   if accelerated and limit:
-    memory.check(
-      n, limit, lambda k: solvers.device_need(k, itemsize), "solver=tiles"
-    )
+    need = functools.partial(memory.device_bytes, itemsize=itemsize)
+    memory.check(n, limit, need, "solver=tiles")
   available = available_bytes()
   if config.memory_gb is not None:
     available = config.memory_gb * 1e9
@@ -127,20 +135,13 @@ def check_memory(
 
 
 def fits(
-  config: ConfigDict,
-  maps: features_lib.Features,
-  images: np.ndarray,
-  test: np.ndarray,
-  targets: np.ndarray,
+  config: ConfigDict, data: Data
 ) -> Iterator[tuple[float | None, solvers.Fit]]:
-  """Fits each ridge, by the factorisation that suits the problem.
+  """Fits each ridge, by the factorisation that suits the data.
 
   Args:
     config: resolved.
-    maps: the features.
-    images: uint8 `[n, H, W, C]`.
-    test: uint8 `[m, H, W, C]`.
-    targets: float64 `[n, c]`.
+    data: what is fitted.
 
   Yields:
     gamma, None where no kernel matrix is made, and one fit for each ridge.
@@ -149,6 +150,7 @@ def fits(
     NotPositiveDefiniteError: the matrix is singular in its precision.
   """
   dtype = np.dtype(config.precision)
+  maps, images, test, targets = data
   ridges, tile = config.ridges, config.tile
   chosen = solver(config, maps, len(images))
   with contextlib.ExitStack() as stack:

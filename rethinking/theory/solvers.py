@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rethinking.theory import cholesky, gram, memory
+from rethinking.theory import cholesky, gram
 
 _TOLERANCE = 1e-2
 
@@ -102,7 +102,7 @@ def _refined(
   targets: np.ndarray,
   ridge: float,
   max_refinements: int,
-  solve: Callable[[np.ndarray], np.ndarray],
+  solve: Callable[[np.ndarray], jax.typing.ArrayLike],
   **known: Any,
 ) -> Fit:
   """Solves, then adds corrections until the residual is small.
@@ -206,15 +206,13 @@ def by_device(
         " larger gamma."
       )
 
-    def solve(rhs: np.ndarray) -> np.ndarray:
-      x = jax.scipy.linalg.cho_solve((factor, True), jnp.asarray(rhs, dtype))
-      return np.asarray(x, np.float64)
+    product = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
-    def multiply(rhs: np.ndarray) -> np.ndarray:
-      x = jnp.asarray(rhs, dtype)
-      exact = jax.lax.Precision.HIGHEST
-      half = jnp.matmul(factor.T, x, precision=exact)
-      return np.asarray(jnp.matmul(factor, half, precision=exact), np.float64)
+    def solve(rhs: np.ndarray) -> jax.Array:
+      return jax.scipy.linalg.cho_solve((factor, True), rhs.astype(dtype))
+
+    def multiply(rhs: np.ndarray) -> jax.Array:
+      return product(factor, product(factor.T, rhs.astype(dtype)))
 
     condition = cholesky.condition(source.n, multiply, solve)
     known = {"condition": condition, "solver": "device"}
@@ -224,16 +222,6 @@ def by_device(
 @functools.partial(jax.jit, donate_argnums=0)
 def _put(matrix, block, row, column):
   return jax.lax.dynamic_update_slice(matrix, block, (row, column))
-
-
-def device_need(n: int, itemsize: int) -> float:
-  """Bytes that `by_device` takes on its device.
-
-  Args:
-    n: train examples.
-    itemsize: bytes an entry.
-  """
-  return memory.DEVICE_COPIES * itemsize * n * n
 
 
 def device_limit() -> float:

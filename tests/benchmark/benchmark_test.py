@@ -91,12 +91,12 @@ def test_operations_by_hand():
 
 def test_work_is_done_in_another_process():
   calls = [time.sleep, os._exit]
-  with subprocesses.Subprocess("builtins", "tuple", (calls,)) as other:
-    other.work(0)(0)
+  with subprocesses.functions("builtins", "tuple", (calls,)) as (sleep, end):
+    sleep(0)
     with pytest.raises(ValueError, match="non-negative"):
-      other.work(0)(-1)
+      sleep(-1)
     with pytest.raises(BrokenProcessPool):
-      other.work(1)(0)
+      end(0)
 
 
 def test_contenders_take_turns():

@@ -16,7 +16,7 @@ def _config(**fields):
 def _check(c, n):
   maps = features.raw((8, 8, 1))
   train, test = (np.empty((count, 8, 8, 1), np.uint8) for count in (n, 360))
-  return plan.check_memory(c, maps, train, test, np.empty((n, 11)))
+  return plan.check_memory(c, plan.Data(maps, train, test, np.empty((n, 11))))
 
 
 @pytest.mark.parametrize(
