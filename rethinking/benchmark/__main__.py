@@ -9,8 +9,6 @@ what is measured without it. PyTorch, where it is installed, runs in processes
 of its own.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Callable

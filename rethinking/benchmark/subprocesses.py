@@ -6,8 +6,6 @@ The new process imports the command's module, so that must set nothing at its
 import.
 """
 
-from __future__ import annotations
-
 import concurrent.futures
 import contextlib
 import functools

@@ -1,7 +1,5 @@
 """A plain PyTorch training loop over a `DataLoader`."""
 
-from __future__ import annotations
-
 import functools
 import os
 from collections.abc import Callable, Mapping

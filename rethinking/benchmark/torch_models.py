@@ -1,7 +1,5 @@
 """The same architectures in PyTorch, for the comparison only."""
 
-from __future__ import annotations
-
 import itertools
 
 import torch

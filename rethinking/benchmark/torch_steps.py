@@ -1,7 +1,5 @@
 """PyTorch's training step on the same machine: its layouts, and compiled."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 

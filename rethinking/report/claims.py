@@ -103,13 +103,6 @@ def _of(groups: Sequence[Group], condition: str) -> list[Group]:
   return [group for group in groups if group.condition == condition]
 
 
-def _where(group: Group, *more: str) -> str:
-  parts = [group.settings.get("dataset"), group.arch, *more]
-  if group.settings.get("subset"):
-    parts.append(f"{group.settings['subset']} examples")
-  return ", ".join(str(part) for part in parts)
-
-
 def _train(group: Group) -> Stat:
   return published.percent(group.stat("train_accuracy"))
 
@@ -139,7 +132,11 @@ def _error(a: Stat, b: Stat) -> float | None:
 
 def _finding(group: Group, ok: bool, numbers: str, *more: str) -> Finding:
   """What a group says, and what of its setting matters beside its name."""
-  return Finding(_where(group, *more), SUPPORTED if ok else NOT, numbers)
+  parts = [group.settings.get("dataset"), group.arch, *more]
+  if group.settings.get("subset"):
+    parts.append(f"{group.settings['subset']} examples")
+  setting = ", ".join(map(str, parts))
+  return Finding(setting, SUPPORTED if ok else NOT, numbers)
 
 
 @_judge

@@ -124,10 +124,8 @@ def _mlp_config(config: ConfigDict) -> ConfigDict:
 
 def _construct(config, task, rows):
   """The network, its numbers, and its function along the projection."""
-  train, test = (
-    split.images.reshape(len(split.ids), -1)
-    for split in (task.train, task.test)
-  )
+  splits = task.train, task.test
+  train, test = (s.images.reshape(len(s.ids), -1) for s in splits)
   labels = np.asarray(task.train.labels)[rows]
   key = jax.random.key(config.seed, impl=step_lib.KEYS)
   with jax.enable_x64(True):
@@ -136,18 +134,14 @@ def _construct(config, task, rows):
     start = time.monotonic()
     variables = jax.block_until_ready(theorem.construct(key, x, labels))
     seconds = time.monotonic() - start
-    evaluate = jax.jit(theorem.apply)
-
-    def outputs(inputs) -> np.ndarray:
-      spans = cholesky.spans(len(inputs), config.eval_batch_size)
-      parts = [evaluate(variables, jnp.asarray(inputs[rows])) for rows in spans]
-      return np.concatenate([np.asarray(part) for part in parts])
-
-    train_outputs = outputs(x)
-    test_outputs = outputs(test / 255.0)
-    classes = task.num_classes
-    train_class = np.asarray(theorem.classify(train_outputs, classes))
-    test_class = np.asarray(theorem.classify(test_outputs, classes))
+    train_outputs, test_outputs = (
+      _outputs(variables, inputs, config.eval_batch_size)
+      for inputs in (x, test / 255.0)
+    )
+    train_class, test_class = (
+      np.asarray(theorem.classify(outputs, task.num_classes))
+      for outputs in (train_outputs, test_outputs)
+    )
     z = np.asarray(jnp.matmul(x, variables["params"]["a"]))
     order = np.argsort(z)
     curve = _curve(variables, z[order])
@@ -167,6 +161,16 @@ def _construct(config, task, rows):
   return built, (*curve, z[order], labels[order])
 
 
+def _outputs(variables, inputs, size) -> np.ndarray:
+  """The network's outputs, computed for `size` examples at a time."""
+  evaluate = jax.jit(theorem.apply)
+  parts = [
+    evaluate(variables, jnp.asarray(inputs[rows]))
+    for rows in cholesky.spans(len(inputs), size)
+  ]
+  return np.concatenate(parts)
+
+
 def _curve(variables, samples) -> tuple[np.ndarray, np.ndarray]:
   """The function on a grid of the whole range and one of its middle.
 
@@ -177,8 +181,4 @@ def _curve(variables, samples) -> tuple[np.ndarray, np.ndarray]:
   close = np.linspace(near[0], near[-1], 500)
   z = np.unique(np.concatenate([whole, close, near]))
   along = {"params": {**variables["params"], "a": jnp.ones(1)}}
-  parts = [
-    np.asarray(theorem.apply(along, jnp.asarray(part)[:, None]))
-    for part in np.array_split(z, 8)
-  ]
-  return z, np.concatenate(parts)
+  return z, _outputs(along, z[:, None], 256)

@@ -12,8 +12,6 @@ largest output, is the same and only the norm differs. Norms are given for
 Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), section 5 and table 3.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import pathlib
 import time
@@ -56,6 +54,24 @@ def run(
   return folder.run_once(config, workdir, _prepare, _run, quiet=quiet)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Prepared:
+  """The task with the repeats left out.
+
+  Attributes:
+    task: as loaded.
+    levels: each noise level with its given labels `[n]` and the share of them
+      that is wrong.
+    data: what is fitted; its targets are `[n, levels K + 1]`.
+    estimate: bytes that the fit takes.
+  """
+
+  task: Task
+  levels: list[tuple[float, np.ndarray, float]]
+  data: plan.Data
+  estimate: float
+
+
 def _prepare(config: ConfigDict) -> _Prepared:
   task = task_lib.load(config)
   train = task.train
@@ -78,24 +94,6 @@ def _prepare(config: ConfigDict) -> _Prepared:
   targets = np.concatenate([*one_hot, np.ones((len(rows), 1))], 1)
   data = plan.Data(maps, train.images[rows], task.test.images, targets)
   return _Prepared(task, levels, data, plan.check_memory(config, data))
-
-
-@dataclasses.dataclass(frozen=True)
-class _Prepared:
-  """The task with the repeats left out.
-
-  Attributes:
-    task: as loaded.
-    levels: each noise level with its given labels `[n]` and the share of them
-      that is wrong.
-    data: what is fitted; its targets are `[n, levels K + 1]`.
-    estimate: bytes that the fit takes.
-  """
-
-  task: Task
-  levels: list[tuple[float, np.ndarray, float]]
-  data: plan.Data
-  estimate: float
 
 
 def _run(

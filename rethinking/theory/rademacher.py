@@ -80,10 +80,7 @@ def _prepare(config: ConfigDict) -> Task:
 
 
 def _run(
-  config: ConfigDict,
-  workdir: epath.Path,
-  task: Task,
-  say: folder.Say,
+  config: ConfigDict, workdir: epath.Path, task: Task, say: folder.Say
 ) -> dict[str, Any]:
   """Trains, correlates and draws; returns the summary."""
   rows = []
