@@ -1,26 +1,28 @@
 """Which features, solver and memory a kernel config comes to."""
 
+import bisect
 import contextlib
 import functools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from rethinking.runtime.errors import UserError
 from rethinking.runtime.memory import available_bytes
 from rethinking.theory import features as features_lib
-from rethinking.theory import (
-  gabor,
-  gram,
-  memory,
-  random_conv,
-  solvers,
-  spectral,
-)
+from rethinking.theory import gabor, gram, random_conv, solvers, spectral
 from rethinking.training import step as step_lib
+
+# Python, JAX and what they hold before any matrix exists.
+_BASE_BYTES = 0.7e9
+
+
+class TooLargeError(UserError):
+  """The matrix does not fit the memory there is."""
 
 
 def features(config: ConfigDict, images: np.ndarray) -> features_lib.Features:
@@ -75,7 +77,7 @@ def solver(config: ConfigDict, maps: features_lib.Features, n: int) -> str:
   if config.solver != "auto":
     return config.solver
   itemsize = np.dtype(config.precision).itemsize
-  fits = memory.device_bytes(n, itemsize) <= solvers.device_limit()
+  fits = device_bytes(n, itemsize) <= solvers.device_limit()
   return "device" if fits else "tiles"
 
 
@@ -115,13 +117,13 @@ def check_memory(config: ConfigDict, data: Data) -> float:
   accelerated = chosen == "device" and jax.default_backend() != "cpu"
   limit = solvers.device_limit()
   if accelerated and limit:
-    need = functools.partial(memory.device_bytes, itemsize=itemsize)
-    memory.check(n, limit, need, "solver=tiles")
+    need = functools.partial(device_bytes, itemsize=itemsize)
+    _check(n, limit, need, "solver=tiles")
   available = available_bytes()
   if config.memory_gb is not None:
     available = config.memory_gb * 1e9
   estimate = functools.partial(
-    memory.estimate_bytes,
+    estimate_bytes,
     m=len(test),
     width=max(maps.widths),
     tile=config.tile,
@@ -131,7 +133,95 @@ def check_memory(config: ConfigDict, data: Data) -> float:
     columns=targets.shape[1],
     pixels=images[0].nbytes,
   )
-  return memory.check(n, available, estimate, "more memory_gb")
+  return _check(n, available, estimate, "more memory_gb")
+
+
+def device_bytes(n: int, itemsize: int) -> float:
+  """Estimates what `solvers.by_device` takes on its device.
+
+  Args:
+    n: train examples.
+    itemsize: bytes per entry of the matrix.
+  """
+  # The matrix, the factor and a workspace.
+  return 2.5 * itemsize * n * n
+
+
+def estimate_bytes(
+  n: int,
+  m: int,
+  *,
+  width: int,
+  tile: int,
+  itemsize: int,
+  summed: bool,
+  solver: str,
+  columns: int,
+  pixels: int,
+) -> float:
+  """Estimates the peak resident size of a fit.
+
+  Args:
+    n: train examples.
+    m: test examples.
+    width: columns of the features held at once.
+    tile: rows per tile.
+    itemsize: bytes per entry of the matrix.
+    summed: whether the features come in blocks, which need the test rows of
+      the matrix held as well.
+    solver: 'tiles' holds the lower triangle; 'device' the whole matrix, its
+      factor and a workspace, 'accelerator' those elsewhere; 'eigen' the matrix
+      and its eigenvectors in float64; 'primal' no matrix but that of the
+      `width` weights.
+    columns: of the targets.
+    pixels: bytes per image.
+
+  Returns:
+    Bytes: the matrix, features, images, scratch tiles and outputs.
+  """
+  tile = min(tile, n)
+  lower = itemsize * n * (n + tile) / 2
+  matrix = {
+    "tiles": lower,
+    "device": device_bytes(n, itemsize),
+    "accelerator": 0,
+    "eigen": 3 * 8 * n * n + 8 * n * m,
+    "primal": 3 * 8 * width * width,
+  }[solver]
+  if solver == "primal":
+    tile = 0
+    itemsize += 8
+  elif summed:
+    # Its tiles are summed here first, then freed.
+    matrix = max(matrix, lower)
+  held = (n + m) * (width * (itemsize + (4 if itemsize > 4 else 0)) + pixels)
+  scratch = 6 * itemsize * tile * tile + 2 * itemsize * m * tile
+  outputs = 8 * columns * (4 * n + m)
+  rows = itemsize * n * m if summed else 0
+  return _BASE_BYTES + matrix + held + scratch + outputs + rows
+
+
+def _check(
+  n: int, available: float, estimate: Callable[[int], float], otherwise: str
+) -> float:
+  """Refuses n examples that need more bytes than are available.
+
+  `estimate` never falls with the number of examples; `otherwise` is what else
+  can be set.
+  """
+  needed = estimate(n)
+  if needed <= available:
+    return needed
+  most = bisect.bisect_right(range(n), available, key=estimate) - 1
+  advice = (
+    f"the largest n that fits is {most}: set subset={most}"
+    if most >= 2
+    else "no n fits"
+  )
+  raise TooLargeError(
+    f"A kernel fit of n = {n} needs about {needed / 1e9:.1f} GB, and"
+    f" {available / 1e9:.1f} GB may be used; {advice}, or give {otherwise}."
+  )
 
 
 def fits(

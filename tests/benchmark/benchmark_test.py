@@ -49,7 +49,7 @@ def test_torch_models_are_the_same_size(arch, parameters):
   from rethinking.benchmark import torch_models
 
   shape = models.ARCHITECTURES[arch].image
-  model = torch_models.BUILDERS[arch](shape)
+  model = torch_models.create(arch, shape)
   assert sum(p.numel() for p in model.parameters()) == parameters
   images = torch.zeros(2, shape[2], *shape[:2])
   assert model(images).shape == (2, 10)
