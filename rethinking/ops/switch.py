@@ -1,5 +1,6 @@
 """Which platform takes which form: the only file that names platforms."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ def choose(
   fast: Callable[..., Any],
   plain: Callable[..., Any],
   on: tuple[str, ...] = CPU,
+  **static: Any,
 ) -> Any:
   """Returns `fast(*operands)` on the platforms `on`, elsewhere `plain`'s.
 
@@ -23,7 +25,9 @@ def choose(
     fast: a form of the plain one; results have the same shapes and types.
     plain: the reference.
     on: JAX's names of platforms.
+    **static: further arguments of both forms.
   """
+  fast, plain = (functools.partial(form, **static) for form in (fast, plain))
   return jax.lax.platform_dependent(
     *operands, default=plain, **dict.fromkeys(on, fast)
   )

@@ -225,8 +225,7 @@ def load(path: epath.PathLike) -> Rows:
     ) from error
   rows = writers.parse(path, lines)
   for number, row in enumerate(rows, 1):
-    trouble = _trouble(row)
-    if trouble:
+    if trouble := _trouble(row):
       raise UserError(
         f"{path}, line {number}, {trouble}; restore the file or delete that "
         "line."
