@@ -66,7 +66,7 @@ def _in_step(one: corruptions.Corruption, rounds: int) -> dict[str, Any]:
     taken = timing.interleaved(
       {who: pair[index] for who, pair in pairs.items()}, rounds, _SECONDS
     )
-    ratios = np.divide(taken["noisy"], taken["clean"])
+    ratios = np.divide(taken["noisy"]["all"], taken["clean"]["all"])
     name = f"{one.name}, {_ARCH}'s {kind} over clean (ratio)"
     result[name] = timing.summary(ratios.tolist())
   return result

@@ -101,14 +101,14 @@ def inception(batch_norm=True):
 class Residual(nn.Module):
   """A pre-activation block of two 3x3 convolutions."""
 
-  def __init__(self, before, after, stride):
+  def __init__(self, width, stride):
     super().__init__()
-    self.norm0, self.norm1 = nn.BatchNorm2d(before), nn.BatchNorm2d(after)
-    self.conv0 = nn.Conv2d(before, after, 3, stride, 1, bias=False)
-    self.conv1 = nn.Conv2d(after, after, 3, 1, 1, bias=False)
+    self.norm0, self.norm1 = nn.LazyBatchNorm2d(), nn.BatchNorm2d(width)
+    self.conv0 = nn.LazyConv2d(width, 3, stride, 1, bias=False)
+    self.conv1 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
     self.shortcut = None
-    if before != after:
-      self.shortcut = nn.Conv2d(before, after, 1, stride, bias=False)
+    if stride > 1:
+      self.shortcut = nn.LazyConv2d(width, 1, stride, bias=False)
 
   def forward(self, x):
     y = functional.relu(self.norm0(x))
@@ -118,14 +118,12 @@ class Residual(nn.Module):
 
 
 def wide_resnet():
-  layers, channels = [nn.LazyConv2d(16, 3, 1, 1, bias=False)], 16
+  layers = [nn.LazyConv2d(16, 3, 1, 1, bias=False)]
   for width in (16, 32, 64):
     for index in range(4):
-      stride = 2 if index == 0 and width > 16 else 1
-      layers.append(Residual(channels, width, stride))
-      channels = width
-  layers += [nn.BatchNorm2d(channels), nn.ReLU(), nn.AdaptiveAvgPool2d(1)]
-  return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels, 10))
+      layers.append(Residual(width, 2 if index == 0 and width > 16 else 1))
+  layers += [nn.BatchNorm2d(64), nn.ReLU(), nn.AdaptiveAvgPool2d(1)]
+  return nn.Sequential(*layers, nn.Flatten(), nn.Linear(64, 10))
 
 
 BUILDERS = {

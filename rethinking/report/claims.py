@@ -1,5 +1,6 @@
 """The paper's claims, and whether measured rows support them."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -230,13 +231,9 @@ def _alexnet_weight_decay(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
 
 @_judge
 def _batch_norm(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
-  clean = _of(groups, "true_labels")
-  for plain in clean:
-    for normed in clean:
-      if plain.arch != f"{normed.arch}_no_bn" or not _same(
-        plain, normed, ("arch",)
-      ):
-        continue
+  for plain, normed in itertools.permutations(_of(groups, "true_labels"), 2):
+    without = plain.arch == f"{normed.arch}_no_bn"
+    if without and _same(plain, normed, ("arch",)):
       a, b = _test(plain), _test(normed)
       gain = b.mean - a.mean
       ok = facts["low"] - POINTS <= gain <= facts["high"] + POINTS

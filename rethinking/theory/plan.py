@@ -37,23 +37,13 @@ def features(config: ConfigDict, images: np.ndarray) -> features_lib.Features:
   """
   shape = images.shape[1:]
   if config.features == "gabor":
-    return gabor.gabor(
-      shape,
-      scales=config.scales,
-      orientations=config.orientations,
-      wavelength=config.wavelength,
-      pool=config.pool,
-    )
+    names = ("scales", "orientations", "wavelength", "pool")
+    return gabor.gabor(shape, **{name: config[name] for name in names})
   if config.features == "random_conv":
-    return random_conv.random_conv(
-      jax.random.key(config.seed, impl=step_lib.KEYS),
-      images,
-      filters=config.filters,
-      side=config.patch,
-      stride=config.stride,
-      grid=config.grid,
-      threshold=config.threshold,
-    )
+    names = ("filters", "patch", "stride", "grid", "threshold")
+    options = {name: config[name] for name in names}
+    key = jax.random.key(config.seed, impl=step_lib.KEYS)
+    return random_conv.random_conv(key, images, **options)
   return features_lib.raw(shape)
 
 
