@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from rethinking.runtime.errors import UserError
 from rethinking.runtime.memory import available_bytes
 from rethinking.theory import features as features_lib
-from rethinking.theory import gabor, gram, random_conv, solvers, spectral
+from rethinking.theory import gabor, gram, random_conv, solvers
 from rethinking.training import step as step_lib
 
 # Python, JAX and what they hold before any matrix exists.
@@ -62,7 +62,7 @@ def solver(config: ConfigDict, maps: features_lib.Features, n: int) -> str:
   held = len(maps.widths) == 1
   if held and config.kernel == "linear" and maps.width < n:
     return "primal"
-  if len(config.ridges) > 1 and n <= spectral.EIGEN_LIMIT:
+  if len(config.ridges) > 1 and n <= solvers.EIGEN_LIMIT:
     return "eigen"
   if config.solver != "auto":
     return config.solver
@@ -239,7 +239,7 @@ def fits(
         maps.block(0, part).astype(dtype, copy=False) for part in (images, test)
       )
       if chosen == "primal":
-        for fit in spectral.by_primal(x, z, targets, ridges):
+        for fit in solvers.by_primal(x, z, targets, ridges):
           yield None, fit
         return
       source = gram.Held(x, z, config.kernel, config.gamma, tile)
@@ -249,7 +249,7 @@ def fits(
         maps, images, test, config.kernel, config.gamma, tile, file, dtype
       )
     if chosen == "eigen":
-      for fit in spectral.by_eigen(source, targets, ridges):
+      for fit in solvers.by_eigen(source, targets, ridges):
         yield source.gamma, fit
       return
     solve = solvers.by_device if chosen == "device" else solvers.by_tiles
