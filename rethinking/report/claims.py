@@ -217,9 +217,7 @@ def _regularised(group: Group, ok: bool) -> Finding:
 
 
 def _alexnet_decayed(group: Group) -> bool:
-  return group.arch == "alexnet" and published.matches(
-    {"weight_decay": True}, group
-  )
+  return published.matches({"arch": "alexnet", "weight_decay": True}, group)
 
 
 @_judge

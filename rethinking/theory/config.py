@@ -1,7 +1,7 @@
 """Configs of the three theory experiments, every field with its meaning."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -13,25 +13,37 @@ from rethinking.config.fields import (
   AT_LEAST_0,
   AT_LEAST_1,
   BELOW_1,
+  RATE,
   Field,
   Range,
 )
 from rethinking.runtime.errors import UserError
 from rethinking.theory import kernels
 
+
+def _each(words: str, holds: Callable[[Any], bool], least: int = 1) -> Range:
+  """At least so many numbers, each of which holds."""
+
+  def all_hold(values: Sequence[Any]) -> bool:
+    # key=value makes characters of a tuple's text.
+    numbers = all(isinstance(value, int | float) for value in values)
+    return len(values) >= least and numbers and all(map(holds, values))
+
+  return Range(words, all_hold)
+
+
 _AT_LEAST_2 = Range("at least 2", lambda x: x >= 2)
-_RATES = Range(
-  "rates in [0, 1], as --config.levels='(0.0, 0.5)'",
-  lambda x: _numbers(x) and all(0 <= level <= 1 for level in x),
+_RATES = _each(
+  "rates in [0, 1], as --config.levels='(0.0, 0.5)'", RATE.holds, least=0
 )
-_PENALTIES = Range(
+_PENALTIES = _each(
   "one or more penalties of at least 0, as --config.ridges='(0.0, 1.0)'",
-  lambda x: len(x) > 0 and _numbers(x) and min(x) >= 0,
+  AT_LEAST_0.holds,
 )
-_SIZES = Range(
+_SIZES = _each(
   "one or more numbers of examples, each at least 2, as"
   " --config.sizes='(100, 300)'",
-  lambda x: len(x) > 0 and _numbers(x) and min(x) >= 2,
+  _AT_LEAST_2.holds,
 )
 _TILE = Range(
   "at least 1 and below 46,341: LAPACK is 32-bit",
@@ -181,19 +193,9 @@ def resolve(config: ConfigDict) -> ConfigDict:
       " label_noise, such as uniform."
     )
   checks.ranges(c, (*_COMMON, *_ROWS[c.experiment]))
-  if "eval_steps" in c and not (
-    len(c.eval_steps) > 0
-    and _numbers(c.eval_steps)
-    and all(0 <= s <= c.steps for s in c.eval_steps)
-  ):
-    raise UserError(
-      f"eval_steps is {c.eval_steps}; it must be one or more steps in "
-      f"[0, steps = {c.steps}]."
-    )
+  if "eval_steps" in c:
+    words = f"one or more steps in [0, steps = {c.steps}]"
+    steps = _each(words, lambda step: 0 <= step <= c.steps)
+    steps.check("eval_steps", c.eval_steps)
   config_lib.corruptions(c)
   return c.lock()
-
-
-def _numbers(values: Sequence[object]) -> bool:
-  """False for what key=value made of a tuple's text: its characters."""
-  return all(isinstance(value, int | float) for value in values)
