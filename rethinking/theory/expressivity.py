@@ -134,14 +134,11 @@ def _construct(config, task, rows):
     start = time.monotonic()
     variables = jax.block_until_ready(theorem.construct(key, x, labels))
     seconds = time.monotonic() - start
-    train_outputs, test_outputs = (
-      _outputs(variables, inputs, config.eval_batch_size)
-      for inputs in (x, test / 255.0)
-    )
-    train_class, test_class = (
-      np.asarray(theorem.classify(outputs, task.num_classes))
-      for outputs in (train_outputs, test_outputs)
-    )
+    size, classes = config.eval_batch_size, task.num_classes
+    train_outputs = _outputs(variables, x, size)
+    test_outputs = _outputs(variables, test / 255.0, size)
+    train_class = np.asarray(theorem.classify(train_outputs, classes))
+    test_class = np.asarray(theorem.classify(test_outputs, classes))
     z = np.asarray(jnp.matmul(x, variables["params"]["a"]))
     order = np.argsort(z)
     curve = _curve(variables, z[order])
