@@ -77,12 +77,11 @@ def distinct(
   keys = flat.view(np.dtype((np.void, flat.shape[1])))[:, 0]
   _, first, group = np.unique(keys, return_index=True, return_inverse=True)
   source = first[group]
-  wrong = np.zeros(len(flat), bool)
-  for given in labels:
-    wrong |= given != given[source]
+  differ = np.array([given != given[source] for given in labels])
+  wrong = differ.any(0)
   if wrong.any():
     row = int(np.argmax(wrong))
-    given = next(g for g in labels if g[row] != g[source[row]])
+    given = labels[np.argmax(differ[:, row])]
     raise ContradictionError(
       f"Examples {ids[source[row]]} and {ids[row]} are the same image with"
       f" labels {given[source[row]]} and {given[row]}, one of"
