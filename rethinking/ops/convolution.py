@@ -200,7 +200,7 @@ def _input_gradient_by_phase(shape, kernel, gradient, stride):
 
   def taps(length, phase):
     """Kernel entries that reach a phase, and the padding they need."""
-    low, _ = plain.same_padding(length, size, stride)
+    [(low, _)] = jax.lax.padtype_to_pads([length], [size], [stride], "SAME")
     entries = [i for i in range(size) if (phase + low - i) % stride == 0]
     first = (phase + low - entries[0]) // stride
     last = (phase + low - entries[-1]) // stride

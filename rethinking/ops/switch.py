@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 
-CPU = ("cpu",)
 # XLA's own max pooling gradient adds in no fixed order on a GPU.
 CPU_AND_GPU = ("cpu", "cuda", "rocm")
 
@@ -15,7 +14,7 @@ def choose(
   *operands: jax.Array,
   fast: Callable[..., Any],
   plain: Callable[..., Any],
-  on: tuple[str, ...] = CPU,
+  on: tuple[str, ...] = ("cpu",),
   **static: Any,
 ) -> Any:
   """Returns `fast(*operands)` on the platforms `on`, elsewhere `plain`'s.
