@@ -9,8 +9,6 @@ what is measured without it. PyTorch, where it is installed, runs in processes
 of its own.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Callable
@@ -59,22 +57,15 @@ def main(argv: list[str] | None = None) -> int:
     description=__doc__,
     formatter_class=argparse.RawDescriptionHelpFormatter,
   )
-  parser.add_argument("what", nargs="*", help=", ".join(known))
-  for name, default, meaning in (
-    ("out", "benchmark", "a folder"),
-    ("rounds", 5, "of each, 1 or more"),
-    ("seconds", 3.0, "of a measurement, about"),
-    ("batch_size", 128, "of the networks' steps"),
-  ):
-    kind = {"type": type(default), "default": default}
-    parser.add_argument(f"--{name}", **kind, help=meaning)
+  add = parser.add_argument
+  add("what", nargs="*", help=", ".join(known))
+  add("--out", default="benchmark", help="a folder")
+  add("--rounds", type=int, default=5, help="of each, 1 or more")
+  add("--seconds", type=float, default=3.0, help="of a measurement, about")
+  add("--batch_size", type=int, default=128, help="of the networks' steps")
   types = ("float32", "bfloat16")
-  parser.add_argument(
-    "--dtype",
-    choices=types,
-    default=types[0],
-    help="the networks' compute type",
-  )
+  meaning = "the networks' compute type"
+  add("--dtype", choices=types, default=types[0], help=meaning)
   args = parser.parse_args(argv)
   wanted = list(dict.fromkeys(args.what))
   if wanted in ([], ["all"]):

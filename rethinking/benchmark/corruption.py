@@ -19,18 +19,13 @@ _ARCH = "mlp_1x512"
 _SECONDS = 0.5
 
 
-def examples() -> dict[str, np.ndarray]:
-  """Returns 50,000 random examples as `corruptions.apply` takes them."""
-  return jax_steps.random_data((32, 32, 3), 50_000)
-
-
 def measure(rounds: int) -> dict[str, Any]:
   """Returns seconds for 50,000 examples by corruption, after compilation.
 
   Args:
     rounds: measurements of each.
   """
-  whole = examples()
+  whole = jax_steps.random_data((32, 32, 3), 50_000)
   labels = {name: whole[name] for name in ("labels", "ids")}
   result = {}
   with tempfile.TemporaryDirectory() as folder:
@@ -78,7 +73,7 @@ def _apply(one: corruptions.Corruption, given: dict[str, np.ndarray]) -> None:
 
 def _peak_rise() -> int:
   """Bytes by which corrupting images raises the peak of a fresh process."""
-  given = examples()
+  given = jax_steps.random_data((32, 32, 3), 50_000)
   before = peak_bytes()
   _apply(corruptions.Corruption.create("random_pixels"), given)
   return peak_bytes() - before

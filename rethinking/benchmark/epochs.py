@@ -52,10 +52,11 @@ def measure(rounds: int) -> dict[str, Any]:
   contenders = {"jax": ours}
   with contextlib.ExitStack() as processes:
     if importlib.util.find_spec("torch") is not None:
-      other = subprocesses.Subprocess(
-        "rethinking.benchmark.torch_epochs", "contenders", (sets,)
+      [contenders["torch"]] = processes.enter_context(
+        subprocesses.functions(
+          "rethinking.benchmark.torch_epochs", "contenders", (sets,)
+        )
       )
-      contenders["torch"] = processes.enter_context(other).work(0)
     # All warm up once, outside the clock.
     bare_step(1)
     steps = max(100, round(100 * _SECONDS / timing.once(bare_step, 100)))

@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
 from rethinking.benchmark import timing
 from rethinking.corruptions import Corruption
 from rethinking.data.dataset import Dataset
-from rethinking.training import placement, task
+from rethinking.training import placement
 from rethinking.training import step as step_lib
+from rethinking.training import task as task_lib
 from rethinking.training.examples import Run, Task
 from rethinking.training.slots import Slots
 
@@ -55,37 +55,15 @@ def random_task(
   config = config_lib.default()
   config.crop = 0
   config = config_lib.resolve(config)
-  found = task.assemble(config, whole, whole, tuple(corruptions), in_step=True)
+  found = task_lib.assemble(
+    config, whole, whole, tuple(corruptions), in_step=True
+  )
   if corruptions:
     return found
   # Nor label noise of level 0, which a run on true labels has.
   return dataclasses.replace(
     found, train=dataclasses.replace(found.train, noise=())
   )
-
-
-def held(
-  config: ConfigDict, problem: Task, runs: int = 1
-) -> tuple[Slots, Callable[[int], None]]:
-  """Returns runs in slots, and what takes a number of steps of each.
-
-  Args:
-    config: resolved.
-    problem: what all learn.
-    runs: how many.
-  """
-  slots = Slots(config, problem, placement.all_devices())
-  root = step_lib.root(0, "noise")
-  every = [Run(str(k), problem, root, root, k) for k in range(runs)]
-  slots.lay_out(every, runs)
-
-  def steps(count: int) -> None:
-    ends = {one.name: one.step + count for one in every}
-    while every[0].step < ends["0"]:
-      _, losses = slots.train(ends)
-    jax.block_until_ready(losses)
-
-  return slots, steps
 
 
 def contenders(
@@ -97,6 +75,7 @@ def contenders(
   crop: int | None = 0,
   chunk_steps: int | None = None,
   corruptions: Sequence[Corruption] = (),
+  runs: int = 1,
 ) -> tuple[Callable[[int], None], Callable[[int], None]]:
   """Returns functions that train for, and evaluate, a number of batches.
 
@@ -110,11 +89,23 @@ def contenders(
     crop: side of what the model sees; 0: the whole image.
     chunk_steps: in a dispatch; None: by platform.
     corruptions: made in the step.
+    runs: how many take these steps together.
   """
   config = config_lib.default()
   config.update(arch=arch, batch_size=batch_size, dtype=dtype, crop=crop)
   # The evaluations' batches are those of PyTorch's.
   config.update(chunk_steps=chunk_steps, eval_batch_size=1024)
   config = config_lib.resolve(config)
-  slots, steps = held(config, random_task(shape, corruptions))
+  task = random_task(shape, corruptions)
+  slots = Slots(config, task, placement.all_devices())
+  root = step_lib.root(0, "noise")
+  every = [Run(str(k), task, root, root, k) for k in range(runs)]
+  slots.lay_out(every, runs)
+
+  def steps(count: int) -> None:
+    ends = {one.name: one.step + count for one in every}
+    while every[0].step < ends["0"]:
+      _, losses = slots.train(ends)
+    jax.block_until_ready(losses)
+
   return steps, timing.repeated(lambda: slots.evaluate("test"))

@@ -42,10 +42,7 @@ def limits(dtype: str, rounds: int) -> dict[str, dict[str, Any]]:
     "matmul_flops_per_second": lambda: product().block_until_ready(),
     "copy_bytes_per_second": lambda: copy().block_until_ready(),
   }
-  taken = timing.calls(calls, rounds, 0.5).items()
+  taken = timing.calls(calls, rounds, 0.5).values()
   # What a call does.
   amounts = (2 * side**3, 2 * values.nbytes)
-  return {
-    name: timing.rates(found, amount)
-    for (name, found), amount in zip(taken, amounts, strict=True)
-  }
+  return dict(zip(calls, map(timing.rates, taken, amounts), strict=True))

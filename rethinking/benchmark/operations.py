@@ -1,5 +1,6 @@
 """Floating-point operations of a model, counted from its shapes."""
 
+import functools
 import math
 
 import jax
@@ -26,14 +27,12 @@ def per_image(arch: str, shape: tuple[int, int, int]) -> dict[str, int]:
     `forward` and `training` (forward and backward), operations an image.
   """
   module = models.create(arch)
+  init, apply = (
+    functools.partial(f, train=False) for f in (module.init, module.apply)
+  )
   x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-  variables = jax.eval_shape(
-    lambda key, x: module.init(key, x, train=False), jax.random.key(0), x
-  )
-  jaxpr = jax.make_jaxpr(lambda v, x: module.apply(v, x, train=False))(
-    variables, x
-  )
-  found = _products(jaxpr.jaxpr)
+  variables = jax.eval_shape(init, jax.random.key(0), x)
+  found = _products(jax.make_jaxpr(apply)(variables, x).jaxpr)
   forward = sum(found)
   return {"forward": forward, "training": 3 * forward - found[0]}
 

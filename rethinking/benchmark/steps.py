@@ -31,28 +31,20 @@ def measure(
   sizes = {"training": batch_size, "evaluation": jax_steps.EXAMPLES}
   with contextlib.ExitStack() as processes:
     for kind in _torch_kinds(arch):
-      other = processes.enter_context(
-        subprocesses.Subprocess(
+      pairs[f"torch_{kind}"] = processes.enter_context(
+        subprocesses.functions(
           "rethinking.benchmark.torch_steps",
           "contender",
           (arch, shape, batch_size, dtype, kind),
         )
       )
-      pairs[f"torch_{kind}"] = (other.work(0), other.work(1))
-    taken = {
-      kind: timing.interleaved(
-        {name: pair[index] for name, pair in pairs.items()}, rounds, seconds
-      )
-      for index, kind in enumerate(sizes)
-    }
-  for kind, images in sizes.items():
-    result[kind] = {
-      name: timing.rates(found, images) for name, found in taken[kind].items()
-    }
-    others = [v["median"] for k, v in result[kind].items() if k != "jax"]
-    result[f"{kind}_ratio"] = (
-      result[kind]["jax"]["median"] / max(others) if others else None
-    )
+    for index, (kind, images) in enumerate(sizes.items()):
+      works = {name: pair[index] for name, pair in pairs.items()}
+      taken = timing.interleaved(works, rounds, seconds)
+      found = {name: timing.rates(x, images) for name, x in taken.items()}
+      ours, *others = (rates["median"] for rates in found.values())
+      result[kind] = found
+      result[f"{kind}_ratio"] = ours / max(others) if others else None
   return result
 
 

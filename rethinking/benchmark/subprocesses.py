@@ -6,12 +6,12 @@ The new process imports the command's module, so that must set nothing at its
 import.
 """
 
-from __future__ import annotations
-
 import concurrent.futures
+import contextlib
+import functools
 import importlib
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 
@@ -31,34 +31,28 @@ def call(function: Callable[[], Any]) -> Any:
     return pool.submit(function).result()
 
 
-class Subprocess:
-  """Functions of a module, called in another process.
+@contextlib.contextmanager
+def functions(
+  module: str, make: str, arguments: Sequence[Any]
+) -> Iterator[list[Callable[[int], None]]]:
+  """Has functions of a module in another process, which ends with the context.
 
   Args:
     module: name of the module, imported there.
     make: name of a function in it that returns the functions to call, each of
       one count.
     arguments: of `make`, picklable.
+
+  Yields:
+    As many functions, each of which calls one there and waits for its end.
   """
+  with _pool() as pool:
 
-  def __init__(self, module: str, make: str, arguments: Sequence[Any]):
-    self._pool = _pool()
-    self._pool.submit(_start, module, make, tuple(arguments)).result()
+    def call(index: int, count: int) -> None:
+      pool.submit(_call, index, count).result()
 
-  def work(self, index: int) -> Callable[[int], None]:
-    """Returns one of the functions, as a call that waits for its end.
-
-    Args:
-      index: its place among those that `make` returns.
-    """
-    return lambda count: self._pool.submit(_call, index, count).result()
-
-  def __enter__(self) -> Subprocess:
-    return self
-
-  def __exit__(self, *_) -> None:
-    """Ends the process."""
-    self._pool.shutdown()
+    made = pool.submit(_start, module, make, arguments).result()
+    yield [functools.partial(call, index) for index in range(made)]
 
 
 _made: Sequence[Callable[[int], None]] = ()
@@ -67,6 +61,7 @@ _made: Sequence[Callable[[int], None]] = ()
 def _start(module, make, arguments):
   global _made
   _made = getattr(importlib.import_module(module), make)(*arguments)
+  return len(_made)
 
 
 def _call(index, count):

@@ -1,7 +1,5 @@
 """A plain PyTorch training loop over a `DataLoader`."""
 
-from __future__ import annotations
-
 import functools
 import os
 from collections.abc import Callable, Mapping
@@ -63,7 +61,7 @@ def run(sets: Mapping[str, data.Dataset], epochs: int) -> None:
   }
   height, width, channels = sets["train"].images.shape[1:]
   side = (28, 28) if height == 32 else (height, width)
-  model = torch_models.mlp((*side, channels), 1).to(device)
+  model = torch_models.create("mlp_1x512", (*side, channels)).to(device)
   optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
   for epoch in range(epochs):
     model.train()

@@ -1,20 +1,14 @@
 """The same architectures in PyTorch, for the comparison only."""
 
-from __future__ import annotations
-
-import itertools
-
 import torch
 from torch import nn
 from torch.nn import functional
 
 
-def mlp(shape, hidden):
-  height, width, channels = shape
-  sizes = [height * width * channels] + [512] * hidden
+def mlp(hidden):
   layers = [nn.Flatten()]
-  for before, after in itertools.pairwise(sizes):
-    layers += [nn.Linear(before, after), nn.ReLU()]
+  for _ in range(hidden):
+    layers += [nn.LazyLinear(512), nn.ReLU()]
   return nn.Sequential(*layers, nn.Linear(512, 10))
 
 
@@ -30,48 +24,44 @@ class SamePool(nn.Module):
     return functional.max_pool2d(x, 3, 2)
 
 
-def alexnet(shape):
-  side = (shape[0] + 3) // 4  # Two halvings, each rounded up.
-  layers, channels = [], shape[2]
+def alexnet():
+  layers = []
   for _ in range(2):
     layers += [
-      nn.Conv2d(channels, 64, 5, padding=2),
+      nn.LazyConv2d(64, 5, padding=2),
       nn.ReLU(),
       SamePool(),
       nn.LocalResponseNorm(9, alpha=0.001, beta=0.75, k=1.0),
     ]
-    channels = 64
-  layers += [nn.Flatten(), nn.Linear(side * side * 64, 384), nn.ReLU()]
+  layers += [nn.Flatten(), nn.LazyLinear(384), nn.ReLU()]
   layers += [nn.Linear(384, 192), nn.ReLU(), nn.Linear(192, 10)]
   return nn.Sequential(*layers)
 
 
-def keras_cifar_cnn(shape):
-  layers, channels = [], shape[2]
+def keras_cifar_cnn():
+  layers = []
   for width, rate in zip((32, 64, 128, 256), (0.2, 0.3, 0.4, 0.5), strict=True):
     for _ in range(2):
       layers += [
-        nn.Conv2d(channels, width, 3, padding=1),
+        nn.LazyConv2d(width, 3, padding=1),
         nn.ReLU(),
         nn.BatchNorm2d(width, eps=1e-3, momentum=0.01),
       ]
-      channels = width
     layers += [nn.MaxPool2d(2), nn.Dropout(rate)]
-  side = shape[0] // 16
-  return nn.Sequential(*layers, nn.Flatten(), nn.Linear(side * side * 256, 10))
+  return nn.Sequential(*layers, nn.Flatten(), nn.LazyLinear(10))
 
 
 class ConvModule(nn.Module):
   """Convolution, BatchNorm without scale and offset, ReLU."""
 
-  def __init__(self, before, after, kernel_size, stride, batch_norm):
+  def __init__(self, features, kernel_size, stride, batch_norm):
     super().__init__()
     # Stride 2 pads at the end, as TensorFlow does at even sizes.
     self.pad = stride == 2
     padding = 0 if self.pad else kernel_size // 2
-    self.conv = nn.Conv2d(before, after, kernel_size, stride, padding)
+    self.conv = nn.LazyConv2d(features, kernel_size, stride, padding)
     self.norm = (
-      nn.BatchNorm2d(after, affine=False) if batch_norm else nn.Identity()
+      nn.BatchNorm2d(features, affine=False) if batch_norm else nn.Identity()
     )
 
   def forward(self, x):
@@ -91,40 +81,34 @@ class Branches(nn.Module):
     return torch.cat((self.first(x), self.second(x)), 1)
 
 
-def inception(shape, batch_norm=True):
-  layers = [ConvModule(shape[2], 96, 3, 1, batch_norm)]
-  channels = 96
+def inception(batch_norm=True):
+  layers = [ConvModule(96, 3, 1, batch_norm)]
   plan = [(32, 32), (32, 48), 80, (112, 48), (96, 64), (80, 80), (48, 96)]
   for widths in [*plan, 96, (176, 160), (176, 160)]:
     if isinstance(widths, int):
-      down = ConvModule(channels, widths, 3, 2, batch_norm)
-      layers.append(Branches(down, SamePool()))
-      channels += widths
-      continue
-    narrow, wide = widths
-    layers.append(
-      Branches(
-        ConvModule(channels, narrow, 1, 1, batch_norm),
-        ConvModule(channels, wide, 3, 1, batch_norm),
+      first, second = ConvModule(widths, 3, 2, batch_norm), SamePool()
+    else:
+      first, second = (
+        ConvModule(width, size, 1, batch_norm)
+        for width, size in zip(widths, (1, 3), strict=True)
       )
-    )
-    channels = narrow + wide
+    layers.append(Branches(first, second))
   return nn.Sequential(
-    *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10)
+    *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LazyLinear(10)
   )
 
 
 class Residual(nn.Module):
   """A pre-activation block of two 3x3 convolutions."""
 
-  def __init__(self, before, after, stride):
+  def __init__(self, width, stride):
     super().__init__()
-    self.norm0, self.norm1 = nn.BatchNorm2d(before), nn.BatchNorm2d(after)
-    self.conv0 = nn.Conv2d(before, after, 3, stride, 1, bias=False)
-    self.conv1 = nn.Conv2d(after, after, 3, 1, 1, bias=False)
+    self.norm0, self.norm1 = nn.LazyBatchNorm2d(), nn.BatchNorm2d(width)
+    self.conv0 = nn.LazyConv2d(width, 3, stride, 1, bias=False)
+    self.conv1 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
     self.shortcut = None
-    if before != after:
-      self.shortcut = nn.Conv2d(before, after, 1, stride, bias=False)
+    if stride > 1:
+      self.shortcut = nn.LazyConv2d(width, 1, stride, bias=False)
 
   def forward(self, x):
     y = functional.relu(self.norm0(x))
@@ -133,23 +117,30 @@ class Residual(nn.Module):
     return shortcut + self.conv1(functional.relu(self.norm1(y)))
 
 
-def wide_resnet(shape):
-  layers, channels = [nn.Conv2d(shape[2], 16, 3, 1, 1, bias=False)], 16
+def wide_resnet():
+  layers = [nn.LazyConv2d(16, 3, 1, 1, bias=False)]
   for width in (16, 32, 64):
     for index in range(4):
-      stride = 2 if index == 0 and width > 16 else 1
-      layers.append(Residual(channels, width, stride))
-      channels = width
-  layers += [nn.BatchNorm2d(channels), nn.ReLU(), nn.AdaptiveAvgPool2d(1)]
-  return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels, 10))
+      layers.append(Residual(width, 2 if index == 0 and width > 16 else 1))
+  layers += [nn.BatchNorm2d(64), nn.ReLU(), nn.AdaptiveAvgPool2d(1)]
+  return nn.Sequential(*layers, nn.Flatten(), nn.Linear(64, 10))
 
 
 BUILDERS = {
-  "mlp_1x512": lambda shape: mlp(shape, 1),
-  "mlp_3x512": lambda shape: mlp(shape, 3),
+  "mlp_1x512": lambda: mlp(1),
+  "mlp_3x512": lambda: mlp(3),
   "keras_cifar_cnn": keras_cifar_cnn,
   "alexnet": alexnet,
   "inception": inception,
-  "inception_no_bn": lambda shape: inception(shape, batch_norm=False),
+  "inception_no_bn": lambda: inception(batch_norm=False),
   "wide_resnet_28_1": wide_resnet,
 }
+
+
+def create(arch, shape):
+  """Returns a model for images of a shape, [H, W, C]."""
+  height, width, channels = shape
+  model = BUILDERS[arch]().eval()
+  # The first images give the lazy layers their sizes.
+  model(torch.zeros(1, channels, height, width))
+  return model

@@ -1,7 +1,5 @@
 """PyTorch's training step on the same machine: its layouts, and compiled."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 
@@ -55,7 +53,7 @@ def contender(
     for size in (batch_size, 1024)
   }
   labels = torch.randint(0, 10, (batch_size,), device=device)
-  model = torch_models.BUILDERS[arch](shape).to(device, memory_format=layout)
+  model = torch_models.create(arch, shape).to(device, memory_format=layout)
   optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
   forward = torch.compile(model) if kind == "compiled" else model
 

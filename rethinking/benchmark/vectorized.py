@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 
-from rethinking import config as config_lib
 from rethinking.benchmark import jax_steps, timing
 
 # Architecture, image, runs. A CPU gets no convolutions, which with a kernel for
@@ -31,46 +30,29 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
   cpu = jax.default_backend() == "cpu"
   result: dict[str, Any] = {}
   for arch, shape, runs in _ON_CPU if cpu else _ON_ACCELERATORS:
-    taken = timing.interleaved(_contenders(arch, shape, runs), rounds, seconds)
+    contenders = {
+      # As a run takes them on a CPU.
+      "one after another": _steps(arch, shape, 1, None if cpu else _STEPS),
+      "together": _steps(arch, shape, runs, _STEPS),
+    }
+    taken = timing.interleaved(contenders, rounds, seconds)
     name = f"{runs} x {arch} on {'x'.join(map(str, shape))}"
-    medians = {}
-    for who, found in taken.items():
-      steps = _STEPS * (1 if who == "one after another" else runs)
-      rates = timing.rates(found, steps)
+    medians = []
+    for (who, found), number in zip(taken.items(), (1, runs), strict=True):
+      rates = timing.rates(found, _STEPS * number)
       result[f"{name}, {who} (run-steps/s)"] = rates
-      medians[who] = rates["median"]
-    alone = medians.pop("one after another")
-    result[f"{name}, together over one after another"] = round(
-      max(medians.values()) / alone, 2
-    )
+      medians.append(rates["median"])
+    alone, together = medians
+    ratio = round(together / alone, 2)
+    result[f"{name}, together over one after another"] = ratio
   return result
 
 
-def _contenders(
-  arch: str, shape: tuple[int, int, int], runs: int
-) -> dict[str, Callable[[int], None]]:
-  return {
-    "one after another": _single(arch, shape),
-    "together": _vectorized(arch, shape, runs),
-  }
-
-
-def _single(arch: str, shape: tuple[int, int, int]) -> Callable[[int], None]:
-  """Takes `_STEPS` steps of one run, `count` times."""
-  # As a run takes them on a CPU.
-  cpu = jax.default_backend() == "cpu"
-  steps, _ = jax_steps.contenders(
-    arch, shape, _BATCH, chunk_steps=None if cpu else _STEPS
-  )
-  return lambda count: steps(count * _STEPS)
-
-
-def _vectorized(
-  arch: str, shape: tuple[int, int, int], runs: int
+def _steps(
+  arch: str, shape: tuple[int, int, int], runs: int, chunk_steps: int | None
 ) -> Callable[[int], None]:
   """Takes `_STEPS` steps of every run, `count` times."""
-  config = config_lib.default()
-  config.update(arch=arch, batch_size=_BATCH, crop=0, chunk_steps=_STEPS)
-  config = config_lib.resolve(config)
-  _, steps = jax_steps.held(config, jax_steps.random_task(shape), runs)
+  steps, _ = jax_steps.contenders(
+    arch, shape, _BATCH, chunk_steps=chunk_steps, runs=runs
+  )
   return lambda count: steps(count * _STEPS)

@@ -8,7 +8,8 @@ from ml_collections import ConfigDict
 
 from rethinking import data
 from rethinking.storage import tables
-from rethinking.training import step, task
+from rethinking.training import step
+from rethinking.training import task as task_lib
 from rethinking.training.examples import Task
 
 LABELS, TABLE, REPORT = "labels.npz", "labels.csv", "report.json"
@@ -23,7 +24,7 @@ class Contents:
 
   Attributes:
     config: resolved.
-    problem: what a run with this config is given.
+    task: what a run with this config is given.
     columns: id uint32 [N], true_label and given_label int32 [N], changed
       bool [N].
     images: file name -> uint8 [N, H, W, C]; empty where no pixels change.
@@ -31,7 +32,7 @@ class Contents:
   """
 
   config: ConfigDict
-  problem: Task
+  task: Task
   columns: dict[str, np.ndarray]
   images: dict[str, np.ndarray]
   facts: dict[str, Any]
@@ -81,8 +82,8 @@ def compute(config: ConfigDict) -> Contents:
   Raises:
     UserError: for a config that is refused.
   """
-  problem = task.load(config, where="load")
-  train, test = problem.train, problem.test
+  task = task_lib.load(config, where="load")
+  train, test = task.train, task.test
   images = {}
   if config.pixel_noise is not None:
     images = {IMAGES: train.images, TEST_IMAGES: test.images}
@@ -91,15 +92,15 @@ def compute(config: ConfigDict) -> Contents:
     "variant": config.variant,
     # Pixels a side of the centre crop in the written images; 0: none.
     "crop": config.crop if images else 0,
-    "source": problem.source,
-    **problem.report,
+    "source": task.source,
+    **task.report,
   }
   if images:
-    facts["test_images_sha256"] = problem.test_report["test_images_sha256"]
+    facts["test_images_sha256"] = task.test_report["test_images_sha256"]
   columns = {
     "id": train.ids,
     "true_label": train.true_labels,
     "given_label": train.labels,
     "changed": train.labels != train.true_labels,
   }
-  return Contents(config, problem, columns, images, facts)
+  return Contents(config, task, columns, images, facts)

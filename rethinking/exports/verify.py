@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -85,27 +86,22 @@ def _compare_sums(
 
 def _compare_labels(
   path: pathlib.Path, columns: dict[str, np.ndarray]
-) -> list[str]:
+) -> Iterator[str]:
   # Twice what is compared leaves room for wider types and archive headers.
   most = 2 * sum(c.nbytes for c in columns.values()) + 2**20
   stored = array_files.read_npz(path, columns, most_bytes=most)
-  found = []
   for name, values in columns.items():
     if name not in stored:
-      found.append(f"{path.name} has no {name}")
-    elif _kind(stored[name]) != _kind(values):
-      found.append(
-        f"{path.name}: {name} is {_kind(stored[name])}, computed "
-        f"{_kind(values)}"
+      yield f"{path.name} has no {name}"
+    elif (kind := _kind(stored[name])) != _kind(values):
+      yield f"{path.name}: {name} is {kind}, computed {_kind(values)}"
+    elif (rows := np.flatnonzero(stored[name] != values)).size:
+      first = rows[0]
+      yield (
+        f"{path.name}: {name} differs in {len(rows)} of {len(values)} rows, "
+        f"first for id {columns['id'][first]}: {stored[name][first]}, "
+        f"computed {values[first]}"
       )
-    elif (stored[name] != values).any():
-      row = np.flatnonzero(stored[name] != values)
-      found.append(
-        f"{path.name}: {name} differs in {len(row)} of {len(values)} rows, "
-        f"first for id {columns['id'][row[0]]}: {stored[name][row[0]]}, "
-        f"computed {values[row[0]]}"
-      )
-  return found
 
 
 def _compare_bytes(path: pathlib.Path, computed: bytes) -> list[str]:

@@ -65,33 +65,31 @@ def _write_all(found: contents.Contents, folder: pathlib.Path) -> None:
   for name in (contents.SUMS, contents.IMAGES, contents.TEST_IMAGES):
     # Images of an earlier command would pass for these labels'.
     (folder / name).unlink(missing_ok=True)
-  columns = found.columns
-  save = {
-    contents.LABELS: lambda file: _save_npz(file, columns),
-    contents.TABLE: lambda file: file.write(found.csv()),
-    contents.TRANSITIONS: lambda file: corruptions.draw_transitions(
-      file,
-      np.array(found.facts["transition_counts"]),
-      found.problem.class_names,
-      found.title(),
-    ),
-    contents.EXAMPLES: lambda file: corruptions.draw_examples(
-      file,
-      before=found.original_images(),
-      after=np.asarray(found.problem.train.images),
-      true_labels=columns["true_label"],
-      labels=columns["given_label"],
-      ids=columns["id"],
-      class_names=found.problem.class_names,
-      title=found.title(),
-    ),
-    contents.REPORT: lambda file: file.write(
-      (files.dumps(found.facts, indent=2) + "\n").encode()
-    ),
-    **{n: functools.partial(np.save, arr=x) for n, x in found.images.items()},
-  }
-  for name in found.names():
-    files.save(folder / name, save[name])
+  task, columns, title = found.task, found.columns, found.title()
+  save = functools.partial(_save_npz, columns=columns)
+  files.save(folder / contents.LABELS, save)
+  files.replace(folder / contents.TABLE, found.csv())
+  for name, images in found.images.items():
+    files.save(folder / name, functools.partial(np.save, arr=images))
+  draw = functools.partial(
+    corruptions.draw_transitions,
+    counts=np.array(found.facts["transition_counts"]),
+    class_names=task.class_names,
+    title=title,
+  )
+  files.save(folder / contents.TRANSITIONS, draw)
+  draw = functools.partial(
+    corruptions.draw_examples,
+    before=found.original_images(),
+    after=task.train.images,
+    true_labels=columns["true_label"],
+    labels=columns["given_label"],
+    ids=columns["id"],
+    class_names=task.class_names,
+    title=title,
+  )
+  files.save(folder / contents.EXAMPLES, draw)
+  files.write_json(folder / contents.REPORT, found.facts)
   sums = "".join(
     f"{reading.sha256(folder / name)}  {name}\n" for name in found.names()
   )

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from rethinking import ops
 from rethinking.models import layers
 
 
@@ -40,16 +41,15 @@ class Classifier(nn.Module):
   def __call__(
     self, x: jax.Array, *, train: bool, dropout_keys: jax.Array | None = None
   ) -> jax.Array:
-    """Maps whitened images [B, H, W, C] to logits [B, K]."""
+    """Maps whitened images [B, H, W, C] to logits [B, K], float32 or wider."""
     net = Net(self, train, dropout_keys)
     x = self.hidden(x.astype(self.dtype), net)
     x = net.dropout(x, len(self.dropout_rates) - 1)
-    return layers.Logits(
-      self.num_classes,
-      dtype=self.dtype,
-      kernel_init=self.logits_init,
-      name="logits",
-    )(layers.flatten(x))
+    x = layers.flatten(x)
+    last = layers.Dense(
+      self.num_classes, self.dtype, self.logits_init, name="logits"
+    )
+    return last(x).astype(ops.wide(self.dtype))
 
   def hidden(self, x: jax.Array, net: Net) -> jax.Array:
     """Maps images [B, H, W, C] to what the last layer reads, [B, ...].

@@ -76,16 +76,6 @@ class Dense(nn.Module):
     return ops.add_bias(y, bias.astype(self.dtype))
 
 
-class Logits(Dense):
-  """The last layer: logits in float32, or wider if the compute type is."""
-
-  kernel_init: nn.initializers.Initializer = lecun_normal
-
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """Maps `x`, [B, D], to logits [B, features]."""
-    return super().__call__(x).astype(ops.wide(self.dtype))
-
-
 class BatchNorm(nn.Module):
   """Batch normalisation over the batch of all devices.
 

@@ -83,12 +83,7 @@ _one_pixel.defvjp(_one_pixel_forward, _one_pixel_backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _conv(x, kernel, stride):
-  return switch.choose(
-    x,
-    kernel,
-    fast=functools.partial(_fast, stride=stride),
-    plain=functools.partial(plain.conv, stride=stride),
-  )
+  return switch.choose(x, kernel, fast=_fast, plain=plain.conv, stride=stride)
 
 
 def _fast(x, kernel, stride):
@@ -105,11 +100,9 @@ def _forward(x, kernel, stride):
 
 
 def _backward(stride, residuals, gradient):
+  operands = *residuals, switch.materialized(gradient)
   return switch.choose(
-    *residuals,
-    switch.materialized(gradient),
-    fast=functools.partial(_fast_gradients, stride=stride),
-    plain=functools.partial(_plain_gradients, stride=stride),
+    *operands, fast=_fast_gradients, plain=_plain_gradients, stride=stride
   )
 
 
@@ -207,7 +200,7 @@ def _input_gradient_by_phase(shape, kernel, gradient, stride):
 
   def taps(length, phase):
     """Kernel entries that reach a phase, and the padding they need."""
-    low, _ = plain.same_padding(length, size, stride)
+    [(low, _)] = jax.lax.padtype_to_pads([length], [size], [stride], "SAME")
     entries = [i for i in range(size) if (phase + low - i) % stride == 0]
     first = (phase + low - entries[0]) // stride
     last = (phase + low - entries[-1]) // stride

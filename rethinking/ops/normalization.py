@@ -57,7 +57,6 @@ def _batch_norm_forward(x, scale, offset, epsilon, axis_name):
 
 
 def _batch_norm_backward(epsilon, axis_name, residuals, gradients):
-  del epsilon
   x, mean, factor, scale = residuals
   gradient, centre = materialized((gradients[0], mean))
   to_offset = column_sums(gradient)
@@ -77,24 +76,13 @@ def _batch_norm_backward(epsilon, axis_name, residuals, gradients):
 batch_norm.defvjp(_batch_norm_forward, _batch_norm_backward)
 
 
-def local_response_norm(
-  x: jax.Array,
-  *,
-  radius: int = 4,
-  bias: float = 1.0,
-  alpha: float = 0.001 / 9,
-  beta: float = 0.75,
-) -> jax.Array:
+def local_response_norm(x: jax.Array) -> jax.Array:
   """Divides by a power of the squares summed over neighbouring channels.
 
-  y_c = x_c / (bias + alpha * sum_{|k - c| <= radius} x_k^2)^beta
+  y_c = x_c / (1 + 0.001 / 9 * sum_{|k - c| <= 4} x_k^2)^0.75
 
   Args:
     x: activations, [..., C].
-    radius: channels on each side.
-    bias: added to the sum.
-    alpha: factor of the sum.
-    beta: exponent.
 
   Returns:
     Array like `x`.
@@ -103,11 +91,8 @@ def local_response_norm(
   """
   channel = jnp.arange(x.shape[-1])
   distance = jnp.abs(channel[:, None] - channel[None, :])
-  band = (distance <= radius).astype(x.dtype)
+  band = (distance <= 4).astype(x.dtype)
   sums = jnp.matmul(jnp.square(x), band, precision=jax.lax.Precision.HIGHEST)
-  total = bias + alpha * sums
-  if beta == 0.75:
-    # Two square roots take less time than a power.
-    root = jax.lax.rsqrt(total)
-    return x * root * jnp.sqrt(root)
-  return x * total**-beta
+  # Two square roots take less time than a power.
+  root = jax.lax.rsqrt(1.0 + 0.001 / 9 * sums)
+  return x * root * jnp.sqrt(root)

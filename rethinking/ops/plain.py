@@ -42,15 +42,3 @@ def max_pool(x: jax.Array, window: int, stride: int) -> jax.Array:
     (1, stride, stride, 1),
     "SAME",
   )
-
-
-def same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
-  """Returns the zeros before and after an axis under SAME padding.
-
-  Args:
-    size: of the axis, pixels.
-    window: of the kernel along it, pixels.
-    stride: pixels between outputs.
-  """
-  total = max((-(-size // stride) - 1) * stride + window - size, 0)
-  return total // 2, total - total // 2

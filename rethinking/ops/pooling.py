@@ -62,7 +62,7 @@ max_pool.defvjp(_forward, _backward)
 
 def _with_entries(x, window, stride):
   shape = x.shape
-  padding = [plain.same_padding(size, window, stride) for size in shape[1:3]]
+  padding = _padding(shape[1:3], window, stride)
   x = jnp.pad(x, ((0, 0), *padding, (0, 0)), constant_values=-jnp.inf)
   rows, columns = ((-(-size // stride) - 1) * stride + 1 for size in shape[1:3])
   best, entry = None, None
@@ -80,6 +80,10 @@ def _with_entries(x, window, stride):
   return best, entry
 
 
+def _padding(size, window, stride):
+  return jax.lax.padtype_to_pads(size, (window,) * 2, (stride,) * 2, "SAME")
+
+
 def _entry(i, j, window, stride):
   """A number of its own for each entry (i, j), j below window + stride."""
   return i * (window + stride) + j
@@ -93,11 +97,11 @@ def _gradient(entry, shape, gradient, window, stride):
   """
   size = shape[1:3]
   reach = (window - 1) // stride
-  before, counts = [], []
-  for length in size:
-    low, _ = plain.same_padding(length, window, stride)
-    before.append(low)
-    counts.append(-(-(low + length) // stride))
+  before = [low for low, _ in _padding(size, window, stride)]
+  counts = [
+    -(-(low + length) // stride)
+    for low, length in zip(before, size, strict=True)
+  ]
   # Room for the windows before the first and after the last.
   room = [
     (reach, count - length)

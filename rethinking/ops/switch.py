@@ -1,11 +1,11 @@
 """Which platform takes which form: the only file that names platforms."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 
-CPU = ("cpu",)
 # XLA's own max pooling gradient adds in no fixed order on a GPU.
 CPU_AND_GPU = ("cpu", "cuda", "rocm")
 
@@ -14,7 +14,8 @@ def choose(
   *operands: jax.Array,
   fast: Callable[..., Any],
   plain: Callable[..., Any],
-  on: tuple[str, ...] = CPU,
+  on: tuple[str, ...] = ("cpu",),
+  **static: Any,
 ) -> Any:
   """Returns `fast(*operands)` on the platforms `on`, elsewhere `plain`'s.
 
@@ -23,7 +24,9 @@ def choose(
     fast: a form of the plain one; results have the same shapes and types.
     plain: the reference.
     on: JAX's names of platforms.
+    **static: further arguments of both forms.
   """
+  fast, plain = (functools.partial(form, **static) for form in (fast, plain))
   return jax.lax.platform_dependent(
     *operands, default=plain, **dict.fromkeys(on, fast)
   )

@@ -1,7 +1,8 @@
 """The paper's claims, and whether measured rows support them."""
 
+import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rethinking.config.fields import LABELS, PIXELS, flagged
@@ -103,13 +104,6 @@ def _of(groups: Sequence[Group], condition: str) -> list[Group]:
   return [group for group in groups if group.condition == condition]
 
 
-def _where(group: Group, *more: str) -> str:
-  parts = [group.settings.get("dataset"), group.arch, *more]
-  if group.settings.get("subset"):
-    parts.append(f"{group.settings['subset']} examples")
-  return ", ".join(str(part) for part in parts)
-
-
 def _train(group: Group) -> Stat:
   return published.percent(group.stat("train_accuracy"))
 
@@ -120,14 +114,6 @@ def _test(group: Group) -> Stat:
 
 _Groups = Sequence[Group]
 _Facts = Mapping[str, Any]
-_Judge = Callable[[_Groups, _Facts], Iterator[Finding]]
-# By claim: what yields its findings.
-_JUDGES: dict[str, _Judge] = {}
-
-
-def _judge(function: _Judge) -> _Judge:
-  _JUDGES[function.__name__.removeprefix("_")] = function
-  return function
 
 
 def _error(a: Stat, b: Stat) -> float | None:
@@ -139,10 +125,13 @@ def _error(a: Stat, b: Stat) -> float | None:
 
 def _finding(group: Group, ok: bool, numbers: str, *more: str) -> Finding:
   """What a group says, and what of its setting matters beside its name."""
-  return Finding(_where(group, *more), SUPPORTED if ok else NOT, numbers)
+  parts = [group.settings.get("dataset"), group.arch, *more]
+  if group.settings.get("subset"):
+    parts.append(f"{group.settings['subset']} examples")
+  setting = ", ".join(map(str, parts))
+  return Finding(setting, SUPPORTED if ok else NOT, numbers)
 
 
-@_judge
 def _fits_random_labels(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
   for true, random in _matched(groups, "random_labels", LABELS):
     if random.regularisers:
@@ -170,7 +159,6 @@ def _added(base: Group, more: Group) -> str:
   return " + ".join(r for r in more.regularisers if r not in base.regularisers)
 
 
-@_judge
 def _regularisers_help(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
   for base, more in _pairs(groups):
     a, b = _test(base), _test(more)
@@ -184,7 +172,6 @@ def _regularisers_help(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
     yield _finding(more, gain > least, numbers, _added(base, more))
 
 
-@_judge
 def _regularisers_not_needed(
   groups: _Groups, facts: _Facts
 ) -> Iterator[Finding]:
@@ -203,7 +190,6 @@ def _regularisers_not_needed(
     yield _finding(more, kept >= facts["kept"], numbers, _added(base, more))
 
 
-@_judge
 def _regularisers_do_not_prevent(
   groups: _Groups, facts: _Facts
 ) -> Iterator[Finding]:
@@ -219,27 +205,19 @@ def _regularised(group: Group, ok: bool) -> Finding:
 
 
 def _alexnet_decayed(group: Group) -> bool:
-  return group.arch == "alexnet" and published.matches(
-    {"weight_decay": True}, group
-  )
+  return published.matches({"arch": "alexnet", "weight_decay": True}, group)
 
 
-@_judge
 def _alexnet_weight_decay(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
   for group in _of(groups, "random_labels"):
     if _alexnet_decayed(group):
       yield _regularised(group, _train(group).mean < facts["fitted"])
 
 
-@_judge
 def _batch_norm(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
-  clean = _of(groups, "true_labels")
-  for plain in clean:
-    for normed in clean:
-      if plain.arch != f"{normed.arch}_no_bn" or not _same(
-        plain, normed, ("arch",)
-      ):
-        continue
+  for plain, normed in itertools.permutations(_of(groups, "true_labels"), 2):
+    without = plain.arch == f"{normed.arch}_no_bn"
+    if without and _same(plain, normed, ("arch",)):
       a, b = _test(plain), _test(normed)
       gain = b.mean - a.mean
       ok = facts["low"] - POINTS <= gain <= facts["high"] + POINTS
@@ -250,7 +228,6 @@ def _batch_norm(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
       yield _finding(normed, ok, numbers, *normed.regularisers)
 
 
-@_judge
 def _mlp_shuffled_pixels(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
   for true, shuffled in _matched(groups, "shuffled_pixels", PIXELS):
     if shuffled.arch not in _DENSE:
@@ -266,3 +243,18 @@ def _mlp_shuffled_pixels(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
       numbers += f"; {facts['seeds']} seeds are needed"
       found = found._replace(verdict=MISSING, numbers=numbers)
     yield found
+
+
+# By claim: what yields its findings.
+_JUDGES = {
+  judge.__name__.removeprefix("_"): judge
+  for judge in (
+    _fits_random_labels,
+    _regularisers_help,
+    _regularisers_not_needed,
+    _regularisers_do_not_prevent,
+    _alexnet_weight_decay,
+    _batch_norm,
+    _mlp_shuffled_pixels,
+  )
+}

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from rethinking.report.rows import Group, Stat, text
 from rethinking.report.series import relative_times, series
-from rethinking.report.settings import augmentation
+from rethinking.report.settings import augmentation, short
 from rethinking.storage import tables
 
 # The rule of a verdict: within the larger of this and twice the standard
@@ -126,7 +126,7 @@ def _beside(
   if not whole:
     remarks.append("measured: not fitted by every run, so at least this")
   remarks += [
-    f"{name} {_short(group.settings.get(name))}, published {_short(wanted)}"
+    f"{name} {short(group.settings.get(name))}, published {short(wanted)}"
     for name, wanted in entry["expected"].items()
     if group.settings.get(name) != wanted
   ]
@@ -185,10 +185,6 @@ def percent(stat: Stat) -> Stat:
   """The same in percent."""
   *values, n = stat
   return Stat(*(None if v is None else 100 * v for v in values), n)
-
-
-def _short(value: Any) -> str:
-  return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def table(comparisons: Sequence[Comparison]) -> str:

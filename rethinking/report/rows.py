@@ -160,27 +160,28 @@ class Group:
   def time_to_fit(self, unit: str = "steps") -> Times:
     """Returns the time to fit, in "steps" or "epochs"."""
     last = {"steps": "steps", "epochs": "epoch"}[unit]
-    fitted = [row.get(f"{unit}_to_fit") for row in self.rows]
-    bounds = stat(
-      row.get(last) if time is None else time
-      for time, row in zip(fitted, self.rows, strict=True)
-    )
-    count = sum(time is not None for time in fitted)
-    sd = bounds.sd if count == len(fitted) else None
-    return Times(bounds.mean, sd, count, len(fitted))
+    times, count = self._at_fit(f"{unit}_to_fit", last)
+    bounds = stat(times)
+    sd = bounds.sd if count == len(times) else None
+    return Times(bounds.mean, sd, count, len(times))
 
   def test_error_at_fit(self) -> tuple[Stat, bool]:
     """Test error at the first fit, and whether every run fitted.
 
     A run that never fitted counts with its final test error.
     """
-    at_fit = [row.get("test_accuracy_at_fit") for row in self.rows]
-    found = [
-      row.get("test_accuracy") if a is None else a
-      for a, row in zip(at_fit, self.rows, strict=True)
-    ]
+    found, count = self._at_fit("test_accuracy_at_fit", "test_accuracy")
     errors = stat(None if a is None else 1 - a for a in found)
-    return errors, None not in at_fit
+    return errors, count == len(found)
+
+  def _at_fit(self, name: str, last: str) -> tuple[list[float | None], int]:
+    """What each run had at its fit, else at its end; how many fitted."""
+    at_fit = [row.get(name) for row in self.rows]
+    found = [
+      row.get(last) if value is None else value
+      for value, row in zip(at_fit, self.rows, strict=True)
+    ]
+    return found, len(at_fit) - at_fit.count(None)
 
 
 class Rows(NamedTuple):
@@ -224,8 +225,7 @@ def load(path: epath.PathLike) -> Rows:
     ) from error
   rows = writers.parse(path, lines)
   for number, row in enumerate(rows, 1):
-    trouble = _trouble(row)
-    if trouble:
+    if trouble := _trouble(row):
       raise UserError(
         f"{path}, line {number}, {trouble}; restore the file or delete that "
         "line."

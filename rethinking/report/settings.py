@@ -35,17 +35,10 @@ def condition(settings: Mapping[str, Any]) -> str:
   Returns:
     One of the paper's conditions, else the corruptions' own names.
   """
-  noise = settings.get("label_noise")
-  if noise is None:
-    labels = "true_labels"
-  elif noise == "uniform":
+  labels, pixels = settings.get("label_noise"), settings.get("pixel_noise")
+  if labels == "uniform":
     labels = "random_labels" if settings["p"] == 1 else "partial_labels"
-  else:
-    labels = noise
-  pixels = settings.get("pixel_noise")
-  if pixels is None:
-    return labels
-  return pixels if noise is None else f"{pixels}+{labels}"
+  return "+".join(filter(None, (pixels, labels))) or "true_labels"
 
 
 def augmentation(settings: Mapping[str, Any]) -> str:
@@ -88,7 +81,9 @@ def value_text(settings: Mapping[str, Any], name: str) -> str:
   """One setting as text; an augmentation by its name."""
   if name == "augment":
     return augmentation(settings)
-  value = settings.get(name)
-  if isinstance(value, float):
-    return f"{value:g}"
-  return str(value)
+  return short(settings.get(name))
+
+
+def short(value: Any) -> str:
+  """A value of a setting as text."""
+  return f"{value:g}" if isinstance(value, float) else str(value)

@@ -57,18 +57,14 @@ def facts(groups: Sequence[Group]) -> str:
   }
   seeds = sorted({row["config"].get("seed") or 0 for row in runs})
   seconds = sum(row.get("seconds") or 0 for row in runs)
+  hardware = dict.fromkeys(filter(None, map(_hardware, runs)))
+  said = ", ".join(f"{name} {value}" for name, value in shared.items())
   lines = [
     f"- Runs: {len(runs)}, in {len(groups)} settings; {seconds:.0f} s in sum.",
     f"- Seeds: {', '.join(map(str, seeds))}.",
     *(f"- Data: {text}." for text in sources(groups)),
-    *(
-      f"- Hardware: {text}."
-      for text in dict.fromkeys(_hardware(row) for row in runs)
-      if text
-    ),
-    "- In every run: "
-    + ", ".join(f"{name} {value}" for name, value in shared.items())
-    + ".",
+    *(f"- Hardware: {text}." for text in hardware),
+    f"- In every run: {said}.",
   ]
   return "\n".join(lines) + "\n"
 
@@ -177,12 +173,9 @@ def table_csv(groups: Sequence[Group]) -> str:
       "n": len(group.rows),
       "fitted": group.time_to_fit().fitted,
     }
-    for unit in ("steps", "epochs"):
-      times = group.time_to_fit(unit)
-      line[f"{unit}_to_fit_mean"] = times.mean
-      line[f"{unit}_to_fit_sd"] = times.sd
-    for name in metrics.flagged("csv"):
-      found = group.stat(name)
+    stats = {f"{u}_to_fit": group.time_to_fit(u) for u in ("steps", "epochs")}
+    stats |= {name: group.stat(name) for name in metrics.flagged("csv")}
+    for name, found in stats.items():
       line[f"{name}_mean"] = found.mean
       line[f"{name}_sd"] = found.sd
     lines.append(line)

@@ -1,7 +1,7 @@
 """Configs of the three theory experiments, every field with its meaning."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -13,25 +13,37 @@ from rethinking.config.fields import (
   AT_LEAST_0,
   AT_LEAST_1,
   BELOW_1,
+  RATE,
   Field,
   Range,
 )
 from rethinking.runtime.errors import UserError
 from rethinking.theory import kernels
 
+
+def _each(words: str, holds: Callable[[Any], bool], least: int = 1) -> Range:
+  """At least so many numbers, each of which holds."""
+
+  def all_hold(values: Sequence[Any]) -> bool:
+    # key=value makes characters of a tuple's text.
+    numbers = all(isinstance(value, int | float) for value in values)
+    return len(values) >= least and numbers and all(map(holds, values))
+
+  return Range(words, all_hold)
+
+
 _AT_LEAST_2 = Range("at least 2", lambda x: x >= 2)
-_RATES = Range(
-  "rates in [0, 1], as --config.levels='(0.0, 0.5)'",
-  lambda x: _numbers(x) and all(0 <= level <= 1 for level in x),
+_RATES = _each(
+  "rates in [0, 1], as --config.levels='(0.0, 0.5)'", RATE.holds, least=0
 )
-_PENALTIES = Range(
+_PENALTIES = _each(
   "one or more penalties of at least 0, as --config.ridges='(0.0, 1.0)'",
-  lambda x: len(x) > 0 and _numbers(x) and min(x) >= 0,
+  AT_LEAST_0.holds,
 )
-_SIZES = Range(
+_SIZES = _each(
   "one or more numbers of examples, each at least 2, as"
   " --config.sizes='(100, 300)'",
-  lambda x: len(x) > 0 and _numbers(x) and min(x) >= 2,
+  _AT_LEAST_2.holds,
 )
 _TILE = Range(
   "at least 1 and below 46,341: LAPACK is 32-bit",
@@ -44,75 +56,71 @@ _COMMON = tuple(
   for row in fields.TABLE
   if "common" in row.flags
 )
+
+
+def _rows(*rows: tuple[Any, ...]) -> tuple[Field, ...]:
+  """Fields without flags, of name, default, sentence and what is allowed."""
+  return tuple(Field(name, default, "", *more) for name, default, *more in rows)
+
+
 # fmt: off
 _ROWS = {
-  "kernel": (
-    Field("kernel", "gaussian", "", "The kernel.", tuple(kernels.KERNELS)),
-    Field("gamma", float, "",
-          "Of the Gaussian (1 / squared pixel units) and Laplace kernels; "
-          "none: from the mean distance between two examples.", ABOVE_0),
-    Field("features", "raw", "",
-          "What it is applied to.", ("raw", "gabor", "random_conv")),
-    Field("scales", 2, "", "gabor: octaves.", AT_LEAST_1),
-    Field("orientations", 8, "", "gabor: angles in [0, pi).", AT_LEAST_1),
-    Field("wavelength", 4.0, "", "gabor: the shortest, pixels.",
-          Range("above 2 pixels", lambda x: x > 2)),
-    Field("pool", 4, "",
-          "gabor: pixels between averaging windows.", AT_LEAST_1),
-    Field("filters", 2048, "",
-          "random_conv: number of filters; each gives 2 grid^2.", AT_LEAST_1),
-    Field("patch", 6, "",
-          "random_conv: side of a filter, pixels.", AT_LEAST_1),
-    Field("stride", 1, "",
-          "random_conv: pixels between patches.", AT_LEAST_1),
-    Field("grid", 2, "",
-          "random_conv: pooling cells along each axis.", AT_LEAST_1),
-    Field("threshold", 0.25, "",
-          "random_conv: what a response must exceed.", AT_LEAST_0),
-    Field("ridges", (0.0,), "",
-          "Penalties: sum of squared errors + ridge |f|^2. Each is fitted to "
-          "the labels of each level.", _PENALTIES),
-    Field("levels", (), "",
-          "Label-noise levels; empty: p alone.", _RATES),
-    Field("precision", "float32", "",
-          "Of the kernel matrix.", ("float32", "float64")),
-    Field("solver", "auto", "",
-          "tiles (CPU), device (its own), auto: what fits.",
-          ("auto", "tiles", "device")),
-    Field("tile", 4000, "",
-          "Rows per tile; n^2 / 2 entries are held in all.", _TILE),
-    Field("max_refinements", 2, "",
-          "Steps of iterative refinement, if needed.", AT_LEAST_0),
-    Field("memory_gb", float, "",
-          "What may be used; none: what is free.", ABOVE_0),
+  "kernel": _rows(
+    ("kernel", "gaussian", "The kernel.", tuple(kernels.KERNELS)),
+    ("gamma", float,
+     "Of the Gaussian (1 / squared pixel units) and Laplace kernels; none: "
+     "from the mean distance between two examples.", ABOVE_0),
+    ("features", "raw",
+     "What it is applied to.", ("raw", "gabor", "random_conv")),
+    ("scales", 2, "gabor: octaves.", AT_LEAST_1),
+    ("orientations", 8, "gabor: angles in [0, pi).", AT_LEAST_1),
+    ("wavelength", 4.0,
+     "gabor: the shortest, pixels.", Range("above 2 pixels", lambda x: x > 2)),
+    ("pool", 4, "gabor: pixels between averaging windows.", AT_LEAST_1),
+    ("filters", 2048,
+     "random_conv: number of filters; each gives 2 grid^2.", AT_LEAST_1),
+    ("patch", 6, "random_conv: side of a filter, pixels.", AT_LEAST_1),
+    ("stride", 1, "random_conv: pixels between patches.", AT_LEAST_1),
+    ("grid", 2, "random_conv: pooling cells along each axis.", AT_LEAST_1),
+    ("threshold", 0.25,
+     "random_conv: what a response must exceed.", AT_LEAST_0),
+    ("ridges", (0.0,),
+     "Penalties: sum of squared errors + ridge |f|^2. Each is fitted to the "
+     "labels of each level.", _PENALTIES),
+    ("levels", (), "Label-noise levels; empty: p alone.", _RATES),
+    ("precision", "float32", "Of the kernel matrix.", ("float32", "float64")),
+    ("solver", "auto", "tiles (CPU), device (its own), auto: what fits.",
+     ("auto", "tiles", "device")),
+    ("tile", 4000, "Rows per tile; n^2 / 2 entries are held in all.", _TILE),
+    ("max_refinements", 2,
+     "Steps of iterative refinement, if needed.", AT_LEAST_0),
+    ("memory_gb", float, "What may be used; none: what is free.", ABOVE_0),
   ),
-  "expressivity": (
-    Field("arch", "mlp_1x512", "", "The trained model to stand beside."),
-    Field("epochs", 30, "", "Of its training.", AT_LEAST_1),
-    Field("batch_size", 128, "",
-          "Examples a step of its training.", AT_LEAST_1),
-    Field("learning_rate", 1e-3, "",
-          "Of its training: Adam with a cosine schedule.", ABOVE_0),
-    Field("eval_batch_size", 500, "",
-          "Examples a dispatch; changes no number.", AT_LEAST_1),
+  "expressivity": _rows(
+    ("arch", "mlp_1x512", "The trained model to stand beside."),
+    ("epochs", 30, "Of its training.", AT_LEAST_1),
+    ("batch_size", 128, "Examples a step of its training.", AT_LEAST_1),
+    ("learning_rate", 1e-3,
+     "Of its training: Adam with a cosine schedule.", ABOVE_0),
+    ("eval_batch_size", 500,
+     "Examples a dispatch; changes no number.", AT_LEAST_1),
   ),
-  "rademacher": (
-    Field("arch", "mlp_1x512", "", "The learner; see Architectures."),
-    Field("dropout", float, "",
-          "Every rate, in [0, 1); none: the model's own.", BELOW_1),
-    Field("batch_size", 128, "",
-          "Examples a step; all n where n is smaller.", AT_LEAST_1),
-    Field("learning_rate", 1e-3, "",
-          "Of Adam, constant: any step may be the last.", ABOVE_0),
-    Field("sizes", (100, 300, 1000), "",
-          "n: the lowest ids of the (sub)set.", _SIZES),
-    Field("draws", 8, "", "Independent draws of the signs for each n.",
-          Range("at least 2: one has no interval", lambda x: x >= 2)),
-    Field("steps", 1000, "", "Training steps of each learner.", AT_LEAST_1),
-    Field("eval_steps", (0, 30, 100, 300, 1000), "", "Where h is read."),
-    Field("confidence", 0.95, "", "Of the interval for the mean over draws.",
-          Range("in (0, 1)", lambda x: 0 < x < 1)),
-    Field("vectorise", bool, "", "Train draws at once; none: MLPs only."),
+  "rademacher": _rows(
+    ("arch", "mlp_1x512", "The learner; see Architectures."),
+    ("dropout", float,
+     "Every rate, in [0, 1); none: the model's own.", BELOW_1),
+    ("batch_size", 128,
+     "Examples a step; all n where n is smaller.", AT_LEAST_1),
+    ("learning_rate", 1e-3,
+     "Of Adam, constant: any step may be the last.", ABOVE_0),
+    ("sizes", (100, 300, 1000), "n: the lowest ids of the (sub)set.", _SIZES),
+    ("draws", 8, "Independent draws of the signs for each n.",
+     Range("at least 2: one has no interval", lambda x: x >= 2)),
+    ("steps", 1000, "Training steps of each learner.", AT_LEAST_1),
+    ("eval_steps", (0, 30, 100, 300, 1000), "Where h is read."),
+    ("confidence", 0.95, "Of the interval for the mean over draws.",
+     Range("in (0, 1)", lambda x: 0 < x < 1)),
+    ("vectorise", bool, "Train draws at once; none: MLPs only."),
   ),
 }
 # fmt: on
@@ -185,19 +193,9 @@ def resolve(config: ConfigDict) -> ConfigDict:
       " label_noise, such as uniform."
     )
   checks.ranges(c, (*_COMMON, *_ROWS[c.experiment]))
-  if "eval_steps" in c and not (
-    len(c.eval_steps) > 0
-    and _numbers(c.eval_steps)
-    and all(0 <= s <= c.steps for s in c.eval_steps)
-  ):
-    raise UserError(
-      f"eval_steps is {c.eval_steps}; it must be one or more steps in "
-      f"[0, steps = {c.steps}]."
-    )
+  if "eval_steps" in c:
+    words = f"one or more steps in [0, steps = {c.steps}]"
+    steps = _each(words, lambda step: 0 <= step <= c.steps)
+    steps.check("eval_steps", c.eval_steps)
   config_lib.corruptions(c)
   return c.lock()
-
-
-def _numbers(values: Sequence[object]) -> bool:
-  """False for what key=value made of a tuple's text: its characters."""
-  return all(isinstance(value, int | float) for value in values)

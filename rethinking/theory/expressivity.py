@@ -21,7 +21,8 @@ from ml_collections import ConfigDict
 
 from rethinking import config as training_config
 from rethinking.storage import files, tables
-from rethinking.theory import cholesky, folder, pictures, task, theorem
+from rethinking.theory import cholesky, folder, pictures, theorem
+from rethinking.theory import task as task_lib
 from rethinking.training import run as train
 from rethinking.training import step as step_lib
 from rethinking.training.examples import Task
@@ -61,10 +62,10 @@ def run(
 
 
 def _prepare(config: ConfigDict) -> tuple[Task, np.ndarray]:
-  """The problem, and the rows of the first copy of each image."""
-  problem = task.load(config)
-  train = problem.train
-  return problem, task.distinct(train.images, [train.labels], train.ids)
+  """The task, and the rows of the first copy of each image."""
+  task = task_lib.load(config)
+  train = task.train
+  return task, task_lib.distinct(train.images, [train.labels], train.ids)
 
 
 def _run(
@@ -75,10 +76,10 @@ def _run(
   quiet: bool,
 ) -> dict[str, Any]:
   """Builds, trains and compares; returns the summary."""
-  problem, rows = prepared
-  files.write_json(workdir / "corruption.json", problem.report)
+  task, rows = prepared
+  files.write_json(workdir / "corruption.json", task.report)
 
-  built, curve = _construct(config, problem, rows)
+  built, curve = _construct(config, task, rows)
   mlp = train.run(_mlp_config(config), workdir / "mlp", quiet=quiet)
   compared = [
     {
@@ -100,12 +101,12 @@ def _run(
   say(tables.formatted(compared, _COLUMNS).rstrip())
   return {
     **built,
-    "flip_rate": float(problem.report["flip_rate"]),
-    "repeats_left_out": len(problem.train.ids) - len(rows),
+    "flip_rate": float(task.report["flip_rate"]),
+    "repeats_left_out": len(task.train.ids) - len(rows),
     "mlp_train_accuracy": mlp["train_accuracy"],
     "mlp_test_accuracy": mlp["test_accuracy"],
     "mlp_weights": mlp["num_parameters"],
-    "data_source": problem.source,
+    "data_source": task.source,
   }
 
 
@@ -121,28 +122,21 @@ def _mlp_config(config: ConfigDict) -> ConfigDict:
   return c
 
 
-def _construct(config, problem, rows):
+def _construct(config, task, rows):
   """The network, its numbers, and its function along the projection."""
-  flat = problem.train.images.reshape(len(problem.train.images), -1)
-  labels = np.asarray(problem.train.labels)[rows]
+  splits = task.train, task.test
+  train, test = (s.images.reshape(len(s.ids), -1) for s in splits)
+  labels = np.asarray(task.train.labels)[rows]
   key = jax.random.key(config.seed, impl=step_lib.KEYS)
   with jax.enable_x64(True):
     # The largest array in float64, so it is made once.
-    x = jnp.asarray(flat[rows] / 255.0)
+    x = jnp.asarray(train[rows] / 255.0)
     start = time.monotonic()
     variables = jax.block_until_ready(theorem.construct(key, x, labels))
     seconds = time.monotonic() - start
-    evaluate = jax.jit(theorem.apply)
-
-    def outputs(inputs) -> np.ndarray:
-      spans = cholesky.spans(len(inputs), config.eval_batch_size)
-      parts = [evaluate(variables, jnp.asarray(inputs[rows])) for rows in spans]
-      return np.concatenate([np.asarray(part) for part in parts])
-
-    train_outputs = outputs(x)
-    test = problem.test.images.reshape(len(problem.test.images), -1)
-    test_outputs = outputs(test / 255.0)
-    classes = problem.num_classes
+    size, classes = config.eval_batch_size, task.num_classes
+    train_outputs = _outputs(variables, x, size)
+    test_outputs = _outputs(variables, test / 255.0, size)
     train_class = np.asarray(theorem.classify(train_outputs, classes))
     test_class = np.asarray(theorem.classify(test_outputs, classes))
     z = np.asarray(jnp.matmul(x, variables["params"]["a"]))
@@ -155,13 +149,23 @@ def _construct(config, problem, rows):
     "weights": theorem.count(variables),
     "expected_weights": 2 * len(rows) + x.shape[1],
     "train_accuracy": float(np.mean(train_class == labels)),
-    "test_accuracy": float(np.mean(test_class == problem.test.labels)),
+    "test_accuracy": float(np.mean(test_class == task.test.labels)),
     "largest_train_error": float(np.abs(train_outputs - labels).max()),
     "median_abs_test_output": float(np.median(np.abs(test_outputs))),
     "largest_abs_weight": largest,
     "construction_seconds": seconds,
   }
   return built, (*curve, z[order], labels[order])
+
+
+def _outputs(variables, inputs, size) -> np.ndarray:
+  """The network's outputs, computed for `size` examples at a time."""
+  evaluate = jax.jit(theorem.apply)
+  parts = [
+    evaluate(variables, jnp.asarray(inputs[rows]))
+    for rows in cholesky.spans(len(inputs), size)
+  ]
+  return np.concatenate(parts)
 
 
 def _curve(variables, samples) -> tuple[np.ndarray, np.ndarray]:
@@ -174,8 +178,4 @@ def _curve(variables, samples) -> tuple[np.ndarray, np.ndarray]:
   close = np.linspace(near[0], near[-1], 500)
   z = np.unique(np.concatenate([whole, close, near]))
   along = {"params": {**variables["params"], "a": jnp.ones(1)}}
-  parts = [
-    np.asarray(theorem.apply(along, jnp.asarray(part)[:, None]))
-    for part in np.array_split(z, 8)
-  ]
-  return z, np.concatenate(parts)
+  return z, _outputs(along, z[:, None], 256)

@@ -41,7 +41,6 @@ def raw(shape: tuple[int, int, int]) -> Features:
   """
 
   def block(k: int, images: np.ndarray) -> np.ndarray:
-    del k
     return images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
 
   return Features((int(np.prod(shape)),), block)

@@ -134,7 +134,6 @@ def gabor(
   width = jax.eval_shape(batch, np.zeros((1, *shape), np.uint8)).shape[1]
 
   def block(k: int, images: np.ndarray) -> np.ndarray:
-    del k
     return in_batches(batch, images, width, 200)
 
   return Features((width,), block)

@@ -57,8 +57,6 @@ class Gram:
     gamma: the kernel's parameter.
   """
 
-  gamma: float
-
   def __init__(self, n: int, kernel: str, tile: int, dtype: np.dtype):
     self.n, self.spans = n, cholesky.spans(n, tile)
     self._kernel, self.dtype = kernel, np.dtype(dtype)
@@ -91,6 +89,11 @@ class Gram:
     for i, rows in enumerate(self.spans):
       for j, columns in enumerate(self.spans[: i + 1]):
         yield rows, columns, self.tile(i, j)
+
+  def _set_gamma(self, gamma: float | None, spread: float) -> None:
+    if gamma is None:
+      gamma = kernels.default_gamma(self._kernel, spread)
+    self.gamma = float(gamma)
 
   def _precision(self) -> contextlib.AbstractContextManager:
     return jax.enable_x64(self.dtype == np.float64)
@@ -125,9 +128,7 @@ class Held(Gram):
     super().__init__(len(train), kernel, tile, train.dtype)
     self._train, self._sq_train = train, _squares(train)
     self._test, self._sq_test = test, _squares(test)
-    if gamma is None:
-      gamma = kernels.default_gamma(kernel, _spread(train))
-    self.gamma = float(gamma)
+    self._set_gamma(gamma, _spread(train))
 
   def tile(self, i: int, j: int) -> np.ndarray:
     x, z = (self._train[self.spans[k]] for k in (j, i))
@@ -175,10 +176,11 @@ class Summed(Gram):
     super().__init__(len(train), kernel, tile, dtype)
     gemm = blas.get_blas_funcs("gemm", dtype=dtype)
     sizes = [s.stop - s.start for s in self.spans]
-    tiles = [
-      [np.zeros((a, b), dtype, order="F") for b in sizes[: i + 1]]
+    tiles = {
+      (i, j): np.zeros((a, b), dtype, order="F")
       for i, a in enumerate(sizes)
-    ]
+      for j, b in enumerate(sizes[: i + 1])
+    }
     cross = [np.zeros((len(test), a), dtype, order="F") for a in sizes]
     sq_train = np.zeros(self.n, dtype)
     sq_test = np.zeros(len(test), dtype)
@@ -190,28 +192,24 @@ class Summed(Gram):
       sq_test += _squares(z)
       spread += _spread(x)
       add = functools.partial(gemm, 1, beta=1, trans_a=1, overwrite_c=1)
-      for i, row in enumerate(tiles):
-        xi = x[self.spans[i]].T
-        for j in range(i + 1):
-          row[j] = add(xi, x[self.spans[j]].T, c=row[j])
-        cross[i] = add(z.T, xi, c=cross[i])
-    if gamma is None:
-      gamma = kernels.default_gamma(kernel, spread)
-    self.gamma = float(gamma)
+      parts = [x[rows].T for rows in self.spans]
+      for (i, j), tile in tiles.items():
+        tiles[i, j] = add(parts[i], parts[j], c=tile)
+      cross = [
+        add(z.T, part, c=c) for part, c in zip(parts, cross, strict=True)
+      ]
+    self._set_gamma(gamma, spread)
     self._file = file
     self._offsets: dict[tuple[int, int], int] = {}
-    for i, rows in enumerate(self.spans):
-      for j in range(i + 1):
-        self._offsets[i, j] = file.tell()
-        # Written transposed in C order, so that reading gives Fortran order.
-        values = self._values(
-          tiles[i][j].T, sq_train[self.spans[j]], sq_train[rows], i == j
-        )
-        np.save(file, values)
-        tiles[i][j] = np.empty((0, 0), dtype)
+    squares = [sq_train[rows] for rows in self.spans]
+    for i, j in list(tiles):
+      self._offsets[i, j] = file.tell()
+      # Written transposed in C order, so that reading gives Fortran order.
+      inner = tiles.pop((i, j)).T
+      np.save(file, self._values(inner, squares[j], squares[i], i == j))
     self._cross = [
-      self._values(c, sq_test, sq_train[s])
-      for c, s in zip(cross, self.spans, strict=True)
+      self._values(c, sq_test, squared)
+      for c, squared in zip(cross, squares, strict=True)
     ]
 
   def tile(self, i: int, j: int) -> np.ndarray:

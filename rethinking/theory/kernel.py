@@ -12,8 +12,6 @@ largest output, is the same and only the norm differs. Norms are given for
 Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), section 5 and table 3.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import pathlib
 import time
@@ -26,8 +24,8 @@ from ml_collections import ConfigDict
 
 from rethinking.runtime.memory import peak_bytes
 from rethinking.storage import files, tables
-from rethinking.theory import features as features_lib
-from rethinking.theory import folder, pictures, plan, solvers, task
+from rethinking.theory import folder, pictures, plan, solvers
+from rethinking.theory import task as task_lib
 from rethinking.training.examples import Task
 
 
@@ -56,111 +54,95 @@ def run(
   return folder.run_once(config, workdir, _prepare, _run, quiet=quiet)
 
 
-def _prepare(config: ConfigDict) -> _Data:
-  problem = task.load(config)
-  levels = tuple(config.levels) or (config.p,)
-  labels, flips = zip(
-    *(task.labels_at(config, problem, level) for level in levels), strict=True
-  )
-  rows = np.arange(len(problem.train.ids))
-  maps = plan.features(config, problem.train.images)
+@dataclasses.dataclass(frozen=True)
+class _Prepared:
+  """The task with the repeats left out.
+
+  Attributes:
+    task: as loaded.
+    levels: each noise level with its given labels `[n]` and the share of them
+      that is wrong.
+    data: what is fitted; its targets are `[n, levels K + 1]`.
+    estimate: bytes that the fit takes.
+  """
+
+  task: Task
+  levels: list[tuple[float, np.ndarray, float]]
+  data: plan.Data
+  estimate: float
+
+
+def _prepare(config: ConfigDict) -> _Prepared:
+  task = task_lib.load(config)
+  train = task.train
+  levels = [
+    (level, *task_lib.labels_at(config, task, level))
+    for level in tuple(config.levels) or (config.p,)
+  ]
+  rows = np.arange(len(train.ids))
+  maps = plan.features(config, train.images)
   # Only a fit through every target needs each image once: a linear map with
   # fewer weights than examples is a least-squares fit.
   if (
     min(config.ridges) == 0 and plan.solver(config, maps, len(rows)) != "primal"
   ):
-    rows = task.distinct(problem.train.images, labels, problem.train.ids)
-  images = problem.train.images[rows]
-  labels = [given[rows] for given in labels]
-  one_hot = [np.eye(problem.num_classes)[given] for given in labels]
+    given = [labels for _, labels, _ in levels]
+    rows = task_lib.distinct(train.images, given, train.ids)
+  levels = [(level, labels[rows], flips) for level, labels, flips in levels]
+  one_hot = [np.eye(task.num_classes)[labels] for _, labels, _ in levels]
+  # Other encodings need the constant 1.
   targets = np.concatenate([*one_hot, np.ones((len(rows), 1))], 1)
-  estimate = plan.check_memory(
-    config, maps, images, problem.test.images, targets
-  )
-  return _Data(problem, images, levels, labels, flips, targets, maps, estimate)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Data:
-  """The problem with the repeats left out.
-
-  Attributes:
-    problem: as loaded.
-    images: uint8 `[n, H, W, C]`.
-    levels: noise levels.
-    labels: given labels `[n]` of each level.
-    flips: share of wrong labels of each level.
-    targets: `[n, levels K + 1]`: one-hot rows of each level, and the constant
-      1 that other encodings need.
-    maps: the features.
-    estimate: bytes that the fit takes.
-  """
-
-  problem: Task
-  images: np.ndarray
-  levels: tuple[float, ...]
-  labels: list[np.ndarray]
-  flips: tuple[float, ...]
-  targets: np.ndarray
-  maps: features_lib.Features
-  estimate: float
+  data = plan.Data(maps, train.images[rows], task.test.images, targets)
+  return _Prepared(task, levels, data, plan.check_memory(config, data))
 
 
 def _run(
-  config: ConfigDict, workdir: epath.Path, data: _Data, say: folder.Say
+  config: ConfigDict, workdir: epath.Path, found: _Prepared, say: folder.Say
 ) -> dict[str, Any]:
   """Fits, measures and draws; returns the summary."""
-  problem, images, maps = data.problem, data.images, data.maps
-  files.write_json(workdir / "corruption.json", problem.report)
+  task, n, width = found.task, len(found.data.images), found.data.maps.width
+  files.write_json(workdir / "corruption.json", task.report)
   say(
-    f"{len(images)} examples, {maps.width} features, {config.kernel} kernel:"
-    f" about {data.estimate / 1e9:.1f} GB."
+    f"{n} examples, {width} features, {config.kernel} kernel:"
+    f" about {found.estimate / 1e9:.1f} GB."
   )
-  truth = np.asarray(problem.test.labels)
   fits = []
   start = time.monotonic()
-  for gamma, fit in plan.fits(
-    config, maps, images, problem.test.images, data.targets
-  ):
+  for gamma, fit in plan.fits(config, found.data):
     seconds = time.monotonic() - start
-    for k, level in enumerate(data.levels):
-      fits.append(
-        {
-          "level": level,
-          "flip_rate": data.flips[k],
-          "gamma": gamma,
-          **_measure(fit, k, data.labels[k], truth, problem.num_classes),
-          "seconds": seconds,
-        }
-      )
+    for k, (level, labels, flips) in enumerate(found.levels):
+      row = {
+        "level": level,
+        "flip_rate": flips,
+        "gamma": gamma,
+        **_measure(fit, k, labels, task.test.labels, task.num_classes),
+        "seconds": seconds,
+      }
+      fits.append(row)
       say(
         f"ridge {fit.ridge:g}, level {level:g}: train error"
-        f" {100 * fits[-1]['train_error']:.2f} %, test error"
-        f" {100 * fits[-1]['test_error']:.2f} %, norm"
-        f" {fits[-1]['norm']:.1f}, {seconds:.1f} s."
+        f" {100 * row['train_error']:.2f} %, test error"
+        f" {100 * row['test_error']:.2f} %, norm"
+        f" {row['norm']:.1f}, {seconds:.1f} s."
       )
     start = time.monotonic()
   summary = {
     **fits[0],
-    "n": len(images),
-    "repeats_left_out": len(problem.train.ids) - len(images),
-    "num_test": len(problem.test.ids),
+    "n": n,
+    "repeats_left_out": len(task.train.ids) - n,
+    "num_test": len(task.test.ids),
     "kernel": config.kernel,
     "features": config.features,
-    "num_features": maps.width,
+    "num_features": width,
     "precision": config.precision,
-    "estimated_bytes": data.estimate,
+    "estimated_bytes": found.estimate,
     "peak_bytes": peak_bytes(),
     "backend": jax.default_backend(),
-    "data_source": problem.source,
+    "data_source": task.source,
     "fits": fits,
   }
   percent = [
-    {
-      **row,
-      "train_error_percent": 100 * row["train_error"],
-      "test_error_percent": 100 * row["test_error"],
-    }
+    row | {f"{k}_percent": 100 * row[k] for k in ("train_error", "test_error")}
     for row in fits
   ]
   tables.write(workdir, percent, _COLUMNS)

@@ -63,7 +63,6 @@ def linear(products: Products, gamma: jax.Array) -> jax.Array:
   Returns:
     Kernel values `[n, m]`.
   """
-  del gamma
   return products.inner
 
 
@@ -116,7 +115,6 @@ def quartic(products: Products, gamma: jax.Array) -> jax.Array:
   Returns:
     Kernel values `[n, m]`, in [0, 1].
   """
-  del gamma
   return _cosine(products) ** 4
 
 
@@ -145,7 +143,6 @@ def arc_cosine(products: Products, gamma: jax.Array) -> jax.Array:
   Reference:
     Cho, Saul (2009), "Kernel methods for deep learning", section 2.
   """
-  del gamma
   _, _, order_1 = _angular(products)
   return jnp.sqrt(products.sq_x * products.sq_z) * order_1
 
@@ -168,7 +165,6 @@ def ntk(products: Products, gamma: jax.Array) -> jax.Array:
     Jacot, Gabriel, Hongler (2018), section 4; Bietti, Mairal (2019), "On the
     inductive bias of neural tangent kernels", section 3.
   """
-  del gamma
   u, order_0, order_1 = _angular(products)
   return jnp.sqrt(products.sq_x * products.sq_z) * (order_1 + u * order_0)
 

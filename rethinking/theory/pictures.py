@@ -11,7 +11,8 @@ from rethinking.storage import plots
 _Row = Mapping[str, Any]
 
 
-def _save(figure: Any, folder: epath.Path, name: str) -> None:
+def _save(figure: Any, title: str, folder: epath.Path, name: str) -> None:
+  figure.suptitle(title, fontsize=10)
   for ending in ("png", "svg"):
     plots.save(figure, folder / f"{name}.{ending}")
 
@@ -65,8 +66,7 @@ def kernel(rows: Sequence[_Row], folder: epath.Path, title: str) -> None:
     right.set_ylabel("norm of the solution, all classes")
     right.set_ylim(bottom=0)
     right.legend(fontsize=8)
-    figure.suptitle(title, fontsize=10)
-    _save(figure, folder, name)
+    _save(figure, title, folder, name)
 
 
 def close_up(samples: np.ndarray) -> slice:
@@ -116,8 +116,7 @@ def theorem(
   bottom.set_ylim(-0.6, labels.max() + 2.2)
   bottom.set_xlabel("projection z = <a, x>")
   bottom.ticklabel_format(useOffset=False)
-  figure.suptitle(title, fontsize=10)
-  _save(figure, folder, "theorem")
+  _save(figure, title, folder, "theorem")
 
 
 def rademacher(rows: Sequence[_Row], folder: epath.Path, title: str) -> None:
@@ -157,5 +156,4 @@ def rademacher(rows: Sequence[_Row], folder: epath.Path, title: str) -> None:
   left.set_xlabel("examples n")
   right.set_xlabel("training steps")
   left.set_ylabel("correlation with random signs")
-  figure.suptitle(title, fontsize=10)
-  _save(figure, folder, "rademacher")
+  _save(figure, title, folder, "rademacher")

@@ -1,25 +1,28 @@
 """Which features, solver and memory a kernel config comes to."""
 
+import bisect
 import contextlib
 import functools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from rethinking.runtime.errors import UserError
 from rethinking.runtime.memory import available_bytes
 from rethinking.theory import features as features_lib
-from rethinking.theory import (
-  gabor,
-  gram,
-  memory,
-  random_conv,
-  solvers,
-  spectral,
-)
+from rethinking.theory import gabor, gram, random_conv, solvers
 from rethinking.training import step as step_lib
+
+# Python, JAX and what they hold before any matrix exists.
+_BASE_BYTES = 0.7e9
+
+
+class TooLargeError(UserError):
+  """The matrix does not fit the memory there is."""
 
 
 def features(config: ConfigDict, images: np.ndarray) -> features_lib.Features:
@@ -34,28 +37,18 @@ def features(config: ConfigDict, images: np.ndarray) -> features_lib.Features:
   """
   shape = images.shape[1:]
   if config.features == "gabor":
-    return gabor.gabor(
-      shape,
-      scales=config.scales,
-      orientations=config.orientations,
-      wavelength=config.wavelength,
-      pool=config.pool,
-    )
+    names = ("scales", "orientations", "wavelength", "pool")
+    return gabor.gabor(shape, **{name: config[name] for name in names})
   if config.features == "random_conv":
-    return random_conv.random_conv(
-      jax.random.key(config.seed, impl=step_lib.KEYS),
-      images,
-      filters=config.filters,
-      side=config.patch,
-      stride=config.stride,
-      grid=config.grid,
-      threshold=config.threshold,
-    )
+    names = ("filters", "patch", "stride", "grid", "threshold")
+    options = {name: config[name] for name in names}
+    key = jax.random.key(config.seed, impl=step_lib.KEYS)
+    return random_conv.random_conv(key, images, **options)
   return features_lib.raw(shape)
 
 
 def solver(config: ConfigDict, maps: features_lib.Features, n: int) -> str:
-  """The solver that suits a problem.
+  """The solver that suits a config and its data.
 
   Args:
     config: resolved.
@@ -69,30 +62,37 @@ def solver(config: ConfigDict, maps: features_lib.Features, n: int) -> str:
   held = len(maps.widths) == 1
   if held and config.kernel == "linear" and maps.width < n:
     return "primal"
-  if len(config.ridges) > 1 and n <= spectral.EIGEN_LIMIT:
+  if len(config.ridges) > 1 and n <= solvers.EIGEN_LIMIT:
     return "eigen"
   if config.solver != "auto":
     return config.solver
   itemsize = np.dtype(config.precision).itemsize
-  fits = solvers.device_need(n, itemsize) <= solvers.device_limit()
+  fits = device_bytes(n, itemsize) <= solvers.device_limit()
   return "device" if fits else "tiles"
 
 
-def check_memory(
-  config: ConfigDict,
-  maps: features_lib.Features,
-  images: np.ndarray,
-  test: np.ndarray,
-  targets: np.ndarray,
-) -> float:
-  """Refuses a fit that the memory cannot hold, before it starts.
+class Data(NamedTuple):
+  """What is fitted.
 
-  Args:
-    config: resolved.
+  Attributes:
     maps: the features.
     images: uint8 `[n, H, W, C]`.
     test: uint8 `[m, H, W, C]`.
     targets: float64 `[n, c]`.
+  """
+
+  maps: features_lib.Features
+  images: np.ndarray
+  test: np.ndarray
+  targets: np.ndarray
+
+
+def check_memory(config: ConfigDict, data: Data) -> float:
+  """Refuses a fit that the memory cannot hold, before it starts.
+
+  Args:
+    config: resolved.
+    data: what is to be fitted.
 
   Returns:
     The estimate of what this machine must hold, bytes.
@@ -100,20 +100,20 @@ def check_memory(
   Raises:
     TooLargeError: names the estimate and the largest n that fits.
   """
+  maps, images, test, targets = data
   n = len(images)
   chosen = solver(config, maps, n)
   itemsize = np.dtype(config.precision).itemsize
   accelerated = chosen == "device" and jax.default_backend() != "cpu"
   limit = solvers.device_limit()
   if accelerated and limit:
-    memory.check(
-      n, limit, lambda k: solvers.device_need(k, itemsize), "solver=tiles"
-    )
+    need = functools.partial(device_bytes, itemsize=itemsize)
+    _check(n, limit, need, "solver=tiles")
   available = available_bytes()
   if config.memory_gb is not None:
     available = config.memory_gb * 1e9
   estimate = functools.partial(
-    memory.estimate_bytes,
+    estimate_bytes,
     m=len(test),
     width=max(maps.widths),
     tile=config.tile,
@@ -123,24 +123,105 @@ def check_memory(
     columns=targets.shape[1],
     pixels=images[0].nbytes,
   )
-  return memory.check(n, available, estimate, "more memory_gb")
+  return _check(n, available, estimate, "more memory_gb")
+
+
+def device_bytes(n: int, itemsize: int) -> float:
+  """Estimates what `solvers.by_device` takes on its device.
+
+  Args:
+    n: train examples.
+    itemsize: bytes per entry of the matrix.
+  """
+  # The matrix, the factor and a workspace.
+  return 2.5 * itemsize * n * n
+
+
+def estimate_bytes(
+  n: int,
+  m: int,
+  *,
+  width: int,
+  tile: int,
+  itemsize: int,
+  summed: bool,
+  solver: str,
+  columns: int,
+  pixels: int,
+) -> float:
+  """Estimates the peak resident size of a fit.
+
+  Args:
+    n: train examples.
+    m: test examples.
+    width: columns of the features held at once.
+    tile: rows per tile.
+    itemsize: bytes per entry of the matrix.
+    summed: whether the features come in blocks, which need the test rows of
+      the matrix held as well.
+    solver: 'tiles' holds the lower triangle; 'device' the whole matrix, its
+      factor and a workspace, 'accelerator' those elsewhere; 'eigen' the matrix
+      and its eigenvectors in float64; 'primal' no matrix but that of the
+      `width` weights.
+    columns: of the targets.
+    pixels: bytes per image.
+
+  Returns:
+    Bytes: the matrix, features, images, scratch tiles and outputs.
+  """
+  tile = min(tile, n)
+  lower = itemsize * n * (n + tile) / 2
+  matrix = {
+    "tiles": lower,
+    "device": device_bytes(n, itemsize),
+    "accelerator": 0,
+    "eigen": 3 * 8 * n * n + 8 * n * m,
+    "primal": 3 * 8 * width * width,
+  }[solver]
+  if solver == "primal":
+    tile = 0
+    itemsize += 8
+  elif summed:
+    # Its tiles are summed here first, then freed.
+    matrix = max(matrix, lower)
+  held = (n + m) * (width * (itemsize + (4 if itemsize > 4 else 0)) + pixels)
+  scratch = 6 * itemsize * tile * tile + 2 * itemsize * m * tile
+  outputs = 8 * columns * (4 * n + m)
+  rows = itemsize * n * m if summed else 0
+  return _BASE_BYTES + matrix + held + scratch + outputs + rows
+
+
+def _check(
+  n: int, available: float, estimate: Callable[[int], float], otherwise: str
+) -> float:
+  """Refuses n examples that need more bytes than are available.
+
+  `estimate` never falls with the number of examples; `otherwise` is what else
+  can be set.
+  """
+  needed = estimate(n)
+  if needed <= available:
+    return needed
+  most = bisect.bisect_right(range(n), available, key=estimate) - 1
+  advice = (
+    f"the largest n that fits is {most}: set subset={most}"
+    if most >= 2
+    else "no n fits"
+  )
+  raise TooLargeError(
+    f"A kernel fit of n = {n} needs about {needed / 1e9:.1f} GB, and"
+    f" {available / 1e9:.1f} GB may be used; {advice}, or give {otherwise}."
+  )
 
 
 def fits(
-  config: ConfigDict,
-  maps: features_lib.Features,
-  images: np.ndarray,
-  test: np.ndarray,
-  targets: np.ndarray,
+  config: ConfigDict, data: Data
 ) -> Iterator[tuple[float | None, solvers.Fit]]:
-  """Fits each ridge, by the factorisation that suits the problem.
+  """Fits each ridge, by the factorisation that suits the data.
 
   Args:
     config: resolved.
-    maps: the features.
-    images: uint8 `[n, H, W, C]`.
-    test: uint8 `[m, H, W, C]`.
-    targets: float64 `[n, c]`.
+    data: what is fitted.
 
   Yields:
     gamma, None where no kernel matrix is made, and one fit for each ridge.
@@ -149,6 +230,7 @@ def fits(
     NotPositiveDefiniteError: the matrix is singular in its precision.
   """
   dtype = np.dtype(config.precision)
+  maps, images, test, targets = data
   ridges, tile = config.ridges, config.tile
   chosen = solver(config, maps, len(images))
   with contextlib.ExitStack() as stack:
@@ -157,7 +239,7 @@ def fits(
         maps.block(0, part).astype(dtype, copy=False) for part in (images, test)
       )
       if chosen == "primal":
-        for fit in spectral.by_primal(x, z, targets, ridges):
+        for fit in solvers.by_primal(x, z, targets, ridges):
           yield None, fit
         return
       source = gram.Held(x, z, config.kernel, config.gamma, tile)
@@ -167,7 +249,7 @@ def fits(
         maps, images, test, config.kernel, config.gamma, tile, file, dtype
       )
     if chosen == "eigen":
-      for fit in spectral.by_eigen(source, targets, ridges):
+      for fit in solvers.by_eigen(source, targets, ridges):
         yield source.gamma, fit
       return
     solve = solvers.by_device if chosen == "device" else solvers.by_tiles

@@ -80,10 +80,7 @@ def _prepare(config: ConfigDict) -> Task:
 
 
 def _run(
-  config: ConfigDict,
-  workdir: epath.Path,
-  task: Task,
-  say: folder.Say,
+  config: ConfigDict, workdir: epath.Path, task: Task, say: folder.Say
 ) -> dict[str, Any]:
   """Trains, correlates and draws; returns the summary."""
   rows = []
@@ -92,16 +89,14 @@ def _run(
     signs = draw_signs(config.seed, config.draws, n)
     for step, found in correlations(config, task, signs).items():
       mean, low, high = interval(found, config.confidence)
-      rows.append(
-        {
-          "n": n,
-          "step": step,
-          "correlation": mean,
-          "low": low,
-          "high": high,
-          "draws": found.tolist(),
-        }
-      )
+      row = {
+        "n": n,
+        "step": step,
+        "correlation": mean,
+        "low": low,
+        "high": high,
+      }
+      rows.append(row | {"draws": found.tolist()})
     say(
       f"n = {n}: correlation {rows[-1]['correlation']:.3f} after"
       f" {rows[-1]['step']} steps, {time.monotonic() - start:.1f} s."

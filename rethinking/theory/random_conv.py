@@ -101,7 +101,7 @@ def random_conv(
   images: np.ndarray,
   *,
   filters: int,
-  side: int,
+  patch: int,
   stride: int,
   grid: int,
   threshold: float,
@@ -116,7 +116,7 @@ def random_conv(
     key: typed key of the filters.
     images: the train set, uint8 `[N, H, W, C]`; the whitening is its own.
     filters: number of filters, >= 1; each gives `2 grid^2` columns.
-    side: patch side, pixels.
+    patch: side of a filter, pixels.
     stride: pixels between patches.
     grid: pooling cells along each axis.
     threshold: t, in units of a whitened patch's response to a unit filter.
@@ -131,13 +131,13 @@ def random_conv(
     Coates, Ng (2012), section 3; Zhang et al. (2017), section 5, with 32,000
     filters whose settings were not published.
   """
-  if side > min(images.shape[1:3]):
+  if patch > min(images.shape[1:3]):
     raise errors.UserError(
-      f"patch is {side}, but the images are"
+      f"patch is {patch}, but the images are"
       f" {images.shape[1]} x {images.shape[2]}; give at most"
       f" {min(images.shape[1:3])}."
     )
-  projection, offset = random_filters(key, images, filters=filters, side=side)
+  projection, offset = random_filters(key, images, filters=filters, side=patch)
   spans = cholesky.spans(filters, _BLOCK)
 
   widths = tuple(2 * grid * grid * (s.stop - s.start) for s in spans)
@@ -148,7 +148,7 @@ def random_conv(
   def batch(images: jax.Array, weights: jax.Array, shift: jax.Array):
     def one(image: jax.Array) -> jax.Array:
       x = image[None].astype(jnp.float32) / 255
-      p = _normalise(_patches(x, side, stride))[0]
+      p = _normalise(_patches(x, patch, stride))[0]
       height, width, size = p.shape
       response = product(p.reshape(-1, size), weights) - shift[None]
       means = jnp.asarray(_cells(height, width, grid))

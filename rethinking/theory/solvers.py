@@ -1,4 +1,4 @@
-"""Minimum-norm and ridge fits by Cholesky, on the CPU or an accelerator.
+"""Minimum-norm and ridge fits: by Cholesky, or many from one decomposition.
 
 They find the f of smallest norm in the kernel's space that minimises
 `sum_i (f(x_i) - y_i)^2 + ridge |f|^2`; with ridge 0 and a positive definite
@@ -8,16 +8,20 @@ kernel it passes through every target.
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.linalg
 
-from rethinking.theory import cholesky, gram, memory
+from rethinking.theory import cholesky, gram
 
 _TOLERANCE = 1e-2
+# Above this an eigendecomposition, about 25 Cholesky factorisations, no longer
+# pays for a path over a handful of ridges.
+EIGEN_LIMIT = 3_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +67,7 @@ def _apply_tiles(source: gram.Gram, alpha: np.ndarray) -> np.ndarray:
   return out
 
 
-def finish(
+def _finish(
   alpha: np.ndarray,
   train: np.ndarray,
   test: np.ndarray,
@@ -71,18 +75,9 @@ def finish(
   ridge: float,
   **known: Any,
 ) -> Fit:
-  """Measures a solution.
+  """Measures a solution alpha `[n, c]` whose outputs at the examples are known.
 
-  Args:
-    alpha: coefficients `[n, c]`.
-    train: `K alpha`, `[n, c]`.
-    test: outputs at the test examples `[m, c]`.
-    targets: `[n, c]`.
-    ridge: the penalty.
-    **known: the fields of `Fit` that are not measured here.
-
-  Returns:
-    The fit.
+  `known` are the fields of `Fit` that are not measured here.
   """
   residual = targets - train - ridge * alpha
   inner = alpha.T @ train
@@ -102,7 +97,7 @@ def _refined(
   targets: np.ndarray,
   ridge: float,
   max_refinements: int,
-  solve: Callable[[np.ndarray], np.ndarray],
+  solve: Callable[[np.ndarray], jax.typing.ArrayLike],
   **known: Any,
 ) -> Fit:
   """Solves, then adds corrections until the residual is small.
@@ -125,7 +120,7 @@ def _refined(
     source.cross(j).astype(np.float64, copy=False) @ alpha[columns]
     for j, columns in enumerate(source.spans)
   )
-  return finish(alpha, train, test, targets, ridge, refinements=taken, **known)
+  return _finish(alpha, train, test, targets, ridge, refinements=taken, **known)
 
 
 def by_tiles(
@@ -206,15 +201,13 @@ def by_device(
         " larger gamma."
       )
 
-    def solve(rhs: np.ndarray) -> np.ndarray:
-      x = jax.scipy.linalg.cho_solve((factor, True), jnp.asarray(rhs, dtype))
-      return np.asarray(x, np.float64)
+    product = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
-    def multiply(rhs: np.ndarray) -> np.ndarray:
-      x = jnp.asarray(rhs, dtype)
-      exact = jax.lax.Precision.HIGHEST
-      half = jnp.matmul(factor.T, x, precision=exact)
-      return np.asarray(jnp.matmul(factor, half, precision=exact), np.float64)
+    def solve(rhs: np.ndarray) -> jax.Array:
+      return jax.scipy.linalg.cho_solve((factor, True), rhs.astype(dtype))
+
+    def multiply(rhs: np.ndarray) -> jax.Array:
+      return product(factor, product(factor.T, rhs.astype(dtype)))
 
     condition = cholesky.condition(source.n, multiply, solve)
     known = {"condition": condition, "solver": "device"}
@@ -226,14 +219,96 @@ def _put(matrix, block, row, column):
   return jax.lax.dynamic_update_slice(matrix, block, (row, column))
 
 
-def device_need(n: int, itemsize: int) -> float:
-  """Bytes that `by_device` takes on its device.
+def by_eigen(
+  source: gram.Gram, targets: np.ndarray, ridges: Sequence[float]
+) -> Iterator[Fit]:
+  """A whole path of ridges from one eigendecomposition in float64.
+
+  `alpha = Q (D + ridge)^-1 Q^T y` with `K = Q D Q^T`; 9 n^3 operations once,
+  then n^2 for each ridge.
 
   Args:
-    n: train examples.
-    itemsize: bytes an entry.
+    source: the kernel matrix.
+    targets: float64 `[n, c]`.
+    ridges: each >= 0.
+
+  Yields:
+    One fit for each ridge, in order.
+
+  Raises:
+    NotPositiveDefiniteError: an eigenvalue plus the ridge is not above
+      rounding.
+
+  Reference:
+    Golub, Van Loan (2013), "Matrix computations", section 6.1.4.
   """
-  return memory.DEVICE_COPIES * itemsize * n * n
+  matrix = np.empty((source.n, source.n))
+  cross = [source.cross(j) for j in range(len(source.spans))]
+  cross = np.concatenate(cross, 1).astype(np.float64)
+  for rows, columns, tile in source.lower():
+    matrix[rows, columns] = tile
+    matrix[columns, rows] = tile.T
+  values, vectors = scipy.linalg.eigh(matrix)
+  floor = source.n * np.finfo(np.float64).eps * values[-1]
+  rotated = vectors.T @ targets
+  for ridge in ridges:
+    shifted = values + ridge
+    if shifted[0] <= floor:
+      raise cholesky.NotPositiveDefiniteError(
+        f"The kernel matrix is singular in {source.dtype} (smallest eigenvalue"
+        f" {values[0]:.1e}, largest {values[-1]:.1e}); set a ridge > 0 or,"
+        " for the gaussian and laplace kernels, a larger gamma."
+      )
+    alpha = vectors @ (rotated / shifted[:, None])
+    train, test = matrix @ alpha, cross @ alpha
+    known = {"condition": float(shifted[-1] / shifted[0]), "solver": "eigen"}
+    yield _finish(alpha, train, test, targets, ridge, **known)
+
+
+def by_primal(
+  train: np.ndarray,
+  test: np.ndarray,
+  targets: np.ndarray,
+  ridges: Sequence[float],
+) -> Iterator[Fit]:
+  """The linear kernel through its D weights: a path from one decomposition.
+
+  `w = Q (D + ridge)^-1 Q^T X^T y` with `X^T X = Q D Q^T` in float64. With ridge
+  0, directions of eigenvalue below `n eps` of the largest are left out: the
+  minimum-norm least-squares fit, which interpolates only if the rank is n.
+
+  Args:
+    train: features `[n, D]`.
+    test: features `[m, D]`.
+    targets: float64 `[n, c]`.
+    ridges: each >= 0.
+
+  Yields:
+    One fit for each ridge, in order. Its condition is over the directions
+    kept, its residual is that of the fit itself.
+
+  Reference:
+    Zhang, Bengio, Hardt, Recht, Vinyals (2017), section 5.
+  """
+  x = train.astype(np.float64)
+  z = test.astype(np.float64)
+  values, vectors = scipy.linalg.eigh(x.T @ x)
+  floor = max(x.shape) * np.finfo(np.float64).eps * values[-1]
+  kept = values > floor
+  rotated = vectors[:, kept].T @ (x.T @ targets)
+  for ridge in ridges:
+    shifted = values[kept] + ridge
+    weights = vectors[:, kept] @ (rotated / shifted[:, None])
+    train, test = x @ weights, z @ weights
+    known = {
+      "condition": float(shifted.max() / shifted.min()),
+      "solver": "primal",
+      "rank": int(kept.sum()),
+    }
+    # There are no coefficients: the residual is that of the fit itself.
+    none = np.zeros_like(targets)
+    fit = _finish(none, train, test, targets, ridge, **known)
+    yield dataclasses.replace(fit, inner=weights.T @ weights)
 
 
 def device_limit() -> float:

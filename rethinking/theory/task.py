@@ -5,10 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from ml_collections import ConfigDict
 
-from rethinking import config as config_lib
-from rethinking import corruptions
 from rethinking.runtime.errors import UserError
-from rethinking.training import task
+from rethinking.training import task as task_lib
 from rethinking.training.examples import Task
 
 
@@ -34,17 +32,17 @@ def load(config: ConfigDict) -> Task:
   fields |= {"crop": 0, "batch_size": 1, "epochs": 1}
   fields |= {"augment": "none", "normalization": "per_image", "validation": 0}
   fields |= {"redraw": "never", "validation_labels": "true"}
-  return task.load(ConfigDict(fields), where="load")
+  return task_lib.load(ConfigDict(fields), where="load")
 
 
 def labels_at(
-  config: ConfigDict, problem: Task, level: float
+  config: ConfigDict, task: Task, level: float
 ) -> tuple[np.ndarray, float]:
   """The given labels at another noise level.
 
   Args:
     config: resolved.
-    problem: what `load` returned for it.
+    task: what `load` returned for it.
     level: the label corruption's level, in [0, 1].
 
   Returns:
@@ -53,20 +51,9 @@ def labels_at(
   Raises:
     UserError: for a label corruption that cannot be applied.
   """
-  train = problem.train
-  if level == config.p:
-    return train.labels, float(problem.report["flip_rate"])
-  other = ConfigDict(config.to_dict() | {"p": level})
-  noise = [c for c in config_lib.corruptions(other) if c.target == "labels"]
-  made = corruptions.prepare(
-    noise,
-    seed=config.corruption_seed,
-    images=train.images,
-    labels=train.true_labels,
-    ids=train.ids,
-    num_classes=problem.num_classes,
-  )
-  return made.labels, float(made.summary()["flip_rate"])
+  if level != config.p:
+    task = load(ConfigDict(config.to_dict() | {"p": level}))
+  return task.train.labels, float(task.report["flip_rate"])
 
 
 def distinct(
@@ -90,12 +77,11 @@ def distinct(
   keys = flat.view(np.dtype((np.void, flat.shape[1])))[:, 0]
   _, first, group = np.unique(keys, return_index=True, return_inverse=True)
   source = first[group]
-  wrong = np.zeros(len(flat), bool)
-  for given in labels:
-    wrong |= given != given[source]
+  differ = np.array([given != given[source] for given in labels])
+  wrong = differ.any(0)
   if wrong.any():
     row = int(np.argmax(wrong))
-    given = next(g for g in labels if g[row] != g[source[row]])
+    given = labels[np.argmax(differ[:, row])]
     raise ContradictionError(
       f"Examples {ids[source[row]]} and {ids[row]} are the same image with"
       f" labels {given[source[row]]} and {given[row]}, one of"

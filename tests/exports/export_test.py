@@ -245,7 +245,7 @@ def test_examples_are_drawn_beside_their_own_originals():
   chosen = config("true_labels,validation=50")
   contents = contents_lib.compute(config_lib.resolve(chosen))
   np.testing.assert_array_equal(
-    contents.original_images(), contents.problem.train.images
+    contents.original_images(), contents.task.train.images
   )
 
 

@@ -121,29 +121,13 @@ def test_batch_norm_in_float32_of_a_shifted_channel():
   np.testing.assert_allclose(y, plain_batch_norm(x, 1e-5), atol=1e-3)
 
 
-@pytest.mark.parametrize(
-  ("channels", "radius"), [(1, 0), (3, 4), (16, 4), (24, 6)]
-)
-def test_local_response_norm(channels, radius):
+@pytest.mark.parametrize("channels", [1, 3, 16, 24])
+def test_local_response_norm(channels):
   def plain(x):
-    padded = jnp.pad(jnp.square(x), ((0, 0), (radius, radius)))
-    total = sum(padded[:, i : i + channels] for i in range(2 * radius + 1))
-    return x / (2.0 + 0.1 * total) ** 0.75
+    padded = jnp.pad(jnp.square(x), ((0, 0), (4, 4)))
+    total = sum(padded[:, i : i + channels] for i in range(9))
+    return x / (1.0 + 0.001 / 9 * total) ** 0.75
 
-  comparison.compare(
-    lambda x: ops.local_response_norm(
-      x, radius=radius, bias=2.0, alpha=0.1, beta=0.75
-    ),
-    plain,
-    3 * comparison.normal(0, 4, channels),
-  )
-
-
-def test_local_response_norm_of_another_exponent():
-  x = comparison.normal(0, 4, 8)
-  total = 1 + 0.001 / 9 * jnp.square(x) @ (
-    jnp.abs(jnp.subtract.outer(jnp.arange(8), jnp.arange(8))) <= 4
-  ).astype(x.dtype)
-  np.testing.assert_allclose(
-    ops.local_response_norm(x, beta=0.5), x / jnp.sqrt(total)
-  )
+  # So large that the sum is not small beside 1.
+  x = 60 * comparison.normal(0, 4, channels)
+  comparison.compare(ops.local_response_norm, plain, x)

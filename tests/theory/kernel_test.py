@@ -9,7 +9,7 @@ import pytest
 
 from rethinking import data
 from rethinking.runtime import errors
-from rethinking.theory import cholesky, config, kernel, memory, task
+from rethinking.theory import cholesky, config, kernel, plan, task
 
 _FIGURES = [f"{n}.{e}" for n in ("noise", "ridge") for e in ("png", "svg")]
 
@@ -115,7 +115,7 @@ def test_norm_of_signed_targets(tmp_path):
 
 
 def test_too_large_is_refused_with_the_largest_that_fits(tmp_path):
-  with pytest.raises(memory.TooLargeError, match=r"n = 1437 .*about") as found:
+  with pytest.raises(plan.TooLargeError, match=r"n = 1437 .*about") as found:
     kernel.run(_config(memory_gb=0.715), tmp_path / "a", quiet=True)
   assert not (tmp_path / "a").exists()
   largest = int(str(found.value).split("subset=")[1].split(",")[0])
@@ -124,14 +124,14 @@ def test_too_large_is_refused_with_the_largest_that_fits(tmp_path):
     _config(memory_gb=0.715, subset=largest), tmp_path / "b", quiet=True
   )
   assert summary["n"] == largest
-  with pytest.raises(memory.TooLargeError):
+  with pytest.raises(plan.TooLargeError):
     kernel.run(
       _config(memory_gb=0.715, subset=largest + 1), tmp_path / "c", quiet=True
     )
 
 
 def test_estimate_of_mnist_is_near_what_it_took():
-  estimate = memory.estimate_bytes(
+  estimate = plan.estimate_bytes(
     60_000,
     m=10_000,
     width=784,
@@ -147,7 +147,7 @@ def test_estimate_of_mnist_is_near_what_it_took():
 
 def test_the_whole_matrix_of_the_device_s_solver_counts(tmp_path):
   c = _config(memory_gb=0.74, solver="device")
-  with pytest.raises(memory.TooLargeError, match="n = 1437.*memory_gb"):
+  with pytest.raises(plan.TooLargeError, match="n = 1437.*memory_gb"):
     kernel.run(c, tmp_path / "a", quiet=True)
   c = _config(memory_gb=0.74, solver="tiles", tile=100)
   assert kernel.run(c, tmp_path / "b", quiet=True)["n"] == 1437

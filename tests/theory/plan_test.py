@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from rethinking.theory import config, features, memory, plan, solvers
+from rethinking.theory import config, features, plan, solvers
 
 
 def _config(**fields):
@@ -16,7 +16,7 @@ def _config(**fields):
 def _check(c, n):
   maps = features.raw((8, 8, 1))
   train, test = (np.empty((count, 8, 8, 1), np.uint8) for count in (n, 360))
-  return plan.check_memory(c, maps, train, test, np.empty((n, 11)))
+  return plan.check_memory(c, plan.Data(maps, train, test, np.empty((n, 11))))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_an_accelerator_is_taken_where_the_matrix_fits(monkeypatch):
   assert _check(c, 60_000) < 3e9
   forced = _config(precision="float32", solver="device")
   with pytest.raises(
-    memory.TooLargeError, match="n = 100000 .*100.0 GB.*subset=89442.*tiles"
+    plan.TooLargeError, match="n = 100000 .*100.0 GB.*subset=89442.*tiles"
   ):
     _check(forced, 100_000)
 
@@ -54,7 +54,7 @@ def test_estimates_grow_with_n():
   for solver in ("tiles", "device", "accelerator", "eigen", "primal"):
     for summed in (False, True):
       found = [
-        memory.estimate_bytes(
+        plan.estimate_bytes(
           n,
           m=100,
           width=64,

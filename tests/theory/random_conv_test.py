@@ -20,7 +20,7 @@ def _images(n=6, side=8, channels=1, seed=0):
 def _conv(images, **overrides):
   options = {
     "filters": 5,
-    "side": 3,
+    "patch": 3,
     "stride": 1,
     "grid": 2,
     "threshold": 0.25,
@@ -77,4 +77,4 @@ def test_first_filters_do_not_depend_on_their_number():
 
 def test_a_patch_larger_than_the_image_is_refused():
   with pytest.raises(errors.UserError, match="patch is 9.*8 x 8.*at most 8"):
-    _conv(_images(), side=9)
+    _conv(_images(), patch=9)

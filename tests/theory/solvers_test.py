@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rethinking.theory import cholesky, gram, solvers, spectral
+from rethinking.theory import cholesky, gram, solvers
 
 _TILE = 16
 
@@ -21,7 +21,7 @@ def _problem(dtype="float64", n=50, gamma=0.1):
 
 def _solve(name, source, y, ridge):
   if name == "eigen":
-    return next(iter(spectral.by_eigen(source, y, [ridge])))
+    return next(iter(solvers.by_eigen(source, y, [ridge])))
   solve = {"tiles": solvers.by_tiles, "device": solvers.by_device}[name]
   return solve(source, y, ridge, 2)
 
@@ -60,3 +60,16 @@ def test_a_singular_matrix_is_refused(name):
   source = gram.Held(x, x, "linear", None, tile=_TILE)
   with pytest.raises(cholesky.NotPositiveDefiniteError, match="ridge"):
     _solve(name, source, np.ones((40, 1)), 0.0)
+
+
+def test_primal_is_the_pseudoinverse_and_the_kernel_ridge():
+  rng = np.random.default_rng(0)
+  x, z, y = (rng.standard_normal(s) for s in ((30, 6), (9, 6), (30, 2)))
+  x[:, 5] = x[:, 4]
+  plain, ridged = solvers.by_primal(x, z, y, [0.0, 0.4])
+  weights = np.linalg.pinv(x) @ y
+  np.testing.assert_allclose(plain.test, z @ weights, atol=1e-9)
+  assert plain.rank == 5
+  alpha = np.linalg.solve(x @ x.T + 0.4 * np.eye(30), y)
+  np.testing.assert_allclose(ridged.test, z @ x.T @ alpha, atol=1e-9)
+  np.testing.assert_allclose(ridged.inner, alpha.T @ x @ x.T @ alpha)
