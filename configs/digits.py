@@ -72,6 +72,8 @@ _SWEEPS = {
     "checkpoint_epochs": 30,
     "validation": 144,
   },
+  "portions": figures.portions("digits_cnn", "mlp_1x512"),
+  "redraw": figures.redraw("digits_cnn", "mlp_1x512"),
 }
 
 

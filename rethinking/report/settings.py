@@ -16,13 +16,16 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     config: resolved.
 
   Returns:
-    A copy in which every way to say "no label noise" is the same.
+    A copy in which every way to say "no label noise" is the same, and none of
+    the images are corrupted where nothing corrupts them.
   """
   kept = {k: v for k, v in config.items() if k not in flagged("unseen")}
   # 0.1 * 3 and 0.3 are the same level.
   kept["p"] = round(float(kept.get("p") or 0), 9)
   if not kept["p"] or kept.get("label_noise") is None:
     kept |= {"label_noise": None, "label_options": "", "p": 0.0, "exact": False}
+  if kept.get("pixel_noise") is None:
+    kept["fraction"] = 0.0
   return kept
 
 
@@ -33,7 +36,9 @@ def condition(settings: Mapping[str, Any]) -> str:
     settings: from `settings`.
 
   Returns:
-    One of the paper's conditions, else the corruptions' own names.
+    One of the paper's conditions, else the corruptions' own names; with
+    "partly" before it where some of the images are corrupted, and "redrawn"
+    where each epoch draws anew.
   """
   noise = settings.get("label_noise")
   if noise is None:
@@ -43,9 +48,11 @@ def condition(settings: Mapping[str, Any]) -> str:
   else:
     labels = noise
   pixels = settings.get("pixel_noise")
-  if pixels is None:
-    return labels
-  return pixels if noise is None else f"{pixels}+{labels}"
+  name = labels
+  if pixels is not None:
+    partly = "partly_" if settings["fraction"] < 1 else ""
+    name = partly + (pixels if noise is None else f"{pixels}+{labels}")
+  return f"redrawn_{name}" if settings["redraw"] == "epoch" else name
 
 
 def augmentation(settings: Mapping[str, Any]) -> str:
