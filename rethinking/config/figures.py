@@ -132,6 +132,8 @@ def keras_study(
 def portions(*archs: str) -> dict[str, Any]:
   """Returns what portions of corrupted images set.
 
+  The Keras study shuffled the pixels of a portion of its images.
+
   Args:
     *archs: architectures.
   """
