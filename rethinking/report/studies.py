@@ -192,8 +192,8 @@ def _style(line: int, part: int) -> dict[str, Any]:
   return pictures.style(line) | {
     "linestyle": other["linestyle"],
     "marker": other["marker"],
-    "linewidth": max(0.8, 2.2 - 0.7 * line),
-    "markersize": max(3, 6.5 - 2 * line),
+    "linewidth": max(0.8, 2 - 0.6 * line),
+    "markersize": max(3, 5.5 - 1.5 * line),
   }
 
 
