@@ -24,6 +24,7 @@ Sweeps, each with its figures and tables beside the published numbers:
   table4       regularisers on random labels
   figure2b     small Inception with and without BatchNorm
   keras_study  noise levels x augmentation x architectures, Keras's recipe
+  portions     pixels corrupted in 0 to 100 % of the images
 
 `table1,only=mlp` runs the cells whose names contain "mlp". Everything but the
 MLPs wants an accelerator. Weight decay is L2 in the loss, as the word was used
@@ -79,10 +80,9 @@ _SETTINGS = {
   "epochs": 64,  # The paper's 25,000 steps.
 }
 
+_ARCHS = ("inception", "alexnet", "mlp_1x512")
 _SWEEPS = {
-  "figure1": figures.figure1(
-    "inception", ("inception", "alexnet", "mlp_1x512")
-  ),
+  "figure1": figures.figure1("inception", _ARCHS),
   "levels": figures.levels(),
   "table1": {"recipe": "paper", "grids": _TABLE1},
   "table4": {"recipe": "paper", "grids": _TABLE4},
@@ -95,6 +95,7 @@ _SWEEPS = {
     "epochs": 200,  # At most: the run ends early.
     "validation": 5000,
   },
+  "portions": figures.portions(*_ARCHS),
 }
 
 

@@ -43,6 +43,8 @@ _SWEEPS = {
     "epochs": 200,  # At most: the run ends early.
     "validation": 6000,
   },
+  "portions": figures.portions("mlp_1x512", "keras_mnist_cnn"),
+  "redraw": figures.redraw("mlp_1x512"),
 }
 
 

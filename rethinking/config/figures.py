@@ -34,6 +34,10 @@ FIGURES = {
                      f"{_REPORT}.studies:batch_norm"),
   "keras_study": Figure("Noise levels, augmentation, networks; Keras's recipe.",
                         f"{_REPORT}.studies:noise_levels"),
+  "portions": Figure("Pixels corrupted in a portion of the images.",
+                     f"{_REPORT}.studies:portions"),
+  "redraw": Figure("Label noise drawn once, and anew in each epoch.",
+                   f"{_REPORT}.studies:redrawn"),
 }
 # fmt: on
 
@@ -123,3 +127,31 @@ def keras_study(
       "mlp": grid("partial_labels", *mlps, l2=(0.0,), **axes),
     },
   }
+
+
+def portions(*archs: str) -> dict[str, Any]:
+  """Returns what portions of corrupted images set.
+
+  The Keras study shuffled the pixels of a portion of its images.
+
+  Args:
+    *archs: architectures.
+  """
+  pixels = ("shuffled_pixels", "random_pixels", "gaussian_pixels")
+  # The same runs, whatever corrupts none of the images.
+  clean = grid("true_labels", *archs)
+  noisy = grid(pixels, *archs, fraction=_LEVELS[1:])
+  return {"grids": {"clean": clean, "portions": noisy}}
+
+
+def redraw(*archs: str) -> dict[str, Any]:
+  """Returns what label noise sets that is drawn once, or in each epoch.
+
+  Args:
+    *archs: architectures.
+  """
+  axes = {"p": _LEVELS[1:], "redraw": ("never", "epoch")}
+  # Of true labels there is nothing to draw anew.
+  clean = grid("true_labels", *archs)
+  noisy = grid("partial_labels", *archs, **axes)
+  return {"grids": {"clean": clean, "redraw": noisy}}

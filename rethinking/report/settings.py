@@ -16,13 +16,16 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     config: resolved.
 
   Returns:
-    A copy in which every way to say "no label noise" is the same.
+    A copy in which every way to say "no label noise" is the same, and none of
+    the images are corrupted where nothing corrupts them.
   """
   kept = {k: v for k, v in config.items() if k not in flagged("unseen")}
   # 0.1 * 3 and 0.3 are the same level.
   kept["p"] = round(float(kept.get("p") or 0), 9)
   if not kept["p"] or kept.get("label_noise") is None:
     kept |= {"label_noise": None, "label_options": "", "p": 0.0, "exact": False}
+  if kept.get("pixel_noise") is None:
+    kept["fraction"] = 0.0
   return kept
 
 
@@ -33,12 +36,17 @@ def condition(settings: Mapping[str, Any]) -> str:
     settings: from `settings`.
 
   Returns:
-    One of the paper's conditions, else the corruptions' own names.
+    One of the paper's conditions, else the corruptions' own names; with
+    "partly" before it where some of the images are corrupted, and "redrawn"
+    where each epoch draws anew.
   """
   labels, pixels = settings.get("label_noise"), settings.get("pixel_noise")
   if labels == "uniform":
     labels = "random_labels" if settings["p"] == 1 else "partial_labels"
-  return "+".join(filter(None, (pixels, labels))) or "true_labels"
+  if pixels is not None and settings["fraction"] < 1:
+    pixels = f"partly_{pixels}"
+  name = "+".join(filter(None, (pixels, labels))) or "true_labels"
+  return f"redrawn_{name}" if settings["redraw"] == "epoch" else name
 
 
 def augmentation(settings: Mapping[str, Any]) -> str:

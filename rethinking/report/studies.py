@@ -1,11 +1,13 @@
-"""The figures of the studies: BatchNorm, and the Keras study's questions."""
+"""The figures of the studies: BatchNorm, the Keras study, portions, redraw."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+from rethinking.config.fields import LABELS, PIXELS
 from rethinking.report import pictures
 from rethinking.report.figure1 import changed
 from rethinking.report.pictures import Picture
-from rethinking.report.rows import Group
+from rethinking.report.rows import Group, Stat
 from rethinking.report.series import series, varying
 from rethinking.report.settings import augmentation, value_text
 from rethinking.storage import plots
@@ -103,3 +105,126 @@ def noise_levels(groups: Sequence[Group], name: str) -> Iterator[Picture]:
   # Of the weights that early stopping keeps; few of these runs ever fit.
   kept = {"weights kept": Group.stat}
   yield from changed(several, f"{name}_changed", kept)
+
+
+def _lines(
+  groups: Sequence[Group], kind: str, level: str, but: Sequence[str]
+) -> dict[str, dict[str, list[Group]]]:
+  """Sorts groups into lines along a level; runs at level 0 are in each.
+
+  Args:
+    groups: of one figure.
+    kind: the setting that a line has one value of.
+    level: the setting along it.
+    but: settings that are no line's name.
+
+  Returns:
+    By value of `kind`, then by the line's name, groups in ascending order.
+  """
+  different = [name for name in varying(groups, but) if name != "arch"]
+  kinds = dict.fromkeys(g.settings[kind] for g in groups if g.settings[level])
+  found = {one: {} for one in kinds}
+  for group in sorted(groups, key=lambda g: g.settings[level]):
+    words = [f"{n} {value_text(group.settings, n)}" for n in different]
+    name = ", ".join([group.arch, *words])
+    for one in kinds if not group.settings[level] else [group.settings[kind]]:
+      found[one].setdefault(name, []).append(group)
+  return found
+
+
+# What of the images an accuracy is of, by the suffix of its metric.
+_IMAGES = {
+  "": "all",
+  "_clean_images": "clean",
+  "_corrupted_images": "corrupted",
+}
+
+
+def portions(groups: Sequence[Group], name: str) -> Iterator[Picture]:
+  """Draws accuracy on clean and on corrupted images against their share.
+
+  Args:
+    groups: of one figure.
+    name: of the picture.
+  """
+  found = _lines(groups, "pixel_noise", "fraction", PIXELS)
+  if not found:
+    return
+  shown = [(split, kind) for split in ("test", "train") for kind in found]
+  fig, axes = pictures.panels(len(shown), 3.7, 3.2)
+  for axis, (split, kind) in zip(axes, shown, strict=True):
+    for k, (label, line) in enumerate(found[kind].items()):
+      for j, (suffix, images) in enumerate(_IMAGES.items()):
+        pictures.band(
+          axis,
+          [group.settings["fraction"] for group in line],
+          [_of_images(group, split, suffix) for group in line],
+          percent=True,
+          label=f"{label}, {images} images",
+          **_style(k, j),
+        )
+    axis.axhline(100 * groups[0].chance, **pictures.CHANCE)
+    levels = [
+      g.settings["fraction"] for line in found[kind].values() for g in line
+    ]
+    pictures.percent_axes(axis, levels, f"{split} accuracy")
+    axis.set_xlabel("fraction of the images corrupted")
+    words = kind.replace("_", " ").replace("gauss", "Gauss")
+    axis.set_title(words, fontsize=10)
+  words = pictures.title("Accuracy by image", groups)
+  # A column for each architecture.
+  columns = len(found[shown[0][1]])
+  pictures.legend(fig, axes[0], f"{words}; grey dashes: chance", columns)
+  yield Picture(name, fig)
+
+
+def _of_images(group: Group, split: str, suffix: str) -> Stat:
+  """Accuracy on some of the images; where none is corrupted, all are clean."""
+  if suffix == "_clean_images" and not group.settings["fraction"]:
+    suffix = ""
+  return group.stat(f"{split}_accuracy{suffix}")
+
+
+def _style(line: int, part: int) -> dict[str, Any]:
+  """The colour of a line, and how one of its parts is drawn."""
+  other = pictures.style(part)
+  # The second of two equal lines must not hide the first.
+  return pictures.style(line) | {
+    "linestyle": other["linestyle"],
+    "marker": other["marker"],
+    "linewidth": max(0.8, 2 - 0.6 * line),
+    "markersize": max(3, 5.5 - 1.5 * line),
+  }
+
+
+def redrawn(groups: Sequence[Group], name: str) -> Iterator[Picture]:
+  """Draws accuracy against label noise that is drawn once, or in each epoch.
+
+  Args:
+    groups: of one figure.
+    name: of the picture.
+  """
+  found = _lines(groups, "redraw", "p", (*LABELS, "redraw"))
+  labels = dict.fromkeys(label for lines in found.values() for label in lines)
+  if not found:
+    return
+  fig, axes = pictures.panels(len(labels), 4.4, 3.9)
+  for axis, label in zip(axes, labels, strict=True):
+    for k, (redraw, lines) in enumerate(found.items()):
+      line = lines.get(label, [])
+      drawn = "once" if redraw == "never" else f"each {redraw}"
+      for j, split in enumerate(("train", "test")):
+        pictures.band(
+          axis,
+          [group.p for group in line],
+          [group.stat(f"{split}_accuracy") for group in line],
+          percent=True,
+          label=f"{split}, labels drawn {drawn}",
+          **_style(k, j),
+        )
+    axis.axhline(100 * groups[0].chance, **pictures.CHANCE)
+    pictures.percent_axes(axis, [group.p for group in groups], "accuracy")
+    axis.set_title(label, fontsize=10)
+  words = pictures.title("Accuracy at the end", groups)
+  pictures.legend(fig, axes[0], f"{words}; grey dashes: chance", 2)
+  yield Picture(name, fig)

@@ -104,6 +104,7 @@ def measured(groups: Sequence[Group]) -> str:
     # A row's condition says it already.
     if name != "pixel_noise"
     and (name != "pixel_options" or any(g.settings.get(name) for g in groups))
+    and (name != "fraction" or any(0 < g.settings[name] < 1 for g in groups))
   ]
   shown = [
     m
@@ -130,7 +131,8 @@ def measured(groups: Sequence[Group]) -> str:
     "Mean ± sample standard deviation over n seeds, at the end of the run; "
     "with early stopping, of the weights with the best validation loss. "
     "'best test': the best along the run. 'changed' and 'unchanged': train "
-    "accuracy on examples whose given label is not, or is, the true one. "
+    "accuracy on examples whose given label is not, or is, the true one; "
+    "'clean images' and 'corrupted images': on those. "
     "'steps to fit' lie after the last evaluation that did not fit, in "
     "brackets, and at most at the first that did; '≥' where some runs never "
     "fitted, which count with their last step.\n\n" + tables.markdown(lines)

@@ -25,12 +25,14 @@ def draw(rows: Sequence[dict[str, Any]], path: epath.Path, title: str) -> None:
       values = [row.get(metric.name) for row in rows]
       if None in values:
         continue
+      # A colour that comes again comes in another style.
+      style = k + k // len(plots.COLOURS)
       axis.plot(
         epochs,
         [unit.scale * v for v in values],
         label=metric.end.strip(),
         color=plots.COLOURS[k % len(plots.COLOURS)],
-        linestyle=plots.STYLES[k % len(plots.STYLES)],
+        linestyle=plots.STYLES[style % len(plots.STYLES)],
         # The second of two equal lines must not hide the first.
         linewidth=max(0.8, 2.4 - 0.3 * k),
       )

@@ -84,16 +84,23 @@ METRICS: tuple[Metric, ...] = (
          end="  label changed"),
   Metric("changed_predicted_true", SHARE, "csv"),
   Metric("train_loss_clean_images", LOSS, end="  image clean"),
-  Metric("train_accuracy_clean_images", ACCURACY, "csv", end="  image clean"),
+  Metric("train_accuracy_clean_images", ACCURACY, "csv", table="clean images",
+         end="  image clean"),
   Metric("train_loss_corrupted_images", LOSS, end="  image corrupted"),
   Metric("train_accuracy_corrupted_images", ACCURACY, "csv",
-         end="  image corrupted"),
+         table="corrupted images", end="  image corrupted"),
   Metric("validation_loss", LOSS, "csv", end="validation"),
   Metric("validation_accuracy", ACCURACY, "csv", table="validation",
          end="validation"),
   Metric("test_loss", LOSS, "csv", end="test, true labels", log="test loss"),
   Metric("test_accuracy", ACCURACY, "csv", table="test",
          end="test, true labels", log="accuracy", bar="test"),
+  Metric("test_loss_clean_images", LOSS, end="  test image clean"),
+  Metric("test_accuracy_clean_images", ACCURACY, "csv",
+         table="test, clean images", end="  test image clean"),
+  Metric("test_loss_corrupted_images", LOSS, end="  test image corrupted"),
+  Metric("test_accuracy_corrupted_images", ACCURACY, "csv",
+         table="test, corrupted images", end="  test image corrupted"),
   Metric("test_accuracy_at_fit", ACCURACY, "csv"),
   Metric("best_test_accuracy", ACCURACY, "csv", table="best test"),
   Metric("potential_gain", ACCURACY, "csv"),
@@ -166,18 +173,17 @@ def train_metrics(
   changed = given != true
   fitted = prediction == given
   parts = {"": slice(None), "_unchanged": ~changed, "_changed": changed}
-  if drawn is not None:
-    parts |= {"_clean_images": ~drawn, "_corrupted_images": drawn}
-  found = {}
-  for suffix, part in parts.items():
-    found[f"train_loss{suffix}"] = _mean(loss[part])
-    found[f"train_accuracy{suffix}"] = _mean(fitted[part])
+  found = _of_parts("train", loss, fitted, parts | _of_images(drawn))
   found["changed_predicted_true"] = _mean((prediction == true)[changed])
   return found
 
 
 def split_metrics(
-  split: str, loss: np.ndarray, prediction: np.ndarray, labels: np.ndarray
+  split: str,
+  loss: np.ndarray,
+  prediction: np.ndarray,
+  labels: np.ndarray,
+  drawn: np.ndarray | None = None,
 ) -> dict[str, float | None]:
   """Returns `SPLIT_loss` (nats) and `SPLIT_accuracy` of held-out examples.
 
@@ -186,10 +192,32 @@ def split_metrics(
     loss: [N], nats.
     prediction: [N], classes.
     labels: [N], classes: of a test set the true ones.
+    drawn: bool [N], whose images are corrupted; None: no pixel corruption.
+
+  Returns:
+    Both over all, and where pixels are corrupted with the suffixes
+    `_clean_images` and `_corrupted_images`. None where there is no such
+    example.
   """
+  parts = {"": slice(None), **_of_images(drawn)}
+  return _of_parts(split, loss, prediction == labels, parts)
+
+
+def _of_images(drawn: np.ndarray | None) -> dict[str, np.ndarray]:
+  """The examples with clean and with corrupted images, by suffix."""
+  if drawn is None:
+    return {}
+  return {"_clean_images": ~drawn, "_corrupted_images": drawn}
+
+
+def _of_parts(
+  split: str, loss: np.ndarray, right: np.ndarray, parts: Mapping[str, Any]
+) -> dict[str, float | None]:
+  """Loss and accuracy of parts of a split, by suffix."""
   return {
-    f"{split}_loss": _mean(loss),
-    f"{split}_accuracy": _mean(prediction == labels),
+    f"{split}_{quantity}{suffix}": _mean(values[part])
+    for suffix, part in parts.items()
+    for quantity, values in (("loss", loss), ("accuracy", right))
   }
 
 

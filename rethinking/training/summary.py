@@ -2,7 +2,6 @@
 
 import functools
 import io
-import operator
 import pathlib
 import subprocess
 from collections.abc import Mapping
@@ -40,16 +39,12 @@ def row(
     # As the evaluation: of the epoch before it.
     task.train.prepared.drawn_in(max(epoch - 1, 0)),
   )
-  held_out = [
-    metrics.split_metrics(part, *seen[part])
-    for part in ("test", "validation")
-    if part in seen
-  ]
-  return {
-    "step": step,
-    "epoch": epoch,
-    **functools.reduce(operator.or_, held_out, train),
-  }
+  # Test images are never drawn anew.
+  drawn = task.test.prepared.drawn
+  found = train | metrics.split_metrics("test", *seen["test"], drawn)
+  if "validation" in seen:
+    found |= metrics.split_metrics("validation", *seen["validation"])
+  return {"step": step, "epoch": epoch, **found}
 
 
 def write_examples(

@@ -17,6 +17,16 @@ from . import synthetic
     ({"label_noise": "pair_flip", "p": 1.0}, "pair_flip"),
     ({"pixel_noise": "shuffled_pixels"}, "shuffled_pixels"),
     (
+      {"pixel_noise": "shuffled_pixels", "fraction": 0.5},
+      "partly_shuffled_pixels",
+    ),
+    # Nothing is corrupted, so nothing partly.
+    ({"fraction": 0.5}, "true_labels"),
+    (
+      {"label_noise": "uniform", "p": 1.0, "redraw": "epoch"},
+      "redrawn_random_labels",
+    ),
+    (
       {"pixel_noise": "occlusion", "label_noise": "uniform", "p": 1.0},
       "occlusion+random_labels",
     ),

@@ -15,7 +15,9 @@ CONFIG = {
   "exact": False,
   "label_options": "",
   "pixel_noise": None,
+  "fraction": 1.0,
   "pixel_options": "",
+  "redraw": "never",
   "arch": "digits_cnn",
   "dropout": None,
   "crop": 0,
@@ -86,6 +88,8 @@ def row(
       for n in (
         "arch",
         "pixel_noise",
+        "fraction",
+        "redraw",
         "label_noise",
         "p",
         "seed",

@@ -1,6 +1,7 @@
 """The cells of a grid of configs."""
 
 import importlib.util
+import itertools
 import pathlib
 
 import pytest
@@ -39,6 +40,17 @@ _SWEEPS = {
   ("cifar", "keras_study"): 180,
   ("mnist", "keras_study"): 120,
   ("digits", "keras_study"): 80,
+  ("cifar", "portions"): 144,
+  ("mnist", "portions"): 96,
+  ("digits", "portions"): 96,
+  ("mnist", "redraw"): 33,
+  ("digits", "redraw"): 66,
+}
+_PUBLISHED = {
+  ("cifar", "table1"),
+  ("cifar", "table4"),
+  ("cifar", "keras_study"),
+  ("mnist", "keras_study"),
 }
 
 
@@ -75,7 +87,7 @@ def test_every_published_number_has_its_cell(name, variant):
     for group in mine:
       for field, value in entry["expected"].items():
         assert group.settings[field] == value, (entry["match"], field)
-  assert bool(wanted) == (name != "digits" and variant != "figure2b")
+  assert bool(wanted) == ((name, variant) in _PUBLISHED)
 
 
 def test_mlps_on_shuffled_pixels_have_five_seeds():
@@ -86,6 +98,31 @@ def test_mlps_on_shuffled_pixels_have_five_seeds():
   for arch in ("mlp_1x512", "mlp_3x512"):
     for variant in ("true_labels", "shuffled_pixels"):
       assert sorted(seeds[arch, variant, 0.0]) == [0, 1, 2, 3, 4]
+
+
+def test_portions_share_the_runs_that_corrupt_no_image():
+  archs, seeds = ("digits_cnn", "mlp_1x512"), (0, 1, 2)
+  pixels = ("shuffled_pixels", "random_pixels", "gaussian_pixels")
+  found = {
+    (c.arch, c.seed, c.pixel_noise, c.fraction)
+    for c in _cells("digits", "portions").values()
+  }
+  one = {(None, 1.0), *itertools.product(pixels, (0.2, 0.4, 0.6, 0.8, 1.0))}
+  assert found == {
+    (a, s, *which) for a in archs for s in seeds for which in one
+  }
+
+
+def test_each_level_is_drawn_once_and_in_each_epoch():
+  found = {
+    (c.seed, c.p, c.redraw, c.stop_at_fit, c.recipe)
+    for c in _cells("mnist", "redraw").values()
+  }
+  levels = itertools.product((0.2, 0.4, 0.6, 0.8, 1.0), ("never", "epoch"))
+  which = [(0.0, "never"), *levels]
+  assert found == {
+    (seed, *one, False, "adam_cosine") for seed in (0, 1, 2) for one in which
+  }
 
 
 def test_only_takes_the_cells_of_that_name():

@@ -4,7 +4,7 @@ import numpy as np
 from etils import epath
 
 from rethinking.storage import plots
-from rethinking.training import curves
+from rethinking.training import curves, metrics
 
 
 def _row(epoch, changed):
@@ -42,6 +42,18 @@ def test_a_line_for_each_part_that_there_is(monkeypatch, tmp_path):
   np.testing.assert_allclose(accuracy["label changed"], [20.0] * 3)
   loss, _ = _lines([_row(0, False)], monkeypatch, path)
   assert "label changed" not in loss
+
+
+def test_no_two_lines_look_alike(monkeypatch, tmp_path):
+  drawn = []
+  monkeypatch.setattr(plots, "save", lambda fig, path: drawn.append(fig))
+  row = {"epoch": 0, **dict.fromkeys(metrics.shown("end"), 0.5)}
+  curves.draw([row], epath.Path(tmp_path), "title")
+  for axis in drawn[0].axes:
+    lines = axis.get_lines()
+    looks = {(line.get_color(), line.get_linestyle()) for line in lines}
+    names = {line.get_label() for line in lines}
+    assert len(looks) == len(names) == len(lines) == 9
 
 
 def test_the_same_numbers_give_the_same_file(tmp_path):

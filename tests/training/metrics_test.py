@@ -54,6 +54,27 @@ def test_test_metrics():
   assert m == {"test_loss": 1.5, "test_accuracy": 0.5}
 
 
+@given(
+  st.lists(
+    st.tuples(_CLASS, _CLASS, st.booleans(), st.floats(0, 9, width=32)),
+    min_size=1,
+    max_size=30,
+  )
+)
+def test_clean_and_corrupted_images_add_up_to_the_whole(examples):
+  predicted, labels, drawn, loss = map(np.array, zip(*examples, strict=True))
+  m = metrics.split_metrics("test", loss, predicted, labels, drawn)
+  parts = {"clean": ~drawn, "corrupted": drawn}
+  assert len(m) == 6
+  for quantity, values in (("loss", loss), ("accuracy", predicted == labels)):
+    for part, which in parts.items():
+      found = m[f"test_{quantity}_{part}_images"]
+      if which.any():
+        np.testing.assert_allclose(found, values[which].mean(), atol=1e-12)
+      else:
+        assert found is None
+
+
 def _rows(*accuracies):
   return [
     {"step": 10 * e, "epoch": e, "train_accuracy": a}

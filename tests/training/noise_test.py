@@ -224,16 +224,17 @@ def test_what_looks_at_the_whole_set_is_one_program(monkeypatch, tmp_path):
   assert _traces(monkeypatch, map(_task, chains)) == 1
 
 
-def test_the_conditions_of_figure_1_are_two_programs(monkeypatch):
+@pytest.mark.parametrize(("arch", "most"), [("mlp_1x512", 1), ("digits_cnn", 2)])
+def test_the_conditions_of_figure_1_are_two_programs(monkeypatch, arch, most):
   conditions = ("true_labels", "random_labels", "shuffled_pixels",
                 "random_pixels", "gaussian_pixels")  # fmt: skip
   tasks = []
   for name in conditions:
-    config = _config(**config_lib.VARIANTS[name])
+    config = _config(arch=arch, **config_lib.VARIANTS[name])
     chain = config_lib.corruptions(config)
     in_step = task.corrupt_in(config) == "step"
     tasks.append(_task(*chain, in_step=in_step))
-  assert _traces(monkeypatch, tasks) == 2
+  assert _traces(monkeypatch, tasks) == most
 
 
 def test_the_test_program_holds_no_label_noise():
