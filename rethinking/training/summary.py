@@ -35,13 +35,13 @@ def row(
     seen: of each part of the task, leaves [N].
   """
   train = metrics.train_metrics(
-    *seen["train"],
+    *seen["train"][:3],
     task.train.true_labels,
     # As the evaluation: of the epoch before it.
-    task.train.prepared.drawn_in(max(epoch - 1, 0)),
+    task.train.drawn(max(epoch - 1, 0)),
   )
   held_out = [
-    metrics.split_metrics(part, *seen[part])
+    metrics.split_metrics(part, *seen[part][:3])
     for part in ("test", "validation")
     if part in seen
   ]
@@ -55,7 +55,7 @@ def row(
 def write_examples(
   workdir: epath.Path, step: int, task: Task, seen: Mapping[str, Seen]
 ) -> None:
-  """Writes what each example's loss and prediction were, by id.
+  """Writes each example's loss, prediction and probabilities, by id.
 
   Args:
     workdir: of the run; the file is per_example/step_STEP.npz.
@@ -64,13 +64,15 @@ def write_examples(
     seen: of each part of the task, leaves [N].
   """
   arrays = {}
-  for name in ("train", "test"):
-    loss, prediction, given = seen[name]
-    arrays[f"{name}_id"] = getattr(task, name).ids
+  for name, split in task.parts().items():
+    loss, prediction, given, probabilities = seen[name]
+    arrays[f"{name}_id"] = split.ids
     arrays[f"{name}_label"] = given
+    arrays[f"{name}_true_label"] = split.true_labels
     arrays[f"{name}_loss"] = loss
     arrays[f"{name}_prediction"] = prediction
     arrays[f"{name}_correct"] = prediction == given
+    arrays[f"{name}_probabilities"] = probabilities
   folder = workdir / "per_example"
   folder.mkdir(exist_ok=True)
   _write_arrays(folder / f"step_{step:08d}.npz", **arrays)
