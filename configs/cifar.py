@@ -96,6 +96,17 @@ _SWEEPS = {
     "validation": 5000,
   },
   "portions": figures.portions(*_ARCHS),
+  # For an accelerator; `arch=mlp_1x512` for a CPU.
+  "memorization": {
+    **figures.memorization(
+      ratio=0.5, members=2, permutations=15, levels=(0.0,)
+    ),
+    "batch_size": 512,
+    "dtype": "bfloat16",
+    "epochs": 30,
+    "eval_epochs": 30,
+    "checkpoint_epochs": 10,
+  },
 }
 
 

@@ -45,6 +45,19 @@ _SWEEPS = {
   },
   "portions": figures.portions("mlp_1x512", "keras_mnist_cnn"),
   "redraw": figures.redraw("mlp_1x512"),
+  # Feldman and Zhang's demonstration, shortened; with label noise 60 epochs of
+  # Adam: changed labels are hardly fitted in 5.
+  "memorization": {
+    **figures.memorization(
+      ratio=0.5, members=2, permutations=15, levels=(0.0,)
+    ),
+    "optimizer": "sgd",
+    "learning_rate": 0.1,
+    "schedule": "constant",
+    "epochs": 5,
+    "eval_epochs": 5,
+    "checkpoint_epochs": 5,
+  },
 }
 
 

@@ -60,12 +60,37 @@ def check(c: ConfigDict) -> None:
       f"recipe={c.recipe} puts L2 on convolutions alone (l2_kernels is conv), "
       f"and {c.arch} has none; give l2=0 or l2_kernels=all."
     )
+  _ensemble(c)
   if not c.validation and (c.schedule == "plateau" or c.early_stopping):
     raise UserError(
       f"recipe={c.recipe} with schedule={c.schedule} and early_stopping="
       f"{c.early_stopping} looks at a validation loss, but validation is 0; "
       "give a number of train examples, such as validation=5000."
     )
+
+
+def _ensemble(c: ConfigDict) -> None:
+  """Refuses half an ensemble, and what its runs could not be compared with."""
+  names = ("member", "ratio", "members", "permutations")
+  given = {name: c[name] for name in names}
+  if set(given.values()) == {None}:
+    return
+  if None in given.values():
+    raise UserError(
+      f"member, ratio, members and permutations must be given together, got "
+      f"{given}; try members=10, permutations=10, ratio=0.7."
+    )
+  runs = c.members * c.permutations
+  if c.member >= runs:
+    raise UserError(
+      f"member must be below members x permutations = {runs}, got {c.member}."
+    )
+  for name in ("validation", "early_stopping", "stop_at_fit"):
+    if c[name]:
+      raise UserError(
+        f"{name} must be {type(c[name])(0)!r} in a run of an ensemble, got "
+        f"{c[name]}: runs are compared at their ends, on what they left out."
+      )
 
 
 def redraw(c: ConfigDict, corruptions: Iterable[Any]) -> None:

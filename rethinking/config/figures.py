@@ -14,10 +14,13 @@ class Figure(NamedTuple):
     sentence: what it is.
     pictures: "module:function" from groups of runs and the figure's name to
       what is drawn; empty: tables alone.
+    files: "module:function" from groups and the sweep's folder to the names of
+      files that it writes there, from what the runs left; empty: none.
   """
 
   sentence: str
   pictures: str = ""
+  files: str = ""
 
 
 _REPORT = "rethinking.report"
@@ -38,6 +41,8 @@ FIGURES = {
                      f"{_REPORT}.studies:portions"),
   "redraw": Figure("Label noise drawn once, and anew in each epoch.",
                    f"{_REPORT}.studies:redrawn"),
+  "memorization": Figure("Each example's scores, from runs on subsets.",
+                         files=f"{_REPORT}.memorization:write"),
 }
 # fmt: on
 
@@ -98,6 +103,30 @@ def figure1(conditions_on: str, levels_on: tuple[str, ...]) -> dict[str, Any]:
   found = levels(*levels_on)
   conditions = {"conditions": grid(CONDITIONS, conditions_on)}
   return {**found, "grids": conditions | found["grids"]}
+
+
+def memorization(
+  ratio: float,
+  members: int,
+  permutations: int,
+  levels: tuple[float, ...] = (0.0, 0.2),
+) -> dict[str, Any]:
+  """Returns what an ensemble on subsets sets, see `rethinking.memorization`.
+
+  Args:
+    ratio: the share of the examples in a subset.
+    members: runs of a permutation.
+    permutations: how many.
+    levels: of uniform label noise.
+  """
+  return {
+    "ratio": ratio,
+    "members": members,
+    "permutations": permutations,
+    "per_example": True,
+    "presentations": True,
+    "grids": {"ensemble": {"variant": ("partial_labels",), "p": levels}},
+  }
 
 
 def keras_study(

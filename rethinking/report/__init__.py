@@ -55,7 +55,7 @@ def draw(workdir: epath.PathLike) -> list[str]:
   try:
     for name, text in texts.items():
       files.replace(workdir / name, text.encode())
-    return [*texts, *_pictures(found, workdir)]
+    return [*texts, *_pictures(found, workdir), *_files(found, workdir)]
   except OSError as error:
     raise UserError(
       f"Cannot write into {workdir}: {error.strerror or error}; give a folder "
@@ -75,6 +75,16 @@ def _pictures(found: rows.Rows, workdir: epath.Path) -> list[str]:
     for picture in pkgutil.resolve_name(row.pictures)(mine, figure):
       drawn += pictures.save(picture, workdir, notes)
   return drawn
+
+
+def _files(found: rows.Rows, workdir: epath.Path) -> list[str]:
+  written = []
+  for figure in dict.fromkeys(group.figure for group in found.groups):
+    row = FIGURES.get(figure)
+    if row is not None and row.files:
+      mine = [group for group in found.groups if group.figure == figure]
+      written += pkgutil.resolve_name(row.files)(mine, workdir)
+  return written
 
 
 def _notes(mine: list[rows.Group], lost: list[rows.Row]) -> list[str]:

@@ -18,7 +18,8 @@ def expand(config: ConfigDict) -> dict[str, ConfigDict]:
   several grids share appear once. A level of 0 is `true_labels` and a level
   of 1 `random_labels`, so that a grid of levels shares them with a grid of
   conditions. A run that one grid ends when its train set is fitted and another
-  one doesn't is trained to its end: the first fit is seen on the way.
+  one doesn't is trained to its end: the first fit is seen on the way. With
+  `members` and `permutations` each run is as many runs on subsets.
 
   Args:
     config: of a sweep: a run's fields, and `grids`.
@@ -35,6 +36,8 @@ def expand(config: ConfigDict) -> dict[str, ConfigDict]:
   found: dict[str, ConfigDict] = {}
   for grid in config.grids.values():
     axes = grid.to_dict()
+    if config.members and config.permutations:
+      axes["member"] = range(config.members * config.permutations)
     for values in itertools.product(*axes.values()):
       name, cell = _cell(base, dict(zip(axes, values, strict=True)))
       other = found.setdefault(name, cell)

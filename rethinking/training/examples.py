@@ -28,11 +28,12 @@ class Split:
   Attributes:
     dataset: the whole split that they are of, clean.
     rows: int32 [N], theirs in it.
-    prepared: their corruptions.
+    prepared: corruptions, of these rows or of more.
     noise: what the step applies: all of `prepared`, or its label ops alone.
     whole: uint8 [M, H, W, C], the images of the data set's first M rows as the
       step is given them, corrupted where `noise` doesn't; shared by splits of
       the same data set.
+    places: int [N], where they are in `prepared`; None: they are all of it.
   """
 
   dataset: Dataset
@@ -40,21 +41,35 @@ class Split:
   prepared: Prepared
   noise: tuple[Noise, ...]
   whole: np.ndarray
+  places: np.ndarray | None = None
+
+  def own(self, values: np.ndarray) -> np.ndarray:
+    """Returns these examples' part of what `prepared` has a value each of."""
+    return values if self.places is None else values[self.places]
 
   @property
   def ids(self) -> np.ndarray:
     """uint32 [N]."""
-    return self.prepared.ids
+    return self.own(self.prepared.ids)
 
   @property
   def labels(self) -> np.ndarray:
     """int32 [N], the given ones."""
-    return self.prepared.labels
+    return self.own(self.prepared.labels)
 
   @property
   def true_labels(self) -> np.ndarray:
     """int32 [N]."""
-    return self.prepared.true_labels
+    return self.own(self.prepared.true_labels)
+
+  def drawn(self, draw: int) -> np.ndarray | None:
+    """Returns which images a draw corrupts, bool [N]; None: no corruption does.
+
+    Args:
+      draw: where each epoch has one; else it changes nothing.
+    """
+    found = self.prepared.drawn_in(draw)
+    return None if found is None else self.own(found)
 
   @property
   def images(self) -> np.ndarray:

@@ -46,6 +46,18 @@ class Presentations:
   last: Array
 
 
+def margin(logits: Array, labels: Array) -> Array:
+  """Returns the given label's logit less the greatest other one, [B].
+
+  Args:
+    logits: float [B, K].
+    labels: int32 [B].
+  """
+  given = jnp.take_along_axis(logits, labels[:, None], axis=-1)[:, 0]
+  own = jnp.arange(logits.shape[-1])[None] == labels[:, None]
+  return given - jnp.where(own, -jnp.inf, logits).max(-1)
+
+
 def none_yet(count: int) -> Presentations:
   """Returns what is known of N examples before the first presentation.
 

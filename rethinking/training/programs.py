@@ -84,7 +84,9 @@ def steps(
     else augment.create(config.augment),
     axis_name=axis_name,
   )
-  eval_step = step_lib.make_eval_step(module, shape=shape, crop=config.crop)
+  eval_step = step_lib.make_eval_step(
+    module, shape=shape, crop=config.crop, probabilities=config.per_example
+  )
   return init, train_step, eval_step
 
 

@@ -225,7 +225,8 @@ class Slots:
 
     def join(*parts):
       # [R, batches, B], of which the last batch was filled up.
-      whole = [self._read(x).reshape(len(self.runs), -1) for x in parts]
+      whole = [self._read(x) for x in parts]
+      whole = [x.reshape(len(self.runs), -1, *x.shape[3:]) for x in whole]
       return np.concatenate(whole, axis=1)[:, :count]
 
     return jax.tree.map(join, *found)

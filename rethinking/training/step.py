@@ -12,7 +12,11 @@ from flax import linen as nn
 from rethinking.corruptions.keys import fold_ids
 from rethinking.corruptions.noise import corrupt
 from rethinking.ops.switch import materialized
-from rethinking.training.presentations import Presentations, Presented
+from rethinking.training.presentations import (
+  Presentations,
+  Presented,
+  margin,
+)
 
 Array = jax.Array
 Augment = Callable[[Array, Array], Array]
@@ -245,7 +249,7 @@ def make_train_step(
     each = _cross_entropy(logits, labels)
     loss, correct = each.mean(), jnp.argmax(logits, -1) == labels
     accuracy = jnp.mean(correct, dtype=loss.dtype)
-    seen = Presented(each, _margin(logits, labels), correct)
+    seen = Presented(each, margin(logits, labels), correct)
     return loss, (updates.get("batch_stats", {}), accuracy, seen)
 
   def step(state, data, batch, key, noise):
@@ -286,15 +290,21 @@ class Seen(NamedTuple):
     loss: float [N], nats, of the given label.
     prediction: int32 [N].
     given: int32 [N], the label it was compared with.
+    probabilities: float [N, K], of each class; None: not asked for.
   """
 
   loss: Array
   prediction: Array
   given: Array
+  probabilities: Array | None = None
 
 
 def make_eval_step(
-  module: nn.Module, *, shape: tuple[int, int, int], crop: int
+  module: nn.Module,
+  *,
+  shape: tuple[int, int, int],
+  crop: int,
+  probabilities: bool = False,
 ) -> Callable[..., Seen]:
   """Makes `step(state, data, index, noise, draw) -> Seen` of [B].
 
@@ -305,6 +315,7 @@ def make_eval_step(
     module: a model of rethinking.models.
     shape: [H, W, C] of the data's images.
     crop: centre crop, pixels a side; 0: none.
+    probabilities: whether these are wanted, too.
   """
 
   def step(state, data, index, noise, draw):
@@ -317,7 +328,9 @@ def make_eval_step(
       train=False,
     )
     prediction = jnp.argmax(logits, -1).astype(jnp.int32)
-    return Seen(_cross_entropy(logits, labels), prediction, labels)
+    loss = _cross_entropy(logits, labels)
+    found = jax.nn.softmax(logits) if probabilities else None
+    return Seen(loss, prediction, labels, found)
 
   return step
 
@@ -339,13 +352,6 @@ def _cross_entropy(logits: Array, labels: Array) -> Array:
   """Nats of each example, [B]; optax's takes one more array round the loop."""
   given = jnp.take_along_axis(logits, labels[:, None], axis=-1)[:, 0]
   return jax.nn.logsumexp(logits, axis=-1) - given
-
-
-def _margin(logits: Array, labels: Array) -> Array:
-  """The given label's logit less the greatest other one, [B]."""
-  given = jnp.take_along_axis(logits, labels[:, None], axis=-1)[:, 0]
-  own = jnp.arange(logits.shape[-1])[None] == labels[:, None]
-  return given - jnp.where(own, -jnp.inf, logits).max(-1)
 
 
 def _to_float(images: Array) -> Array:

@@ -34,23 +34,23 @@ def row(
     seen: of each part of the task, leaves [N].
   """
   train = metrics.train_metrics(
-    *seen["train"],
+    *seen["train"][:3],
     task.train.true_labels,
     # As the evaluation: of the epoch before it.
-    task.train.prepared.drawn_in(max(epoch - 1, 0)),
+    task.train.drawn(max(epoch - 1, 0)),
   )
   # Test images are never drawn anew.
   drawn = task.test.prepared.drawn
-  found = train | metrics.split_metrics("test", *seen["test"], drawn)
+  found = train | metrics.split_metrics("test", *seen["test"][:3], drawn)
   if "validation" in seen:
-    found |= metrics.split_metrics("validation", *seen["validation"])
+    found |= metrics.split_metrics("validation", *seen["validation"][:3])
   return {"step": step, "epoch": epoch, **found}
 
 
 def write_examples(
   workdir: epath.Path, step: int, task: Task, seen: Mapping[str, Seen]
 ) -> None:
-  """Writes what each example's loss and prediction were, by id.
+  """Writes each example's loss, prediction and probabilities, by id.
 
   Args:
     workdir: of the run; the file is per_example/step_STEP.npz.
@@ -59,13 +59,15 @@ def write_examples(
     seen: of each part of the task, leaves [N].
   """
   arrays = {}
-  for name in ("train", "test"):
-    loss, prediction, given = seen[name]
-    arrays[f"{name}_id"] = getattr(task, name).ids
+  for name, split in task.parts().items():
+    loss, prediction, given, probabilities = seen[name]
+    arrays[f"{name}_id"] = split.ids
     arrays[f"{name}_label"] = given
+    arrays[f"{name}_true_label"] = split.true_labels
     arrays[f"{name}_loss"] = loss
     arrays[f"{name}_prediction"] = prediction
     arrays[f"{name}_correct"] = prediction == given
+    arrays[f"{name}_probabilities"] = probabilities
   folder = workdir / "per_example"
   folder.mkdir(exist_ok=True)
   _write_arrays(folder / f"step_{step:08d}.npz", **arrays)

@@ -20,6 +20,7 @@ from rethinking.corruptions.prepared import Prepared
 from rethinking.corruptions.quantiles import ImageStatistics, image_statistics
 from rethinking.corruptions.report import fingerprint
 from rethinking.data import augment
+from rethinking.memorization import design
 from rethinking.runtime.errors import UserError
 from rethinking.training import step
 from rethinking.training.examples import Split, Task, take
@@ -52,6 +53,11 @@ def check(config: ConfigDict, train: data.Dataset) -> int:
       f"examples; give at most {count - 1}."
     )
   count -= config.validation
+  if config.member is not None:
+    try:
+      count = len(_rows(config, train)[0])
+    except ValueError as error:
+      raise UserError(str(error)) from error
   if config.batch_size > count:
     raise UserError(
       f"batch_size is {config.batch_size}, but there are {count} train "
@@ -93,9 +99,20 @@ def _check_augment(config: ConfigDict, shape: tuple[int, ...]) -> None:
     )
 
 
-def _rows(config: ConfigDict, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _rows(
+  config: ConfigDict, train: data.Dataset
+) -> tuple[np.ndarray, np.ndarray]:
   """Rows to train on and rows to validate on, both in the order of ids."""
+  ids = train.ids[: config.subset]
   every = np.arange(len(ids), dtype=np.int32)
+  if config.member is not None:
+    inside = _masks(
+      train,
+      len(ids),
+      *(config[n] for n in ("ratio", "members", "permutations")),
+      config.validation_seed,
+    )[config.member]
+    return every[inside], every[~inside]
   if not config.validation:
     return every, every[:0]
   key = step.root(config.validation_seed, "validation")
@@ -103,6 +120,18 @@ def _rows(config: ConfigDict, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   order = np.argsort(jax.device_get(draws), kind="stable").astype(np.int32)
   held, kept = np.split(order, [config.validation])
   return np.sort(kept), np.sort(held)
+
+
+# Which examples each run of an ensemble trains on, by data set and design.
+_MASKS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def _masks(train: data.Dataset, count: int, *about: float | int) -> np.ndarray:
+  known = _MASKS.setdefault(train, {})
+  if (count, *about) not in known:
+    drawn = design(train.ids[:count], train.labels[:count], *about)
+    known[count, *about] = drawn
+  return known[count, *about]
 
 
 def channel_statistics(sums: ImageStatistics) -> tuple[np.ndarray, np.ndarray]:
@@ -216,8 +245,11 @@ def assemble(
   Raises:
     UserError: as `load`.
   """
-  taken = check(config, train) + config.validation
-  kept, held = _rows(config, train.ids[:taken])
+  check(config, train)
+  taken = config.subset or len(train.ids)
+  kept, held = _rows(config, train)
+  every = np.arange(taken, dtype=np.int32)
+  ensemble = config.member is not None
   pixel = [c for c in chain if c.target == "images"]
   # The paper crops first: a permutation of the whole image would move pixels
   # of the margin into the crop.
@@ -231,9 +263,11 @@ def assemble(
     shown = {whole: np.empty_like(part) for whole, part in clean.items()}
   measured = None
   if pixel or config.validation:
-    measured = image_statistics(take(clean[train], kept))
+    counted = every if ensemble else kept
+    measured = image_statistics(take(clean[train], counted))
   parts = {
-    "train": (train, kept, chain),
+    # The runs of an ensemble have subsets of one corrupted set.
+    "train": (train, every if ensemble else kept, chain),
     "test": (test, np.arange(len(test.ids), dtype=np.int32), pixel),
   }
   if config.validation:
@@ -271,6 +305,12 @@ def assemble(
     splits[name] = Split(whole, rows, made, noise, shown[whole])
     reports[name] = made.report() if pixel else _clean_report(splits[name])
     made.release()
+  if ensemble:
+    whole = splits["train"]
+    splits |= {
+      name: dataclasses.replace(whole, rows=rows, places=rows)
+      for name, rows in (("train", kept), ("validation", held))
+    }
   return Task(
     **{"validation": None, **splits},
     statistics=channel_statistics(functools.reduce(operator.add, sums))

@@ -29,6 +29,13 @@ def config(grids, **fields):
   return c
 
 
+def as_run(**fields):
+  """Returns the config of a run as such a sweep's cells are."""
+  c = config({}, **fields)
+  c.update(experiment="train", variant="true_labels")
+  return c
+
+
 def rows(workdir):
   """Returns the rows by name, without what depends on the clock."""
   lines = (workdir / "results.jsonl").read_text().splitlines()

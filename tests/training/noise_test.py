@@ -224,7 +224,9 @@ def test_what_looks_at_the_whole_set_is_one_program(monkeypatch, tmp_path):
   assert _traces(monkeypatch, map(_task, chains)) == 1
 
 
-@pytest.mark.parametrize(("arch", "most"), [("mlp_1x512", 1), ("digits_cnn", 2)])
+@pytest.mark.parametrize(
+  ("arch", "most"), [("mlp_1x512", 1), ("digits_cnn", 2)]
+)
 def test_the_conditions_of_figure_1_are_two_programs(monkeypatch, arch, most):
   conditions = ("true_labels", "random_labels", "shuffled_pixels",
                 "random_pixels", "gaussian_pixels")  # fmt: skip

@@ -1,0 +1,164 @@
+"""An ensemble on subsets: who saw what, what is kept, what is said of it."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+import small
+
+from rethinking import config as config_lib
+from rethinking import data, memorization, report
+from rethinking.runtime.errors import UserError
+from rethinking.sweeps import grid
+from rethinking.sweeps import run as sweep
+from rethinking.training import task
+
+_FIELDS = {
+  "ratio": 0.5,
+  "members": 4,
+  "permutations": 2,
+  "per_example": True,
+  "presentations": True,
+  "eval_epochs": 3,
+  "batch_size": 8,
+}
+
+
+def _config(**fields):
+  levels = {"e": {"variant": ("partial_labels",), "p": (0.0, 0.5)}}
+  config = small.config(levels, subset=64, **_FIELDS)
+  config.update({"variant": "memorization", "plots": True, **fields})
+  return config
+
+
+@pytest.fixture(scope="module")
+def ensemble(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp("ensemble")
+  config = _config(runs_at_once=8, learning_rate=3e-3)
+  sweep.run(config, workdir, quiet=True)
+  return workdir, grid.expand(config)
+
+
+def _arrays(path):
+  with np.load(io.BytesIO(path.read_bytes())) as found:
+    return dict(found)
+
+
+def _masks():
+  train = data.load("digits", "train")
+  return memorization.design(
+    train.ids[:64], train.labels[:64], 0.5, members=4, permutations=2, seed=0
+  )
+
+
+def test_each_run_trains_on_its_subset_and_is_held_against_the_rest(ensemble):
+  workdir, cells = ensemble
+  assert len(cells) == 16
+  for name, cell in cells.items():
+    [_, last] = sorted((workdir / "cells" / name).glob("per_example/*"))
+    found = _arrays(last)
+    inside = _masks()[cell.member]
+    ids = data.load("digits", "train").ids[:64]
+    np.testing.assert_array_equal(found["train_id"], ids[inside])
+    np.testing.assert_array_equal(found["validation_id"], ids[~inside])
+    given = found["validation_label"]
+    shown = np.take_along_axis(
+      found["validation_probabilities"], given[:, None], axis=1
+    )
+    np.testing.assert_allclose(
+      shown[:, 0], np.exp(-found["validation_loss"]), rtol=1e-4
+    )
+    seen = _arrays(workdir / "cells" / name / "presentations.npz")
+    np.testing.assert_array_equal(seen["id"], found["train_id"])
+    np.testing.assert_array_equal(seen["times"], np.full(32, 3))
+
+
+def test_corruption_is_of_all_and_the_rest_is_a_runs_own(ensemble):
+  workdir, cells = ensemble
+  whole = task.load(
+    config_lib.resolve(
+      small.as_run(subset=64, batch_size=8, label_noise="uniform", p=0.5)
+    )
+  )
+  given = dict(zip(whole.train.ids.tolist(), whole.train.labels, strict=True))
+  reports = set()
+  for name, cell in cells.items():
+    if cell.p == 0.5:
+      loaded = task.load(cell)
+      for split in (loaded.train, loaded.validation):
+        want = [given[i] for i in split.ids.tolist()]
+        np.testing.assert_array_equal(split.labels, want)
+      reports.add((workdir / "cells" / name / "corruption.json").read_text())
+    assert cell.corruption_seed == cell.validation_seed == 0
+    assert cell.init_seed == cell.order_seed == cell.noise_seed == cell.member
+  assert len(reports) == 1
+
+
+def test_exact_counts_are_over_all_examples():
+  cell = small.as_run(subset=64, label_noise="uniform", p=0.5, exact=True)
+  ensemble = {k: _FIELDS[k] for k in ("ratio", "members", "permutations")}
+  cell.update(batch_size=8, member=1, **ensemble)
+  found = task.load(config_lib.resolve(cell))
+  assert found.report["corruptions"][0]["drawn"] == 32
+  assert len(found.train.ids) == len(found.validation.ids) == 32
+
+
+def test_the_scores_are_those_of_the_runs(ensemble):
+  workdir, cells = ensemble
+  mine = {c.member: n for n, c in cells.items() if c.p == 0.5}
+  masks = _masks()
+  right = np.zeros(masks.shape, bool)
+  ids = data.load("digits", "train").ids[:64].tolist()
+  for member, name in mine.items():
+    found = _arrays(max((workdir / "cells" / name).glob("per_example/*")))
+    for part in ("train", "validation"):
+      for i, ok in zip(
+        found[f"{part}_id"], found[f"{part}_correct"], strict=True
+      ):
+        right[member, ids.index(i)] = ok
+  folder = workdir / "memorization" / "mlp_1x512-partial_labels-p0.5"
+  lines = [*csv.DictReader(io.StringIO((folder / "examples.csv").read_text()))]
+  assert [int(line["id"]) for line in lines] == sorted(ids)
+  for line in lines:
+    column = ids.index(int(line["id"]))
+    inside = masks[:, column]
+    assert int(line["k_in"]) == inside.sum() == 4
+    mem = right[inside, column].mean() - right[~inside, column].mean()
+    assert float(line["mem"]) == pytest.approx(mem, abs=1e-12)
+  kept = _arrays(folder / "masks.npz")
+  order = np.argsort(ids)
+  np.testing.assert_array_equal(
+    memorization.unpack(kept["masks"], 64), masks[:, order]
+  )
+  probabilities = np.load(io.BytesIO((folder / "pred_probs.npy").read_bytes()))
+  assert probabilities.shape == (64, 10)
+  np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_drawn_again_the_files_are_the_same(ensemble):
+  workdir, _ = ensemble
+  files = [*workdir.glob("memor*"), *workdir.glob("memorization/*/*")]
+  before = {path: path.read_bytes() for path in files if path.is_file()}
+  assert {path.name for path in before} >= {"memorization.png", "images.png"}
+  assert {"memorization.md", "mem.png"} <= {*report.draw(workdir)} | {"mem.png"}
+  for path, content in before.items():
+    assert path.read_bytes() == content, path
+
+
+@pytest.mark.parametrize(
+  ("fields", "message"),
+  [
+    ({"member": 3}, "must be given together"),
+    ({"member": 8, **_FIELDS}, "below members x permutations = 8, got 8"),
+    ({"member": 0, **_FIELDS, "ratio": 0.3}, "ratio"),
+    ({"member": 0, **_FIELDS, "ratio": 1.0}, "ratio"),
+    ({"member": 0, **_FIELDS, "validation": 9}, "validation must be 0"),
+    ({"member": 0, **_FIELDS, "stop_at_fit": True}, "stop_at_fit must be"),
+    ({"member": 0, **_FIELDS, "batch_size": 40}, "batch_size"),
+  ],
+)
+def test_what_is_no_run_of_an_ensemble_is_refused(fields, message):
+  with pytest.raises(UserError, match=message) as error:
+    task.load(config_lib.resolve(small.as_run(subset=64, **fields)))
+  assert "\n" not in str(error.value)
