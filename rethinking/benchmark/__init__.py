@@ -5,6 +5,6 @@
 ours and `torch_steps` PyTorch's, in `subprocesses`; `parts`, `epochs`,
 `corruption` and `vectorized` time the rest, `report` shows it.
 
-May import: report, training, config, data, models, ops, storage, runtime,
-corruptions.
+May import: report, training, memorization, config, data, models, ops, storage,
+runtime, corruptions.
 """

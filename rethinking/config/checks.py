@@ -5,7 +5,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from rethinking.config.fields import TABLE, Field
+from rethinking.config.fields import ENSEMBLE, TABLE, Field
 from rethinking.runtime.allowed import Range, choose
 from rethinking.runtime.errors import UserError
 
@@ -71,8 +71,7 @@ def check(c: ConfigDict) -> None:
 
 def _ensemble(c: ConfigDict) -> None:
   """Refuses half an ensemble, and what its runs could not be compared with."""
-  names = ("member", "ratio", "members", "permutations")
-  given = {name: c[name] for name in names}
+  given = {name: c[name] for name in ENSEMBLE}
   if set(given.values()) == {None}:
     return
   if None in given.values():
@@ -85,12 +84,12 @@ def _ensemble(c: ConfigDict) -> None:
     raise UserError(
       f"member must be below members x permutations = {runs}, got {c.member}."
     )
-  for name in ("validation", "early_stopping", "stop_at_fit"):
-    if c[name]:
-      raise UserError(
-        f"{name} must be {type(c[name])(0)!r} in a run of an ensemble, got "
-        f"{c[name]}: runs are compared at their ends, on what they left out."
-      )
+  if c.validation or c.early_stopping or c.stop_at_fit:
+    raise UserError(
+      "validation and early_stopping must be 0 and stop_at_fit false in a run "
+      f"of an ensemble, got {c.validation}, {c.early_stopping} and "
+      f"{c.stop_at_fit}: runs are compared at their ends, on the rest."
+    )
 
 
 def redraw(c: ConfigDict, corruptions: Iterable[Any]) -> None:

@@ -32,6 +32,7 @@ class Field(NamedTuple):
       unseen: no condition in reports: it changes no number, is a repetition's,
         or is said by other fields.
       regulariser: reports compare runs that have more of these with others.
+      own: each run of an ensemble has its own.
       common: the theory's experiments have it, too.
     sentence: what it says, with unit and range.
     allowed: a range, or the words to choose from; None: checked elsewhere, or
@@ -213,10 +214,12 @@ TABLE: tuple[Field, ...] = (
           "The one to change for another repetition.", SEED),
     Field("corruption_seed", int, "images unseen common",
           "Which labels and pixels are changed.", SEED),
-    Field("init_seed", int, "group unseen", "The weights' first values.", SEED),
-    Field("order_seed", int, "group unseen",
+    Field("init_seed", int, "group unseen own",
+          "The weights' first values.", SEED),
+    Field("order_seed", int, "group unseen own",
           "The order of the examples.", SEED),
-    Field("noise_seed", int, "group unseen", "Dropout and augmentation.", SEED),
+    Field("noise_seed", int, "group unseen own",
+          "Dropout and augmentation.", SEED),
     Field("validation_seed", int, "group unseen",
           "Which examples are kept apart.", SEED, absent=None),
   ),
@@ -247,7 +250,7 @@ def flagged(*flags: str) -> tuple[str, ...]:
 
 
 DATA, LABELS, PIXELS = _role("data"), _role("labels"), _role("pixels")
-SEEDS = _role("seed")
+SEEDS, ENSEMBLE = _role("seed"), _role("ensemble")
 RENAMED = {row.name: row.renamed for row in TABLE if row.renamed}
 
 

@@ -52,8 +52,7 @@ def resolve(config: ConfigDict) -> ConfigDict:
   if c.member is not None and c.members and c.permutations:
     # Runs of an ensemble share corruption and subsets; the rest is their own.
     own = c.seed * c.members * c.permutations + c.member
-    for name in ("init_seed", "order_seed", "noise_seed"):
-      filled[name] = own % 2**32
+    filled |= dict.fromkeys(fields.flagged("own"), own % 2**32)
   c.update({name: value for name, value in filled.items() if c[name] is None})
   checks.check(c)
   checks.redraw(c, corruptions(c))

@@ -3,6 +3,6 @@
 `contents` makes the arrays, `write` the folder, `verify` compares one; the
 command is `python -m rethinking.export`.
 
-May import: report, training, config, data, models, ops, storage, runtime,
-corruptions.
+May import: report, training, memorization, config, data, models, ops, storage,
+runtime, corruptions.
 """

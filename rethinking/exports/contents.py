@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from rethinking import data
 from rethinking.storage import tables
-from rethinking.training import step
+from rethinking.training import preprocessing
 from rethinking.training import task as task_lib
 from rethinking.training.examples import Task
 
@@ -67,7 +67,7 @@ class Contents:
     order = np.argsort(train.ids)
     rows = np.searchsorted(train.ids, self.columns["id"], sorter=order)
     images = train.images[order[rows]]
-    return step.centre_crop(images, self.facts["crop"])
+    return preprocessing.centre_crop(images, self.facts["crop"])
 
 
 def compute(config: ConfigDict) -> Contents:

@@ -10,7 +10,7 @@ support it. Published numbers and their sources are in published.json.
 figures, which have their rows in `rethinking.config.figures`. What is measured
 has its rows in `rethinking.training.metrics`.
 
-May import: training, config, data, models, ops, storage, runtime,
+May import: training, memorization, config, data, models, ops, storage, runtime,
 corruptions.
 """
 

@@ -4,8 +4,7 @@ Reference: Feldman, Zhang (2020), "What neural networks memorize and why".
 """
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from etils import epath
@@ -19,56 +18,18 @@ from rethinking.memorization.scores import (
   forgetting,
   from_training,
   largest_standard_error,
-  pred_probs,
   scores,
 )
 from rethinking.report import pictures
+from rethinking.report.ensembles import Ensemble, read
 from rethinking.report.pictures import Picture
-from rethinking.report.rows import Group, Row
+from rethinking.report.rows import Group
 from rethinking.storage import files, plots, tables
 
 # Of changed labels: without fitting there is nothing to memorise.
 _FITTED = 0.8
 _SHOWN = 10  # Images a row.
 _WHO = ("label unchanged", "label changed")
-
-
-class Ensemble(NamedTuple):
-  """The runs of one level, in the order of their numbers.
-
-  Attributes:
-    name: of the level, from the cells' names.
-    config: what all share.
-    ids: uint32 [n], ascending.
-    labels: int32 [n], the given ones.
-    true: int32 [n].
-    masks: bool [K, n], True: the run trained on the example.
-    predicted: int32 [K, n].
-    p: float32 [K, n], the probability of the given label.
-    outside: float32 [n, C], mean probabilities of the runs outside.
-    tested: bool [K, m], whether the test examples are right.
-    seen: what was summed over presentations, [K, n] by name.
-  """
-
-  name: str
-  config: Mapping[str, Any]
-  ids: np.ndarray
-  labels: np.ndarray
-  true: np.ndarray
-  masks: np.ndarray
-  predicted: np.ndarray
-  p: np.ndarray
-  outside: np.ndarray
-  tested: np.ndarray
-  seen: dict[str, np.ndarray]
-
-  @property
-  def changed(self) -> np.ndarray:
-    return self.labels != self.true
-
-  @property
-  def correct(self) -> np.ndarray:
-    return self.predicted == self.labels
 
 
 def write(groups: Sequence[Group], workdir: epath.Path) -> list[str]:
@@ -91,7 +52,7 @@ def write(groups: Sequence[Group], workdir: epath.Path) -> list[str]:
   for group in groups:
     for seed in dict.fromkeys(row["config"]["seed"] for row in group.rows):
       mine = [row for row in group.rows if row["config"]["seed"] == seed]
-      found.append(_read(mine, workdir / "cells"))
+      found.append(read(mine, workdir / "cells"))
   found = [one for one in found if one is not None]
   if not found:
     return []
@@ -114,67 +75,6 @@ def write(groups: Sequence[Group], workdir: epath.Path) -> list[str]:
       written += [f"memorization/{one.name}/{name}" for name in names]
   picture = _decomposition(found, scored)
   return written + pictures.save(picture, workdir, [_runs(found[0])])
-
-
-def _read(rows: Sequence[Row], cells: epath.Path) -> Ensemble | None:
-  """The runs whose files are there; None where there are none."""
-  kept: dict[str, list[Any]] = {}
-  for row in rows:
-    folder = cells / row["cell"]
-    last = max(folder.glob("per_example/*.npz"), default=None)
-    if last is None or not (folder / "presentations.npz").exists():
-      continue
-    for name, value in _run(_arrays(last), folder).items():
-      kept.setdefault(name, []).append(value)
-  if not kept:
-    return None
-  shared = {name: kept.pop(name)[0] for name in ("ids", "labels", "true")}
-  probabilities = kept.pop("probabilities")
-  stacked = {name: np.stack(values) for name, values in kept.items()}
-  own = ("masks", "predicted", "p", "tested")
-  return Ensemble(
-    name=rows[0]["cell"].rpartition("-member")[0],
-    config=rows[0]["config"],
-    **shared,
-    outside=pred_probs(stacked["masks"], probabilities),
-    **{name: stacked.pop(name) for name in own},
-    seen=stacked,
-  )
-
-
-def _arrays(path: epath.Path) -> dict[str, np.ndarray]:
-  with np.load(io.BytesIO(path.read_bytes())) as found:
-    return dict(found)
-
-
-def _run(found: dict[str, np.ndarray], folder: epath.Path) -> dict[str, Any]:
-  """One run's arrays over all examples, in the order of their ids."""
-
-  def every(name: str) -> np.ndarray:
-    parts = [found[f"{part}_{name}"] for part in ("train", "validation")]
-    return np.concatenate(parts)[order]
-
-  order = slice(None)
-  ids = every("id")
-  order = np.argsort(ids)
-  seen = _arrays(folder / "presentations.npz")
-  place = np.searchsorted(ids[order], seen.pop("id"))
-  del seen["last"]
-  summed = {}
-  for name, value in seen.items():
-    summed[name] = np.zeros(len(ids), value.dtype)
-    summed[name][place] = value
-  return {
-    "ids": ids[order],
-    "labels": every("label"),
-    "true": every("true_label"),
-    "masks": np.isin(ids[order], found["train_id"]),
-    "predicted": every("prediction"),
-    "p": np.exp(-every("loss")),
-    "probabilities": every("probabilities"),
-    "tested": found["test_correct"],
-    **summed,
-  }
 
 
 def _level(one: Ensemble, score: Scores) -> Iterator[tuple[str, bytes]]:

@@ -12,6 +12,6 @@ CPU small networks, a step of which keeps one core busy, run in threads, each to
 the same bits as alone. `runs_at_once` overrides the choice. The same command
 again, after whatever ended the first, loses no finished cell and repeats none.
 
-May import: report, training, config, data, models, ops, storage, runtime,
-corruptions.
+May import: report, training, memorization, config, data, models, ops, storage,
+runtime, corruptions.
 """

@@ -3,6 +3,6 @@
 `kernel`, `expressivity` and `rademacher` are experiments that main runs; the
 others are their parts.
 
-May import: report, training, config, data, models, ops, storage, runtime,
-corruptions.
+May import: report, training, memorization, config, data, models, ops, storage,
+runtime, corruptions.
 """

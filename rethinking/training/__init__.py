@@ -27,5 +27,6 @@ equals many. Dispatches end at absolute steps; a run stops and saves only there,
 and one program serves every length, so that a resume runs what an undisturbed
 run does.
 
-May import: config, data, models, ops, storage, runtime, corruptions.
+May import: memorization, config, data, models, ops, storage, runtime,
+corruptions.
 """

@@ -12,6 +12,7 @@ from flax import linen as nn
 from rethinking.corruptions.keys import fold_ids
 from rethinking.corruptions.noise import corrupt
 from rethinking.ops.switch import materialized
+from rethinking.training.preprocessing import centre_crop, normalize, to_float
 from rethinking.training.presentations import (
   Presentations,
   Presented,
@@ -142,48 +143,6 @@ def batch(stream: Stream, step: Array, batch_size: int, size: int) -> Batch:
   )
 
 
-def centre_crop(images: Array, side: int) -> Array:
-  """Returns the central side x side pixels of [..., H, W, C]; 0: all.
-
-  Args:
-    images: [..., H, W, C], at least `side` high and wide.
-    side: pixels; the margin's odd pixel stays at the bottom and right.
-  """
-  if not side:
-    return images
-  top, left = (images.shape[-3] - side) // 2, (images.shape[-2] - side) // 2
-  return images[..., top : top + side, left : left + side, :]
-
-
-def whiten(image: Array) -> Array:
-  """Returns an image with mean 0 and variance 1 over its pixels and channels.
-
-  (x - mean) / max(std, 1 / sqrt(number of values)), std biased.
-
-  Args:
-    image: float [H, W, C].
-
-  Reference: Zhang et al. (2017), appendix A.
-  """
-  centred = image - image.mean()
-  std = jnp.sqrt(jnp.square(centred).mean())
-  return centred / jnp.maximum(std, image.size**-0.5)
-
-
-def normalize(images: Array, statistics: tuple[Array, ...]) -> Array:
-  """Returns images as the model sees them.
-
-  Args:
-    images: float [B, H, W, C] in [0, 1].
-    statistics: the data's: mean and standard deviation [C], for
-      (x - mean) / std; empty: `whiten` each image.
-  """
-  if not statistics:
-    return jax.vmap(whiten)(images)
-  mean, std = (x.reshape(1, 1, 1, -1) for x in statistics)
-  return (images - mean) / std
-
-
 def init_state(
   module: nn.Module,
   optimizer: optax.GradientTransformation,
@@ -258,7 +217,7 @@ def make_train_step(
     )
     dropout_root, augment_root = jax.random.split(key)
     dropout_keys = fold_ids(jax.random.fold_in(dropout_root, state.step), ids)
-    x = _to_float(images)
+    x = to_float(images)
     if augment is not None:
       each = jax.vmap(jax.random.fold_in, (None, 0))(augment_root, batch.epoch)
       x = jax.vmap(augment)(fold_ids(each, ids), x)
@@ -321,7 +280,7 @@ def make_eval_step(
   def step(state, data, index, noise, draw):
     draws = jnp.broadcast_to(draw, index.shape)
     images, labels, _ = _corrupted(data, index, shape, noise, draws)
-    x = normalize(_to_float(centre_crop(images, crop)), data.statistics)
+    x = normalize(to_float(centre_crop(images, crop)), data.statistics)
     logits = module.apply(
       {"params": state.params, "batch_stats": state.batch_stats},
       x,
@@ -352,8 +311,3 @@ def _cross_entropy(logits: Array, labels: Array) -> Array:
   """Nats of each example, [B]; optax's takes one more array round the loop."""
   given = jnp.take_along_axis(logits, labels[:, None], axis=-1)[:, 0]
   return jax.nn.logsumexp(logits, axis=-1) - given
-
-
-def _to_float(images: Array) -> Array:
-  """uint8 0..255 -> the default float type in [0, 1]."""
-  return images.astype(jnp.result_type(float)) / 255.0

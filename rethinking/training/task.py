@@ -20,10 +20,10 @@ from rethinking.corruptions.prepared import Prepared
 from rethinking.corruptions.quantiles import ImageStatistics, image_statistics
 from rethinking.corruptions.report import fingerprint
 from rethinking.data import augment
-from rethinking.memorization import design
 from rethinking.runtime.errors import UserError
-from rethinking.training import step
+from rethinking.training import subsets
 from rethinking.training.examples import Split, Task, take
+from rethinking.training.preprocessing import centre_crop
 
 
 def check(config: ConfigDict, train: data.Dataset) -> int:
@@ -54,10 +54,7 @@ def check(config: ConfigDict, train: data.Dataset) -> int:
     )
   count -= config.validation
   if config.member is not None:
-    try:
-      count = len(_rows(config, train)[0])
-    except ValueError as error:
-      raise UserError(str(error)) from error
+    count = len(subsets.rows(config, train)[0])
   if config.batch_size > count:
     raise UserError(
       f"batch_size is {config.batch_size}, but there are {count} train "
@@ -97,41 +94,6 @@ def _check_augment(config: ConfigDict, shape: tuple[int, ...]) -> None:
       f"images have {seen[0]} x {seen[1]}; give crop={min(height, width)} or "
       "another augment."
     )
-
-
-def _rows(
-  config: ConfigDict, train: data.Dataset
-) -> tuple[np.ndarray, np.ndarray]:
-  """Rows to train on and rows to validate on, both in the order of ids."""
-  ids = train.ids[: config.subset]
-  every = np.arange(len(ids), dtype=np.int32)
-  if config.member is not None:
-    inside = _masks(
-      train,
-      len(ids),
-      *(config[n] for n in ("ratio", "members", "permutations")),
-      config.validation_seed,
-    )[config.member]
-    return every[inside], every[~inside]
-  if not config.validation:
-    return every, every[:0]
-  key = step.root(config.validation_seed, "validation")
-  draws = jax.vmap(lambda i: jax.random.bits(jax.random.fold_in(key, i)))(ids)
-  order = np.argsort(jax.device_get(draws), kind="stable").astype(np.int32)
-  held, kept = np.split(order, [config.validation])
-  return np.sort(kept), np.sort(held)
-
-
-# Which examples each run of an ensemble trains on, by data set and design.
-_MASKS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
-
-
-def _masks(train: data.Dataset, count: int, *about: float | int) -> np.ndarray:
-  known = _MASKS.setdefault(train, {})
-  if (count, *about) not in known:
-    drawn = design(train.ids[:count], train.labels[:count], *about)
-    known[count, *about] = drawn
-  return known[count, *about]
 
 
 def channel_statistics(sums: ImageStatistics) -> tuple[np.ndarray, np.ndarray]:
@@ -247,7 +209,7 @@ def assemble(
   """
   check(config, train)
   taken = config.subset or len(train.ids)
-  kept, held = _rows(config, train)
+  kept, held = subsets.rows(config, train)
   every = np.arange(taken, dtype=np.int32)
   ensemble = config.member is not None
   pixel = [c for c in chain if c.target == "images"]
@@ -255,8 +217,8 @@ def assemble(
   # of the margin into the crop.
   crop = config.crop if pixel else 0
   clean = {
-    train: step.centre_crop(train.images[:taken], crop),
-    test: step.centre_crop(test.images, crop),
+    train: centre_crop(train.images[:taken], crop),
+    test: centre_crop(test.images, crop),
   }
   shown = clean
   if pixel and not in_step:
@@ -293,7 +255,7 @@ def assemble(
       raise UserError(str(error)) from error
     count = name == "train" and config.normalization == "global"
     if count and not pixel:
-      sums.append(image_statistics(step.centre_crop(images, config.crop)))
+      sums.append(image_statistics(centre_crop(images, config.crop)))
     for places, part in made.stream() if pixel else ():
       if not in_step:
         shown[whole][rows[places]] = part

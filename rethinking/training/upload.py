@@ -6,7 +6,7 @@ import weakref
 import jax
 import numpy as np
 
-from rethinking.training import placement
+from rethinking.training import placement, preprocessing
 from rethinking.training import step as step_lib
 from rethinking.training.examples import Split
 
@@ -32,7 +32,7 @@ def data(
   count, whole = len(split.whole), split.dataset
 
   def put() -> step_lib.Data:
-    images = step_lib.centre_crop(split.whole, crop)
+    images = preprocessing.centre_crop(split.whole, crop)
     flat = np.ascontiguousarray(images).reshape(count, -1)
     parts = (flat, whole.labels[:count], whole.ids[:count])
     return step_lib.Data(*placement.replicate(parts, devices))

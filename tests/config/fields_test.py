@@ -37,7 +37,7 @@ _KEPT = {
   ),
   "group": (
     fields.flagged("group"),
-    _PLACE | {"stop_at_fit"} | _SEEDS - {"corruption_seed"},
+    _PLACE | {"stop_at_fit", "member"} | _SEEDS - {"corruption_seed"},
   ),
   "images": (
     fields.flagged("images"),
@@ -49,12 +49,14 @@ _KEPT = {
       *("arch", "dropout", "dtype", "crop", "augment", "normalization"),
       *("batch_size", "epochs", "optimizer", "learning_rate", "schedule"),
       *("decay", "weight_decay", "l2", "l2_kernels"),
+      *("per_example", "presentations"),
     },
   ),
   "sized": (
     fields.flagged("sized"),
     {
       *("dataset", "subset", "batch_size", "crop", "epochs", "augment"),
+      *("ratio", "members", "permutations"),
       *("pixel_noise", "validation"),
     },
   ),
@@ -63,6 +65,7 @@ _KEPT = {
     {
       *("experiment", "variant", "only", "eval_batch_size", "chunk_steps"),
       *("checkpoint_epochs", "stop_at_fit", "per_example", "tensorboard"),
+      *("member", "presentations"),
       *("plots", "corrupt_in", *_PLACE, *_SEEDS),
     },
   ),
@@ -103,7 +106,7 @@ def test_every_flag_means_something():
   flags = {flag for row in fields.TABLE for flag in row.flags.split()}
   assert flags == {
     *("program", "sized", "group", "images", "resume", "sweep", "unseen"),
-    *("regulariser", "common"),
+    *("regulariser", "own", "common"),
   }
   assert all(row.sentence.endswith(".") for row in fields.TABLE)
 

@@ -153,8 +153,8 @@ def test_drawn_again_the_files_are_the_same(ensemble):
     ({"member": 8, **_FIELDS}, "below members x permutations = 8, got 8"),
     ({"member": 0, **_FIELDS, "ratio": 0.3}, "ratio"),
     ({"member": 0, **_FIELDS, "ratio": 1.0}, "ratio"),
-    ({"member": 0, **_FIELDS, "validation": 9}, "validation must be 0"),
-    ({"member": 0, **_FIELDS, "stop_at_fit": True}, "stop_at_fit must be"),
+    ({"member": 0, **_FIELDS, "validation": 9}, "must be 0 and"),
+    ({"member": 0, **_FIELDS, "stop_at_fit": True}, "stop_at_fit false"),
     ({"member": 0, **_FIELDS, "batch_size": 40}, "batch_size"),
   ],
 )

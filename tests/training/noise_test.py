@@ -337,19 +337,3 @@ def test_metrics_split_train_examples_by_corrupted_images():
   )
   changed = (whole.images != TRAIN.images).any(axis=(1, 2, 3))
   np.testing.assert_array_equal(drawn, changed)
-
-
-def test_runs_of_one_data_set_share_one_upload():
-  held = [
-    slots.Slots(_config(), _task(one), jax.devices()[:1])
-    for one in (LABELS[0], LABELS[2], IMAGES[0])
-  ]
-  for part in ("train", "test"):
-    first, *others = (one._shared[part].images for one in held)
-    assert all(other is first for other in others)
-  at_load = slots.Slots(
-    _config(), _task(IMAGES[1], in_step=False, validation=20), jax.devices()[:1]
-  )
-  images = at_load._shared["train"].images
-  assert images is not held[0]._shared["train"].images
-  assert images is at_load._shared["validation"].images

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rethinking import models
-from rethinking.training import placement, presentations, step
+from rethinking.training import placement, preprocessing, presentations, step
 from rethinking.training import run as train
 
 from . import runs
@@ -70,7 +70,7 @@ def test_a_step_says_what_it_saw_of_each_example():
   batch = step.Batch(jnp.int32([3, 16, 5]), jnp.zeros(3, jnp.int32))
   _, found = take(state, data, batch, jax.random.key(2), ())
   images = data.images[batch.index].reshape(3, 2, 2, 1) / 255.0
-  x = step.normalize(images.astype(jnp.float32), ())
+  x = preprocessing.normalize(images.astype(jnp.float32), ())
   logits = np.array(module.apply({"params": state.params}, x, train=False))
   for row, label in enumerate(data.labels[batch.index]):
     own, others = logits[row, label], np.delete(logits[row], label)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rethinking import config as config_lib
 from rethinking import models
-from rethinking.training import programs, step
+from rethinking.training import preprocessing, programs, step
 
 
 class _Given(nn.Module):
@@ -43,7 +43,7 @@ def test_the_loss_is_minus_the_log_of_the_softmax(factor):
   share = np.exp(wide) / np.exp(wide).sum(-1, keepdims=True)
   want = np.log(np.exp(wide).sum(-1)) - wide[rows, data.labels]
   evaluate = step.make_eval_step(_Given(), shape=(8, 8, 1), crop=0)
-  found, prediction, _ = evaluate(state, data, rows, (), 0)
+  found, prediction, *_ = evaluate(state, data, rows, (), 0)
   np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-5)
   np.testing.assert_array_equal(prediction, logits.argmax(-1))
   train = step.make_train_step(
@@ -60,7 +60,7 @@ def test_the_loss_is_minus_the_log_of_the_softmax(factor):
 
 def test_whitening_gives_mean_0_and_variance_1():
   image = jax.random.uniform(jax.random.key(0), (28, 28, 3))
-  white = step.whiten(image)
+  white = preprocessing.whiten(image)
   np.testing.assert_allclose(white.mean(), 0, atol=1e-5)
   np.testing.assert_allclose(white.var(), 1, rtol=1e-5)
 
@@ -68,21 +68,23 @@ def test_whitening_gives_mean_0_and_variance_1():
 def test_whitening_divides_an_even_image_by_the_floor():
   # One bright value of 2,352: its deviation is below the paper's floor.
   image = jnp.zeros((28, 28, 3)).at[0, 0, 0].set(0.5)
-  white = step.whiten(image)
+  white = preprocessing.whiten(image)
   centred = image - image.mean()
   np.testing.assert_allclose(white, centred * 2352**0.5, rtol=1e-4)
-  assert not np.any(step.whiten(jnp.full((28, 28, 3), 0.7)) > 1e-3)
+  assert not np.any(preprocessing.whiten(jnp.full((28, 28, 3), 0.7)) > 1e-3)
 
 
 def test_global_statistics_normalise_channel_by_channel():
   images = jax.random.uniform(jax.random.key(0), (5, 4, 4, 3))
   mean, std = jnp.array([0.1, 0.2, 0.3]), jnp.array([1.0, 2.0, 4.0])
-  found = step.normalize(images, (mean, std))
+  found = preprocessing.normalize(images, (mean, std))
   for k in range(3):
     want = (images[..., k] - mean[k]) / std[k]
     np.testing.assert_allclose(found[..., k], want, rtol=1e-6)
   np.testing.assert_allclose(
-    step.normalize(images, ())[2], step.whiten(images[2]), rtol=1e-6
+    preprocessing.normalize(images, ())[2],
+    preprocessing.whiten(images[2]),
+    rtol=1e-6,
   )
 
 
@@ -90,7 +92,7 @@ def test_global_statistics_normalise_channel_by_channel():
 def test_centre_crop_has_even_margins(height, width, side):
   side = min(side, height, width)
   images = np.arange(height * width).reshape(1, height, width, 1)
-  cropped = step.centre_crop(images, side)
+  cropped = preprocessing.centre_crop(images, side)
   if side == 0:
     np.testing.assert_array_equal(cropped, images)
     return

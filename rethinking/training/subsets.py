@@ -1,0 +1,57 @@
+"""Which examples of a train set a run trains on, and which it leaves out."""
+
+import weakref
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from rethinking.data.dataset import Dataset
+from rethinking.memorization.design import design
+from rethinking.runtime.errors import UserError
+from rethinking.training import step
+
+# Which examples each run of an ensemble trains on, by data set and design.
+_MASKS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def rows(config: ConfigDict, train: Dataset) -> tuple[np.ndarray, np.ndarray]:
+  """Returns rows to train on and rows left out, in the order of the set.
+
+  Args:
+    config: resolved.
+    train: the whole train set.
+
+  Returns:
+    int32 [N] and [M]: an ensemble's run leaves out what is not in its subset,
+    others their validation set.
+
+  Raises:
+    UserError: for subsets that the set has no examples for.
+  """
+  ids = train.ids[: config.subset]
+  every = np.arange(len(ids), dtype=np.int32)
+  if config.member is not None:
+    inside = _masks(config, train, len(ids))[config.member]
+    return every[inside], every[~inside]
+  if not config.validation:
+    return every, every[:0]
+  key = step.root(config.validation_seed, "validation")
+  draws = jax.vmap(lambda i: jax.random.bits(jax.random.fold_in(key, i)))(ids)
+  order = np.argsort(jax.device_get(draws), kind="stable").astype(np.int32)
+  held, kept = np.split(order, [config.validation])
+  return np.sort(kept), np.sort(held)
+
+
+def _masks(config: ConfigDict, train: Dataset, count: int) -> np.ndarray:
+  """Bool [runs, count]."""
+  about = (config.ratio, config.members, config.permutations)
+  about += (config.validation_seed,)
+  known = _MASKS.setdefault(train, {})
+  if (count, *about) not in known:
+    try:
+      drawn = design(train.ids[:count], train.labels[:count], *about)
+    except ValueError as error:
+      raise UserError(str(error)) from error
+    known[count, *about] = drawn
+  return known[count, *about]
