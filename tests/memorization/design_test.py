@@ -129,7 +129,7 @@ def test_masks_are_the_same_everywhere():
   assert hashlib.sha256(packed.tobytes()).hexdigest() == GOLDEN
 
 
-GOLDEN = ""
+GOLDEN = "2f64431c618bf86cfb6763b78db912ecb5c0dca6e67d01732de1f85376c345e5"
 
 
 @pytest.mark.parametrize("n", [1, 7, 8, 9])

@@ -242,7 +242,7 @@ def test_metrics_are_those_before_the_update():
   _, seen = train(state, data, _batch(index), key, ())
   module = models.create("mlp_1x512", num_classes=10)
   evaluate = step.make_eval_step(module, shape=(8, 8, 1), crop=0)
-  loss, prediction, _ = evaluate(state, data, index, (), 0)
+  loss, prediction, *_ = evaluate(state, data, index, (), 0)
   np.testing.assert_allclose(seen["loss"], loss.mean(), rtol=1e-5)
   np.testing.assert_allclose(
     seen["accuracy"], jnp.mean(prediction == data.labels), rtol=1e-6
