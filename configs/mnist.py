@@ -14,6 +14,9 @@ takes 18 s of CPU time: fitted by epoch 9, test accuracy 94.7 %.
 `figure1` is the paper's Figure 1 for MLP 1x512, 27 runs: for a GPU, where they
 train together, or a night on two CPU cores (not measured).
 
+`memorization` trains 30 MLPs on half of the images each and compares, of each
+image, those that saw it with the others. With label noise it wants more epochs.
+
 `dataset=fashion_mnist` takes Fashion-MNIST with the same settings. There is no
 validation set: the test set is evaluated along the run and nothing is chosen
 by it. Only `keras_study`, whose recipe needs one, keeps 6,000 train images

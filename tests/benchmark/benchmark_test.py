@@ -10,10 +10,12 @@ import pytest
 from rethinking import models
 from rethinking.benchmark import __main__ as command
 from rethinking.benchmark import (
+  corruption,
   operations,
   subprocesses,
   timing,
 )
+from rethinking.corruptions import Corruption
 
 
 @pytest.mark.parametrize(
@@ -151,3 +153,19 @@ def test_command(tmp_path, capsys, dtype):
 def test_bad_arguments(arguments, message, tmp_path, capsys):
   assert command.main([*arguments, f"--out={tmp_path}"]) == 2
   assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+  ("name", "kinds"),
+  [("uniform", ["training"]), ("occlusion", ["training", "evaluation"])],
+)
+def test_a_corruption_is_compared_with_none_in_the_step(
+  monkeypatch, name, kinds
+):
+  monkeypatch.setattr(corruption, "_SECONDS", 0)
+  one = Corruption.create(name, level=0.4)
+  found = corruption._in_step(one, 2)
+  want = [f"{name}, mlp_1x512's {k} over clean (ratio)" for k in kinds]
+  assert [*found] == want
+  for ratios in found.values():
+    assert len(ratios["all"]) == 2 and min(ratios["all"]) > 0
