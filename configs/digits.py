@@ -32,9 +32,9 @@ seeds. Its recipe needs a validation set and keeps 144 train examples apart;
 runs have 30 epochs at most, end after 10 without a better validation
 loss instead of 40, and begin at a learning rate of 2e-3 instead of 5e-4.
 
-`portions` corrupts the pixels of 0 to 100 % of the images, 96 runs: 652 s on two
-busy cores of an Intel Xeon. `redraw` draws label noise once, or anew in each
-epoch, 66 runs: 383 s on the same.
+`portions` corrupts the pixels of 0 to 100 % of the images, 96 runs: 652 s on
+two busy cores of an Intel Xeon. `redraw` draws label noise once, or anew in
+each epoch, 66 runs: 383 s on the same.
 """
 
 from ml_collections import ConfigDict
