@@ -163,7 +163,7 @@ def portions(groups: Sequence[Group], name: str) -> Iterator[Picture]:
           label=f"{label}, {images} images",
           **_style(k, j),
         )
-    axis.axhline(100 * groups[0].chance, **pictures.CHANCE)
+    _chance(axis, groups[0])
     levels = [
       g.settings["fraction"] for line in found[kind].values() for g in line
     ]
@@ -174,7 +174,7 @@ def portions(groups: Sequence[Group], name: str) -> Iterator[Picture]:
   words = pictures.title("Accuracy by image", groups)
   # A column for each architecture.
   columns = len(found[shown[0][1]])
-  pictures.legend(fig, axes[0], f"{words}; grey dashes: chance", columns)
+  pictures.legend(fig, axes[0], words, columns)
   yield Picture(name, fig)
 
 
@@ -183,6 +183,12 @@ def _of_images(group: Group, split: str, suffix: str) -> Stat:
   if suffix == "_clean_images" and not group.settings["fraction"]:
     suffix = ""
   return group.stat(f"{split}_accuracy{suffix}")
+
+
+def _chance(axis: Any, group: Group) -> None:
+  """The accuracy of a guess, named where no line begins."""
+  axis.axhline(100 * group.chance, **pictures.CHANCE)
+  axis.text(0, 100 * group.chance + 1, "chance", fontsize=7, color="0.3")
 
 
 def _style(line: int, part: int) -> dict[str, Any]:
@@ -222,9 +228,9 @@ def redrawn(groups: Sequence[Group], name: str) -> Iterator[Picture]:
           label=f"{split}, labels drawn {drawn}",
           **_style(k, j),
         )
-    axis.axhline(100 * groups[0].chance, **pictures.CHANCE)
+    _chance(axis, groups[0])
     pictures.percent_axes(axis, [group.p for group in groups], "accuracy")
     axis.set_title(label, fontsize=10)
   words = pictures.title("Accuracy at the end", groups)
-  pictures.legend(fig, axes[0], f"{words}; grey dashes: chance", 2)
+  pictures.legend(fig, axes[0], words, 2)
   yield Picture(name, fig)
