@@ -31,7 +31,7 @@ def load(config: ConfigDict) -> Task:
   # What only a training run has, at values that change nothing.
   fields |= {"crop": 0, "batch_size": 1, "epochs": 1}
   fields |= {"augment": "none", "normalization": "per_image", "validation": 0}
-  fields |= {"redraw": "never", "validation_labels": "true"}
+  fields |= {"redraw": "never", "validation_labels": "true", "member": None}
   return task_lib.load(ConfigDict(fields), where="load")
 
 

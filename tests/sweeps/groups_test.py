@@ -194,7 +194,7 @@ def test_only_runs_of_the_same_images_and_program_are_together():
     "b": {"variant": ("random_labels", "true_labels"), "seed": (0, 1)},
     "c": {"learning_rate": (0.1, 0.2)},
   }
-  cells = cells_lib.expand(_config(grid))
+  cells = cells_lib.expand(_config(grid, corrupt_in="step"))
   groups = {tuple(sorted(names)) for names in grouping.groups(cells)}
   kinds = [
     {(cells[n].pixel_noise, cells[n].learning_rate) for n in g} for g in groups
@@ -215,6 +215,7 @@ def test_ops_that_differ_are_no_group_and_levels_are():
     }.items()
   }
   grid["occlusion"] = {"pixel_noise": ("occlusion",), "level": (0.2, 0.4)}
+  grid["occlusion"]["corrupt_in"] = ("step",)
   # Its images are made at load, so runs of other levels have others.
   grid["noise"] = {"pixel_noise": ("gaussian_noise",), "level": (0.2, 0.4)}
   cells = cells_lib.expand(_config(grid))
@@ -242,7 +243,12 @@ _ALONE = {
     "normalization": "global",
   },
   "global": {"normalization": "global"},
-  "pixels": {"pixel_noise": "occlusion", "level": 0.4, "fraction": 0.5},
+  "pixels": {
+    "pixel_noise": "occlusion",
+    "level": 0.4,
+    "fraction": 0.5,
+    "corrupt_in": "step",
+  },
 }
 
 

@@ -202,7 +202,7 @@ def test_evaluation_is_exact_at_any_batch_size(batch_size, devices):
     ]
     loss, prediction, given = (
       np.concatenate([np.asarray(x).reshape(-1) for x in column])[:17]
-      for column in zip(*parts, strict=True)
+      for column in zip(*(part[:3] for part in parts), strict=True)
     )
     np.testing.assert_allclose(loss, want.loss, rtol=1e-5)
     np.testing.assert_array_equal(prediction, want.prediction)
