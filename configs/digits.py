@@ -18,9 +18,9 @@ kind of machine, busy (11 to 15 s of CPU time each), seed 0:
   python -m rethinking.main --config=configs/digits.py:figure1 --workdir=W
 
 The paper's Figure 1: five conditions on the CNN, six noise levels on the CNN
-and an MLP, three seeds, 45 runs: 94 s on the same machine. On an accelerator
-the MLPs train together, the CNNs one after another. `levels,arch=...` is
-panels b and c for one architecture.
+and an MLP, three seeds, 45 runs: 144 s on such a machine, busy. On an
+accelerator the MLPs train together, the CNNs one after another.
+`levels,arch=...` is panels b and c for one architecture.
 
 The test set is the last 360 examples, which other people wrote; the train set
 is the first 1,437. There is no validation set: nothing is chosen by a number
