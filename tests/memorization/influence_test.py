@@ -48,7 +48,8 @@ def _planted(runs_of=50, n=80, m=60, planted=30, seed=0):
   return masks, random.random(chance.shape) < chance
 
 
-def test_planted_pairs_are_found():
+def test_planted_pairs_are_found(monkeypatch):
+  monkeypatch.setattr(module, "_TILE", 420)
   masks, correct = _planted()
   found = pairs(masks, correct, 50, seed=0)
   planted = found.train == 2 * found.test
@@ -83,6 +84,18 @@ def test_the_threshold_is_the_smallest_that_passes(monkeypatch):
   assert null[step] <= 0.1 * observed[step]
   assert found.expected_false == null[step]
   assert (null[1:step] > 0.1 * observed[1:step]).all()
+
+
+def test_a_threshold_includes_what_equals_it_but_for_rounding():
+  """Shares of 20 runs a side differ by multiples of 0.05."""
+  masks = np.repeat([[True], [False]], 20, axis=0)
+  counts = [(a, b) for a in range(21) for b in range(a + 1)]
+  correct = np.array(
+    [[k < a for a, _ in counts] for k in range(20)]
+    + [[k < b for _, b in counts] for k in range(20)]
+  )
+  ((_, tile),) = influence(masks, correct)
+  assert module._steps(tile)[0].tolist() == [50 * (a - b) for a, b in counts]
 
 
 def test_the_null_gives_whole_runs_to_others_within_the_design(monkeypatch):
