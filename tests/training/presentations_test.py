@@ -15,6 +15,7 @@ from rethinking.training import run as train
 from . import runs
 
 _NAMES = ("times", "loss", "margin", "correct", "forgotten")
+_add = jax.jit(presentations.add)
 
 
 @given(
@@ -35,7 +36,7 @@ def test_sums_are_those_of_one_presentation_after_another(
   known = presentations.none_yet(9)
   for at in range(0, count, batch_size):
     part = slice(at, at + batch_size)
-    known = presentations.add(
+    known = _add(
       known,
       jnp.asarray(index[part]),
       jnp.arange(count)[part] // 7,
