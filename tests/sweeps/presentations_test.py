@@ -20,7 +20,7 @@ def test_runs_of_a_group_keep_what_they_keep_alone(tmp_path):
     config = small.config(
       grid, presentations=True, runs_at_once=at_once, epochs=6
     )
-    config.learning_rate = 3e-3
+    config.update({"learning_rate": 3e-3, "fit_accuracy": 0.5})
     sweep.run(config, workdir, quiet=True)
   for folder in (tmp_path / "1" / "cells").iterdir():
     alone, group = _kept(folder), _kept(tmp_path / "3" / "cells" / folder.name)

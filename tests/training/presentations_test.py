@@ -67,6 +67,10 @@ def test_a_step_says_what_it_saw_of_each_example():
     jnp.arange(17, dtype=jnp.int32) % 10,
     jnp.arange(17, dtype=jnp.uint32),
   )
+  # One of them is predicted.
+  evaluate = step.make_eval_step(module, shape=(2, 2, 1), crop=0)
+  predicted = evaluate(state, data, jnp.arange(17), (), 0).prediction
+  data = data._replace(labels=data.labels.at[16].set(predicted[16]))
   take = step.make_train_step(module, optimizer, shape=(2, 2, 1), crop=0)
   batch = step.Batch(jnp.int32([3, 16, 5]), jnp.zeros(3, jnp.int32))
   _, found = take(state, data, batch, jax.random.key(2), ())
@@ -80,6 +84,7 @@ def test_a_step_says_what_it_saw_of_each_example():
     margin = own - others.max()
     np.testing.assert_allclose(found["seen"].margin[row], margin, rtol=1e-4)
     assert found["seen"].correct[row] == (margin > 0)
+  assert found["seen"].correct[1]
 
 
 def _kept(folder):
