@@ -3,6 +3,7 @@
 Reference: Feldman, Zhang (2020), "What neural networks memorize and why".
 """
 
+import contextlib
 import io
 from collections.abc import Iterator, Sequence
 
@@ -24,6 +25,7 @@ from rethinking.report import pictures
 from rethinking.report.ensembles import Ensemble, read
 from rethinking.report.pictures import Picture
 from rethinking.report.rows import Group
+from rethinking.runtime.errors import UserError
 from rethinking.storage import files, plots, tables
 
 # Of changed labels: without fitting there is nothing to memorise.
@@ -70,7 +72,7 @@ def write(groups: Sequence[Group], workdir: epath.Path) -> list[str]:
     for name, content in _level(one, score):
       files.replace(folder / name, content)
       written.append(f"memorization/{one.name}/{name}")
-    for picture in (_histogram(one, score), _images(one, score)):
+    for picture in _pictures(one, score):
       names = pictures.save(picture, folder, [_runs(one)])
       written += [f"memorization/{one.name}/{name}" for name in names]
   picture = _decomposition(found, scored)
@@ -231,6 +233,13 @@ def _decomposition(
   words = f"Learned or memorised, {found[0].config['dataset']}"
   pictures.legend(fig, axes[0], words, 3)
   return Picture("memorization", fig)
+
+
+def _pictures(one: Ensemble, score: Scores) -> Iterator[Picture]:
+  yield _histogram(one, score)
+  # A report may be drawn where the data are not.
+  with contextlib.suppress(UserError):
+    yield _images(one, score)
 
 
 def _histogram(one: Ensemble, score: Scores) -> Picture:

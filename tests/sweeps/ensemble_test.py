@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 
 import numpy as np
 import pytest
@@ -144,6 +145,18 @@ def test_drawn_again_the_files_are_the_same(ensemble):
   assert {"memorization.md", "mem.png"} <= {*report.draw(workdir)} | {"mem.png"}
   for path, content in before.items():
     assert path.read_bytes() == content, path
+
+
+def test_a_report_is_drawn_where_the_data_are_not(
+  ensemble, tmp_path, monkeypatch
+):
+  def gone(*args, **places):
+    raise UserError("no data here")
+
+  shutil.copytree(ensemble[0], tmp_path, dirs_exist_ok=True)
+  monkeypatch.setattr(data, "load", gone)
+  names = {name.rpartition("/")[2] for name in report.draw(tmp_path)}
+  assert "mem.png" in names and "images.png" not in names
 
 
 @pytest.mark.parametrize(

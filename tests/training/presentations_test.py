@@ -8,8 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rethinking import config as config_lib
 from rethinking import models
-from rethinking.training import placement, preprocessing, presentations, step
+from rethinking.training import (
+  examples,
+  placement,
+  preprocessing,
+  presentations,
+  slots,
+  step,
+  task,
+)
 from rethinking.training import run as train
 
 from . import runs
@@ -137,3 +146,15 @@ def test_one_device_sums_what_four_do(whole, tmp_path, monkeypatch):
       np.testing.assert_allclose(value, kept[name], rtol=1e-3, atol=1e-3)
     else:
       np.testing.assert_array_equal(value, kept[name])
+
+
+def test_a_run_that_takes_fewer_steps_counts_no_others():
+  config = config_lib.resolve(runs.config(presentations=True, chunk_steps=3))
+  found = task.load(config)
+  held = slots.Slots(config, found, jax.devices()[:1])
+  root = step.root(0, "noise")
+  names = ("few", "many")
+  held.lay_out([examples.Run(n, found, root, root, 0) for n in names], 2)
+  held.train({"few": 1, "many": 3})
+  times = {n: held.states()[n].presentations.times.sum() for n in names}
+  assert times == {"few": 48, "many": 3 * 48}
