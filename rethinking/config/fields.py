@@ -12,6 +12,7 @@ from rethinking.runtime.allowed import AT_LEAST_1, BELOW_1, RATE, Range
 AT_LEAST_0 = Range("at least 0", lambda x: x >= 0)
 ABOVE_0 = Range("above 0", lambda x: x > 0)
 FRACTION = Range("in (0, 1]", lambda x: 0 < x <= 1)
+INSIDE_1 = Range("in (0, 1)", lambda x: 0 < x < 1)
 SEED = Range("in [0, 2**32)", lambda x: 0 <= x < 2**32)
 
 
@@ -103,8 +104,8 @@ TABLE: tuple[Field, ...] = (
           "Which run: trains on its subset, is validated on the others; none: "
           "trains on all.", AT_LEAST_0, absent=None),
     Field("ratio", float, "sized",
-          "The share of the examples in a subset, in (0, 1).",
-          Range("in (0, 1)", lambda x: 0 < x < 1), absent=None),
+          "The share of the examples in a subset, in (0, 1).", INSIDE_1,
+          absent=None),
     Field("members", int, "sized",
           "Runs of a permutation, which cover it evenly.", AT_LEAST_1,
           absent=None),
