@@ -35,7 +35,7 @@ def _run(*flags):
     (["--config=configs/digits.py:foo"], "Unknown variant 'foo'; choose"),
     (
       ["--config=configs/digits.py:true_labels", "--config.foo=1"],
-      "Unknown field --config.foo; choose one of ['arch', ",
+      "Unknown field 'foo'; choose one of ['arch', ",
     ),
     (
       ["--config=configs/digits.py:true_labels", "--config.epochs=few"],

@@ -84,10 +84,9 @@ def parse(
   keys = sorted({*config} - nested - {"variant"})
   for pair in pairs:
     key, equals, value = pair.partition("=")
-    if not equals or key not in keys:
-      raise UserError(
-        f"Unknown key {pair!r}; write key=value with a key of {keys}."
-      )
+    choose("key", key, keys)
+    if not equals:
+      raise UserError(f"{key} must have a value, got none; try {key}=VALUE.")
     if value.lower() == "none" and key in optional:
       config[key] = None
     else:

@@ -1,5 +1,6 @@
 """Values that a setting may have, and the refusal of others."""
 
+import difflib
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
@@ -15,12 +16,13 @@ def choose(name: str, given: Any, allowed: Collection) -> None:
     allowed: all that there is.
 
   Raises:
-    UserError: naming all that are allowed.
+    UserError: naming the most similar one, and all that are allowed.
   """
-  if given not in allowed:
-    raise UserError(
-      f"Unknown {name} {given!r}; choose one of {sorted(allowed)}."
-    )
+  names = sorted(allowed)
+  if given not in names:
+    close = difflib.get_close_matches(str(given), names, 1)
+    hint = f"did you mean {close[0]!r}? Choose" if close else "choose"
+    raise UserError(f"Unknown {name} {given!r}; {hint} one of {names}.")
 
 
 class Range(NamedTuple):

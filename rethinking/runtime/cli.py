@@ -13,6 +13,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from rethinking.runtime import signals
+from rethinking.runtime.allowed import choose
 from rethinking.runtime.errors import UserError
 
 FINISHED, FAILED, REFUSED, STOPPED = 0, 1, 2, 75
@@ -140,10 +141,8 @@ def _check_config(argv: list[str]) -> None:
     config = _load(*given.partition(":")[::2])
   for flag in argv if config is not None else ():
     match = re.match(r"--?(?:no)?config\.(\w+)", flag)
-    if match is not None and match[1] not in config:
-      raise UserError(
-        f"Unknown field --config.{match[1]}; choose one of {sorted(config)}."
-      )
+    if match is not None:
+      choose("field", match[1], config)
 
 
 def _load(path: str, variant: str) -> ConfigDict:

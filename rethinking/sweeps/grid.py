@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
 from rethinking.config.fields import flagged
+from rethinking.runtime.allowed import choose
 from rethinking.runtime.errors import UserError
 
 
@@ -63,18 +64,10 @@ def _cell(
 ) -> tuple[str, ConfigDict]:
   fields = {**config_lib.default().to_dict(), **base, "experiment": "train"}
   variant = chosen.pop("variant", "true_labels")
-  if variant not in config_lib.VARIANTS:
-    raise UserError(
-      f"Unknown variant {variant!r} in a grid; choose one of "
-      f"{sorted(config_lib.VARIANTS)}."
-    )
+  choose("variant of a grid", variant, config_lib.VARIANTS)
   fields.update(config_lib.VARIANTS[variant])
-  unknown = sorted(set(chosen) - set(fields))
-  if unknown:
-    raise UserError(
-      f"Unknown axis {unknown[0]!r} in a grid; choose one of "
-      f"{sorted(['variant', *fields])}."
-    )
+  for axis in chosen:
+    choose("axis of a grid", axis, {*fields} - {*flagged("sweep")})
   fields.update(chosen)
   if variant == "partial_labels" and fields["p"] in (0, 1):
     variant = "random_labels" if chosen.pop("p") else "true_labels"

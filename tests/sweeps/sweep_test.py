@@ -35,8 +35,8 @@ _LEVELS = {
 @pytest.mark.parametrize(
   ("grid", "message"),
   [
-    ({"variant": ("foo",)}, "Unknown variant 'foo' in a grid; choose one of"),
-    ({"foo": (1,)}, "Unknown axis 'foo' in a grid; choose one of"),
+    ({"variant": ("foo",)}, "Unknown variant of a grid 'foo'; choose one of"),
+    ({"foo": (1,)}, "Unknown axis of a grid 'foo'; choose one of"),
     ({"arch": ("foo",)}, "Unknown arch 'foo'"),
     ({"variant": ("partial_labels",), "p": (2.0,)}, "p is 2.0"),
     ({"subset": (9999,)}, "subset is 9999"),
