@@ -5,6 +5,7 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from rethinking.runtime.allowed import choose
+from rethinking.runtime.errors import UserError
 
 
 class Experiment(NamedTuple):
@@ -49,8 +50,32 @@ def chosen(config: ConfigDict) -> Experiment:
     config: of any experiment, resolved or not.
 
   Raises:
-    UserError: for an unknown one.
+    UserError: for an unknown one, or what is no config.
   """
+  if not isinstance(config, ConfigDict):
+    raise UserError(
+      f"config must be a ConfigDict, got a {type(config).__name__}; try "
+      "rethinking.config.default(), then its update(...)."
+    )
   name = config.get("experiment")
   choose("experiment", name, EXPERIMENTS)
   return EXPERIMENTS[name]
+
+
+def check(config: ConfigDict, *names: str) -> None:
+  """Refuses a config of another experiment, by which it would mean less.
+
+  Args:
+    config: of any experiment, resolved or not.
+    *names: of the experiments that are done here.
+
+  Raises:
+    UserError: naming what the config is of.
+  """
+  chosen(config)
+  if config.experiment not in names:
+    raise UserError(
+      f"experiment must be {' or '.join(names)} here, got "
+      f"{config.experiment}; try another variant of the config file, or "
+      "rethinking.run, which does what any config describes."
+    )

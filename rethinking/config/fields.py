@@ -251,6 +251,7 @@ def flagged(*flags: str) -> tuple[str, ...]:
 
 
 DATA, LABELS, PIXELS = _role("data"), _role("labels"), _role("pixels")
+SWEEP = _role("sweep")
 SEEDS, ENSEMBLE = _role("seed"), _role("ensemble")
 RENAMED = {row.name: row.renamed for row in TABLE if row.renamed}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_collections import ConfigDict
 
-from rethinking.config import checks, fields, recipes, records
+from rethinking.config import checks, experiments, fields, recipes, records
 from rethinking.runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def resolve(config: ConfigDict) -> ConfigDict:
   from rethinking.data import registry
   from rethinking.models.registry import ARCHITECTURES
 
+  experiments.check(config, "train")
   c = ConfigDict(config.to_dict())
   missing = sorted(set(fields.default()) - set(c))
   if missing:
@@ -38,6 +39,12 @@ def resolve(config: ConfigDict) -> ConfigDict:
       f"The config lacks the fields {missing}; begin with "
       "rethinking.config.default()."
     )
+  for name in fields.SWEEP:
+    if c[name]:
+      raise UserError(
+        f"{name} must be left out of a single run, got {config.to_dict()[name]}"
+        "; try a sweep's variant of the config file."
+      )
   records.rename(c)
   checks.choose("recipe", c.recipe, recipes.RECIPES)
   checks.choose("arch", c.arch, ARCHITECTURES)

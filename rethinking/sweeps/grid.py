@@ -6,6 +6,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
+from rethinking.config import experiments
 from rethinking.config.fields import flagged
 from rethinking.runtime.allowed import choose
 from rethinking.runtime.errors import UserError
@@ -32,6 +33,12 @@ def expand(config: ConfigDict) -> dict[str, ConfigDict]:
     UserError: for an unknown axis or variant, a cell that is refused, or an
       `only` that leaves none.
   """
+  experiments.check(config, "sweep")
+  if not config.grids:
+    raise UserError(
+      "grids must have a grid, got none; try a sweep's variant of the config "
+      "file."
+    )
   own = flagged("sweep")
   base = {k: v for k, v in config.to_dict().items() if k not in own}
   found: dict[str, ConfigDict] = {}

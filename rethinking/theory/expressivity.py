@@ -20,6 +20,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as training_config
+from rethinking.config import experiments
 from rethinking.storage import files, tables
 from rethinking.theory import cholesky, folder, pictures, theorem
 from rethinking.theory import task as task_lib
@@ -57,6 +58,7 @@ def run(
     UserError: for a config that cannot be run, and for repeated images with
       different labels, which no function fits.
   """
+  experiments.check(config, "expressivity")
   experiment = functools.partial(_run, quiet=quiet)
   return folder.run_once(config, workdir, _prepare, experiment, quiet=quiet)
 

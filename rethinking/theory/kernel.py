@@ -22,6 +22,7 @@ import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
+from rethinking.config import experiments
 from rethinking.runtime.memory import peak_bytes
 from rethinking.storage import files, tables
 from rethinking.theory import folder, pictures, plan, solvers
@@ -51,6 +52,7 @@ def run(
     UserError: for a config that cannot be run: an unknown name, too large an n
       for memory, repeated images with different labels, a singular matrix.
   """
+  experiments.check(config, "kernel")
   return folder.run_once(config, workdir, _prepare, _run, quiet=quiet)
 
 

@@ -28,6 +28,7 @@ from ml_collections import ConfigDict
 
 from rethinking import config as training_config
 from rethinking import models
+from rethinking.config import experiments
 from rethinking.runtime.errors import UserError
 from rethinking.storage import tables
 from rethinking.theory import folder, pictures
@@ -65,6 +66,7 @@ def run(
   Raises:
     UserError: for a config that cannot be run.
   """
+  experiments.check(config, "rademacher")
   return folder.run_once(config, workdir, _prepare, _run, quiet=quiet)
 
 

@@ -29,6 +29,7 @@ def load(config: ConfigDict) -> Task:
   """
   fields = config.to_dict()
   # What only a training run has, at values that change nothing.
+  fields |= {"experiment": "train", "member": None}
   fields |= {"crop": 0, "batch_size": 1, "epochs": 1}
   fields |= {"augment": "none", "normalization": "per_image", "validation": 0}
   fields |= {"redraw": "never", "validation_labels": "true", "member": None}

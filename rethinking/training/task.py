@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
 from rethinking import data, models
+from rethinking.config import experiments
 from rethinking.corruptions.chain import prepare
 from rethinking.corruptions.description import Corruption
 from rethinking.corruptions.noise import Noise
@@ -180,6 +181,7 @@ def load(config: ConfigDict, *, where: str | None = None) -> Task:
     UserError: for a subset, batch size or crop that the data set is too small
       for, and where the data cannot be had.
   """
+  experiments.check(config, "train")
   train, test = (dataset(config, split) for split in ("train", "test"))
   in_step = (where or corrupt_in(config)) == "step"
   return assemble(

@@ -56,6 +56,7 @@ def test_old_names_are_understood_and_said_once(names, capsys):
   assert c.grids.one.arch == ("mlp_1x512", "alexnet")
   with c.unlocked():
     c.recipe = "papre"
+    del c.grids.one
   assert config_lib.resolve(c).recipe == "paper"
   assert capsys.readouterr().err.splitlines() == [
     "note: variant=noisy_labels is called random_labels now.",

@@ -129,7 +129,10 @@ def test_resolve_changes_no_input_and_is_idempotent():
     ({"dropout": 1.0}, "dropout is 1.0"),
     ({"decay": 0.0}, "decay is 0.0"),
     ({"seed": -1}, "seed is -1"),
-    ({"augment": "foo"}, r"Unknown augmentation 'foo'; .*hoose one of \['crop'"),
+    (
+      {"augment": "foo"},
+      "Unknown augmentation 'foo'; .*hoose one of",
+    ),
     ({"normalization": "batch"}, "Unknown normalization 'batch'; .*hoose one"),
     ({"l2_kernels": "dense"}, "Unknown l2_kernels 'dense'; choose one of"),
     ({"validation": -1}, "validation is -1; it must be at least 0"),

@@ -2,12 +2,17 @@
 
 import importlib.util
 import pathlib
+import pkgutil
 
 import pytest
 
+import rethinking
 from rethinking import config as config_lib
+from rethinking.config import experiments
+from rethinking.exports import verify, write
 from rethinking.runtime.errors import UserError
 from rethinking.sweeps import grid
+from rethinking.training import task
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -49,8 +54,6 @@ def _refused(act, *words):
   ],
 )
 def test_the_nearest_name_comes_first(variant, fields, hint):
-  from rethinking.config import experiments
-
   def act():
     config = _config(variant, **fields)
     experiments.chosen(config)
@@ -65,3 +68,63 @@ def test_a_grids_axis_has_its_nearest_name_and_is_no_field_of_the_sweep():
 
   _refused(expand({"sed": (0,)}), "axis of a grid 'sed'; did you mean 'seed'?")
   _refused(expand({"only": (0,)}), "Unknown axis of a grid 'only'")
+
+
+def _run(module):
+  def act(config, folder):
+    pkgutil.resolve_name(f"rethinking.{module}").run(config, folder, quiet=True)
+
+  return act
+
+
+_ENTRIES = {
+  "train": _run("training.run"),
+  "sweep": _run("sweeps.run"),
+  "kernel": _run("theory.kernel"),
+  "expressivity": _run("theory.expressivity"),
+  "rademacher": _run("theory.rademacher"),
+  "export": write.write,
+  "verify": verify.verify,
+  "load": lambda config, folder: task.load(config),
+}
+_KINDS = ("true_labels", "levels", "kernel", "expressivity", "rademacher")
+
+
+@pytest.mark.parametrize("entry", _ENTRIES)
+@pytest.mark.parametrize("variant", _KINDS)
+def test_every_entry_refuses_a_config_of_another_experiment(
+  entry, variant, tmp_path
+):
+  config = _config(variant)
+  name = config.experiment
+  own = {entry} if entry in experiments.EXPERIMENTS else {"train"}
+  if name in own:
+    pytest.skip("its own")
+  folder = tmp_path / "folder"
+  _refused(lambda: _ENTRIES[entry](config, folder), f"here, got {name}; try")
+  assert not folder.exists()
+
+
+@pytest.mark.parametrize("entry", [*_ENTRIES, "any"])
+def test_every_entry_says_what_a_config_is(entry, tmp_path):
+  act = {**_ENTRIES, "any": rethinking.run}[entry]
+  _refused(
+    lambda: act({"experiment": "train"}, tmp_path / "folder"),
+    "config must be a ConfigDict, got a dict; try rethinking.config.default()",
+  )
+
+
+@pytest.mark.parametrize(
+  "fields",
+  [{"only": "mlp"}, {"runs_at_once": 2}, {"grids": {"g": {"seed": (0,)}}}],
+)
+def test_a_run_refuses_what_only_a_sweep_looks_at(fields):
+  _refused(
+    lambda: config_lib.resolve(_config("true_labels", **fields)),
+    f"{next(iter(fields))} must be left out of a single run, got",
+  )
+
+
+def test_a_run_made_a_sweep_has_no_grids():
+  config = _config("true_labels", experiment="sweep")
+  _refused(lambda: grid.expand(config), "grids must have a grid, got none")

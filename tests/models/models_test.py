@@ -214,7 +214,10 @@ def test_dropout_without_keys_is_refused():
 @pytest.mark.parametrize(
   ("arguments", "message"),
   [
-    ({"arch": "resnet"}, r"Unknown architecture 'resnet'; did you mean 'alexnet'[?] Choose one of \["),
+    (
+      {"arch": "resnet"},
+      "Unknown architecture 'resnet'; did .*Choose",
+    ),
     ({"arch": "mlp_1x512", "dropout": 1.0}, r"dropout is 1\.0.*\[0, 1\)"),
     (
       {"arch": "mlp_1x512", "num_classes": 0},
