@@ -6,6 +6,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from rethinking.config.fields import ENSEMBLE, TABLE, Field
+from rethinking.config.grammar import VARIANTS
 from rethinking.runtime.allowed import Range, choose
 from rethinking.runtime.errors import UserError
 
@@ -30,6 +31,32 @@ def ranges(c: ConfigDict, rows: Iterable[Field]) -> None:
       choose(row.name, value, row.allowed)
 
 
+def kind(name: str, row: Field, value: Any) -> None:
+  """Refuses a value that is not of its field's type.
+
+  Args:
+    name: what to call it.
+    row: of the field.
+    value: as given.
+
+  Raises:
+    UserError: naming the type that it must have, and the one that it has.
+  """
+  optional = isinstance(row.default, type)
+  if optional and value is None:
+    return
+  wanted = row.default if optional else type(row.default)
+  allowed = {float: (float, int), tuple: (tuple, list)}.get(wanted, wanted)
+  # A bool is an int, but no number was meant.
+  wrong = isinstance(value, bool) and wanted is not bool
+  if wrong or not isinstance(value, allowed):
+    raise UserError(
+      f"{name} must be a value of type {wanted.__name__}"
+      f"{' or None' if optional else ''}, got {value!r} of type "
+      f"{type(value).__name__}; try one such as --config.{row.name} takes."
+    )
+
+
 def check(c: ConfigDict) -> None:
   """Refuses every value outside its range, before any work.
 
@@ -45,6 +72,7 @@ def check(c: ConfigDict) -> None:
 
   presets.resolve(c.augment)
   ranges(c, TABLE)
+  _meaning(c)
   if c.p > 0 and c.label_noise is None:
     raise UserError(
       f"p is {c.p} but label_noise is None; choose a variant with label "
@@ -67,6 +95,21 @@ def check(c: ConfigDict) -> None:
       f"{c.early_stopping} looks at a validation loss, but validation is 0; "
       "give a number of train examples, such as validation=5000."
     )
+
+
+def _meaning(c: ConfigDict) -> None:
+  """Refuses what would not be what its variant is called after."""
+  own = dict(VARIANTS.get(c.variant, {}))
+  # Which label noise, and how much of it in a part of them, is free.
+  own.pop("label_noise", None)
+  if c.variant == "partial_labels":
+    own.pop("p")
+  for name, value in own.items():
+    if c[name] != value:
+      raise UserError(
+        f"{name} must be {value} in {c.variant}, got {c[name]}; try another "
+        "variant, such as partial_labels,p=0.4."
+      )
 
 
 def _ensemble(c: ConfigDict) -> None:

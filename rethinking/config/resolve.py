@@ -39,11 +39,14 @@ def resolve(config: ConfigDict) -> ConfigDict:
       f"The config lacks the fields {missing}; begin with "
       "rethinking.config.default()."
     )
-  for name in fields.SWEEP:
-    if c[name]:
+  for row in fields.TABLE:
+    if row.name not in fields.SWEEP:
+      checks.kind(row.name, row, c[row.name])
+    elif c[row.name]:
       raise UserError(
-        f"{name} must be left out of a single run, got {config.to_dict()[name]}"
-        "; try a sweep's variant of the config file."
+        f"{row.name} must be left out of a single run, got "
+        f"{config.to_dict()[row.name]}; try a sweep's variant of the config "
+        "file."
       )
   records.rename(c)
   checks.choose("recipe", c.recipe, recipes.RECIPES)

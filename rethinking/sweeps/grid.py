@@ -7,7 +7,8 @@ from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
 from rethinking.config import experiments
-from rethinking.config.fields import flagged
+from rethinking.config.checks import kind
+from rethinking.config.fields import TABLE, flagged
 from rethinking.runtime.allowed import choose
 from rethinking.runtime.errors import UserError
 
@@ -42,8 +43,10 @@ def expand(config: ConfigDict) -> dict[str, ConfigDict]:
   own = flagged("sweep")
   base = {k: v for k, v in config.to_dict().items() if k not in own}
   found: dict[str, ConfigDict] = {}
-  for grid in config.grids.values():
+  for title, grid in config.grids.items():
     axes = grid.to_dict()
+    for axis, values in axes.items():
+      _check_axis(f"grids.{title}.{axis}", axis, values)
     if config.members and config.permutations:
       axes["member"] = range(config.members * config.permutations)
     for values in itertools.product(*axes.values()):
@@ -66,6 +69,26 @@ def expand(config: ConfigDict) -> dict[str, ConfigDict]:
   return kept
 
 
+# What a grid may set.
+_AXES = {
+  row.name: row
+  for row in TABLE
+  if row.name == "variant" or "sweep" not in row.flags.split()
+}
+
+
+def _check_axis(name: str, axis: str, values: Any) -> None:
+  """Refuses an axis of no field, without values, or with one that is none."""
+  choose("axis of a grid", axis, _AXES)
+  if not isinstance(values, tuple | list) or not values:
+    raise UserError(
+      f"{name} must be one or more values, got {values!r}; try "
+      f"--config.{name}='(VALUE,)'."
+    )
+  for value in values:
+    kind(name, _AXES[axis], value)
+
+
 def _cell(
   base: dict[str, Any], chosen: dict[str, Any]
 ) -> tuple[str, ConfigDict]:
@@ -73,8 +96,6 @@ def _cell(
   variant = chosen.pop("variant", "true_labels")
   choose("variant of a grid", variant, config_lib.VARIANTS)
   fields.update(config_lib.VARIANTS[variant])
-  for axis in chosen:
-    choose("axis of a grid", axis, {*fields} - {*flagged("sweep")})
   fields.update(chosen)
   if variant == "partial_labels" and fields["p"] in (0, 1):
     variant = "random_labels" if chosen.pop("p") else "true_labels"

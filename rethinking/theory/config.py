@@ -7,7 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking.config import checks, fields, records
+from rethinking.config import checks, experiments, fields, records
 from rethinking.config.fields import (
   ABOVE_0,
   AT_LEAST_0,
@@ -178,11 +178,14 @@ def resolve(config: ConfigDict) -> ConfigDict:
   from rethinking import models
   from rethinking.data import registry
 
+  experiments.check(config, *_ROWS)
   c = ConfigDict(config.to_dict())
+  rows = (*_COMMON, *_ROWS[c.experiment])
+  for row in rows:
+    checks.kind(row.name, row, c[row.name])
   records.rename(c)
   if c.corruption_seed is None:
     c.corruption_seed = c.seed
-  checks.choose("experiment", c.experiment, _ROWS)
   checks.choose("dataset", c.dataset, registry.NAMES)
   if "arch" in c:
     checks.choose("arch", c.arch, models.ARCHITECTURES)
@@ -192,7 +195,7 @@ def resolve(config: ConfigDict) -> ConfigDict:
       f"p is {c.p}, levels {tuple(levels)}, but label_noise is None; set"
       " label_noise, such as uniform."
     )
-  checks.ranges(c, (*_COMMON, *_ROWS[c.experiment]))
+  checks.ranges(c, rows)
   if "eval_steps" in c:
     words = f"one or more steps in [0, steps = {c.steps}]"
     steps = _each(words, lambda step: 0 <= step <= c.steps)

@@ -12,6 +12,7 @@ from rethinking.config import experiments
 from rethinking.exports import verify, write
 from rethinking.runtime.errors import UserError
 from rethinking.sweeps import grid
+from rethinking.theory import config as theory_config
 from rethinking.training import task
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -25,7 +26,8 @@ def _config(variant, **fields):
   spec.loader.exec_module(module)
   config = module.get_config(variant)
   with config.unlocked():
-    config.update(fields)
+    for name, value in fields.items():
+      config[name] = value
   return config
 
 
@@ -128,3 +130,77 @@ def test_a_run_refuses_what_only_a_sweep_looks_at(fields):
 def test_a_run_made_a_sweep_has_no_grids():
   config = _config("true_labels", experiment="sweep")
   _refused(lambda: grid.expand(config), "grids must have a grid, got none")
+
+
+@pytest.mark.parametrize(
+  ("axis", "value", "kind"),
+  [
+    ("epochs", 1.5, "float"),
+    ("learning_rate", "1e-3", "str"),
+    ("batch_size", 64.0, "float"),
+    ("batch_size", None, "NoneType"),
+    ("seed", True, "bool"),
+    ("p", False, "bool"),
+    ("p", None, "NoneType"),
+    ("stop_at_fit", 1, "int"),
+    ("exact", None, "NoneType"),
+    ("arch", None, "NoneType"),
+    ("arch", ("mlp_1x512",), "tuple"),
+    ("label_options", {"map": "mnist"}, "dict"),
+    ("subset", "all", "str"),
+    ("crop", 8.0, "float"),
+    ("variant", 3, "int"),
+  ],
+)
+def test_a_grids_values_have_the_types_of_their_fields(axis, value, kind):
+  grids = {"g": {"variant": ("partial_labels",), axis: (value,)}}
+  _refused(
+    lambda: grid.expand(_config("levels", grids=grids)),
+    f"grids.g.{axis} must be a value of type ",
+    f"got {value!r} of type {kind}; try",
+  )
+
+
+def test_what_a_grids_field_may_be_it_stays():
+  grids = {"g": {"p": (0,), "subset": (None, 300), "learning_rate": (1, None)}}
+  assert len(grid.expand(_config("levels", grids=grids))) == 4
+
+
+@pytest.mark.parametrize("values", [(), [], "mlp_1x512", None, 3, {"a": 1}])
+def test_an_axis_without_values_is_named(values):
+  with pytest.raises(UserError, match="must be one or more values") as caught:
+    grid.expand(_config("levels", grids={"g": {"arch": values}}))
+  assert "grids.g.arch" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+  ("variant", "field"),
+  [
+    *(("true_labels", name) for name in ("epochs", "p", "arch", "plots")),
+    *(("kernel", name) for name in ("tile", "ridges", "kernel", "exact")),
+  ],
+)
+def test_a_field_without_a_value_is_named(variant, field):
+  config = _config(variant)
+  with config.unlocked(), config.ignore_type():
+    config[field] = None
+  lib = theory_config if variant == "kernel" else config_lib
+  _refused(lambda: lib.resolve(config), f"{field} must be a value of type")
+
+
+@pytest.mark.parametrize(
+  ("variant", "fields"),
+  [
+    ("random_labels,p=0.4", {}),
+    ("random_labels", {"p": 0.0}),
+    ("random_pixels,pixel_noise=gaussian_pixels", {}),
+    ("shuffled_pixels", {"pixel_noise": None}),
+  ],
+)
+def test_a_variants_own_meaning_stays(variant, fields):
+  name = variant.partition(",")[0]
+  _refused(
+    lambda: config_lib.resolve(_config(variant, **fields)),
+    f" in {name}, got ",
+    "; try another variant",
+  )

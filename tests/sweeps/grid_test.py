@@ -148,8 +148,9 @@ def test_the_ends_of_the_levels_are_conditions():
 def test_levels_of_any_label_noise_are_cells_of_their_own():
   grid = {"g": {"label_noise": ("symmetric",), "p": (0.0, 0.2, 0.4)}}
   assert len(cells_lib.expand(_config(grid))) == 3
-  grid = {"g": {"variant": ("random_labels",), "p": (0.2, 0.4, 1.0)}}
-  assert len(cells_lib.expand(_config(grid))) == 3
+  grid = {"g": {"variant": ("random_labels",), "p": (0.2, 1.0)}}
+  with pytest.raises(UserError, match="p must be 1.0 in random_labels, got"):
+    cells_lib.expand(_config(grid))
 
 
 def test_seeds_are_separate_axes():
