@@ -21,7 +21,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from rethinking import run
-from rethinking.config import experiments, listing, records
+from rethinking.config import experiments, listing, overrides, records
 from rethinking.runtime import cli
 from rethinking.runtime.errors import Diverged, Stopped, UserError
 
@@ -59,6 +59,7 @@ def main(config: ConfigDict) -> int:
   from rethinking.training import parallel
 
   records.rename(config)
+  overrides.check(config, cli.overridden())
   experiment = experiments.chosen(config)
   workdir = _WORKDIR.value
   if workdir == "":

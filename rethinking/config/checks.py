@@ -6,7 +6,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from rethinking.config.fields import ENSEMBLE, TABLE, Field
-from rethinking.config.grammar import VARIANTS
+from rethinking.config.variants import VARIANTS
 from rethinking.runtime.allowed import Range, choose
 from rethinking.runtime.errors import UserError
 

@@ -7,20 +7,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from rethinking.config import experiments, fields, records
+from rethinking.config import experiments, fields, overrides, records
+from rethinking.config.variants import VARIANTS
 from rethinking.runtime.allowed import choose
 from rethinking.runtime.errors import UserError
-
-# What each variant sets; the same in every config file. `partial_labels`
-# leaves p to the key of that name.
-VARIANTS: dict[str, dict[str, Any]] = {
-  "true_labels": {},
-  "random_labels": {"label_noise": "uniform", "p": 1.0},
-  "partial_labels": {"label_noise": "uniform", "p": 0.4},
-  "shuffled_pixels": {"pixel_noise": "shuffled_pixels"},
-  "random_pixels": {"pixel_noise": "random_pixels"},
-  "gaussian_pixels": {"pixel_noise": "gaussian_pixels"},
-}
 
 
 def create(
@@ -92,6 +82,7 @@ def parse(
     else:
       config[key] = _read(key, value, config.get_type(key))
   records.rename(config)
+  overrides.check(config, [pair.partition("=")[0] for pair in pairs])
   return config.lock()
 
 

@@ -4,9 +4,10 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from rethinking.config import fields, grammar
+from rethinking.config import fields
 from rethinking.config.experiments import EXPERIMENTS
 from rethinking.config.figures import FIGURES
+from rethinking.config.variants import VARIANTS
 from rethinking.models.registry import ARCHITECTURES
 
 
@@ -17,7 +18,7 @@ def text() -> str:
 
   variants = {
     name: ", ".join(f"{k}={v}" for k, v in sets.items()) or "nothing changed"
-    for name, sets in grammar.VARIANTS.items()
+    for name, sets in VARIANTS.items()
   }
   data = {
     name: f"{'x'.join(map(str, spec.shape))}, {spec.num_classes} classes"

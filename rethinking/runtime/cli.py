@@ -31,6 +31,12 @@ _CONFIG = config_flags.DEFINE_config_file(
 )
 
 
+def overridden() -> list[str]:
+  """Names the fields that flags set, in the form FIELD or FIELD.FIELD."""
+  flag = flags.FLAGS["config"]
+  return list(flag.override_values) if flag.present else []
+
+
 class Parser(argparse.ArgumentParser):
   """Of commands without a config; what it refuses is a `UserError`."""
 
@@ -104,7 +110,7 @@ def _parse(
       "--config is missing; give one, such as "
       "--config=configs/digits.py:random_labels."
     )
-  if "variant" in flags.FLAGS["config"].override_values:
+  if "variant" in overridden():
     raise UserError(
       "--config.variant would change nothing but the name; give the variant "
       "after the config's path, as in configs/digits.py:random_labels."

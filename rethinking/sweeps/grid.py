@@ -40,6 +40,11 @@ def expand(config: ConfigDict) -> dict[str, ConfigDict]:
       "grids must have a grid, got none; try a sweep's variant of the config "
       "file."
     )
+  if config.member is not None:
+    raise UserError(
+      f"member must be left out of a sweep, which makes them all, got "
+      f"{config.member}; try only=member{config.member}."
+    )
   own = flagged("sweep")
   base = {k: v for k, v in config.to_dict().items() if k not in own}
   found: dict[str, ConfigDict] = {}

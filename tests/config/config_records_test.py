@@ -50,7 +50,8 @@ def test_old_names_are_read_silently(names, capsys):
 def test_old_names_are_understood_and_said_once(names, capsys):
   c = config_lib.default()
   c.grids.one = {"arch": ("perceptron", "alexnet")}
-  config_lib.parse(c, "noisy_labels,recipe=papre,arch=perceptron")
+  c.arch = "perceptron"
+  config_lib.parse(c, "noisy_labels,recipe=papre")
   assert (c.variant, c.p, c.recipe) == ("random_labels", 1.0, "paper")
   assert c.arch == "mlp_1x512"
   assert c.grids.one.arch == ("mlp_1x512", "alexnet")

@@ -1,8 +1,12 @@
 """What was asked is what happens, or it is refused in one line."""
 
 import importlib.util
+import os
 import pathlib
 import pkgutil
+import runpy
+import subprocess
+import sys
 
 import pytest
 
@@ -16,6 +20,7 @@ from rethinking.theory import config as theory_config
 from rethinking.training import task
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
+_SWEEPS = runpy.run_path(str(_ROOT / "configs" / "digits.py"))["_SWEEPS"]
 
 
 def _config(variant, **fields):
@@ -203,4 +208,74 @@ def test_a_variants_own_meaning_stays(variant, fields):
     lambda: config_lib.resolve(_config(variant, **fields)),
     f" in {name}, got ",
     "; try another variant",
+  )
+
+
+@pytest.mark.parametrize(
+  ("text", "flag"),
+  [
+    ("levels,seed=5", "grids.levels.seed"),
+    ("levels,p=1", "grids.levels.p"),
+    ("levels,stop_at_fit=false", "grids.levels.stop_at_fit"),
+    ("levels,label_noise=symmetric", "grids.levels.variant"),
+    (
+      "figure1,arch=mlp_1x512",
+      "grids.conditions.arch, --config.grids.levels.a",
+    ),
+    ("memorization,p=0.5", "grids.ensemble.p"),
+    ("portions,seed=5", "grids.clean.seed"),
+  ],
+)
+def test_an_override_that_every_grid_hides_is_refused(text, flag):
+  field = text.partition(",")[2].partition("=")[0]
+  _refused(
+    lambda: _config(text),
+    f"{field} must be left to the grids, which set it, got ",
+    f"--config.{flag}",
+  )
+
+
+def test_an_override_that_some_grids_hide_says_which():
+  words = "l2=0.01 is ignored by the grids mlp, which set it; try "
+  with pytest.warns(UserWarning, match=words):
+    config = _config("keras_study,l2=0.01")
+  assert {c.l2 for c in grid.expand(config).values()} == {0.0, 0.01}
+
+
+@pytest.mark.parametrize("variant", [*_SWEEPS])
+def test_what_a_config_file_sets_beside_its_grids_is_no_override(variant):
+  config = _config(f"{variant},epochs=2,weight_decay=1e-4,only=e")
+  assert grid.expand(config)
+
+
+def test_a_member_of_a_sweep_is_chosen_by_only():
+  config = _config("memorization,member=3")
+  _refused(lambda: grid.expand(config), "member must be left", "only=member3")
+
+
+@pytest.mark.parametrize(
+  ("flags", "message"),
+  [
+    (["levels", "--config.p=1"], "p must be left to the grids"),
+    (["levels", "--config.grids.levels.p=()"], "grids.levels.p must be one or"),
+    (["random_labels", "--config.p=0.4"], "p must be 1.0 in random_labels"),
+  ],
+)
+def test_an_override_by_a_flag_is_one_line(flags, message, tmp_path):
+  found = _command(flags, tmp_path)
+  assert found.returncode == 2 and not (tmp_path / "w").exists()
+  (line,) = found.stderr.splitlines()
+  assert line.startswith(f"error: {message}")
+
+
+def _command(flags, folder, module="main", to="--workdir=w", **environment):
+  """A whole command, in a folder of its own."""
+  config = f"--config={_ROOT}/configs/digits.py:{flags[0]}"
+  place = {"PYTHONPATH": str(_ROOT), "JAX_PLATFORMS": "cpu", **environment}
+  return subprocess.run(
+    [sys.executable, "-m", f"rethinking.{module}", config, *flags[1:], to],
+    cwd=folder,
+    env=os.environ | place,
+    capture_output=True,
+    text=True,
   )
