@@ -6,6 +6,8 @@ is corrupted at p is corrupted at every p' > p, with the same label. The batch
 form is `vmap` over `example_keys(key, ids)`; labels are int32 [].
 """
 
+from collections.abc import Mapping, Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -148,7 +150,7 @@ def asymmetric(
   label: jax.Array,
   p: jax.Array | float,
   *,
-  map: str | tuple[int, ...],
+  map: str | Sequence[int] | Mapping[int, int],
   num_classes: int,
 ) -> jax.Array:
   """With probability p, replaces the label by the one it is mistaken for.
@@ -163,7 +165,7 @@ def asymmetric(
     p: rate in [0, 1] within each class that the map changes, [].
     map: 'cifar10' (bird -> airplane, cat <-> dog, deer -> horse, truck ->
       automobile), 'cifar100' (next fine class of the superclass), 'mnist'
-      (2 -> 7, 3 -> 8, 5 <-> 6, 7 -> 1), or K labels; static.
+      (2 -> 7, 3 -> 8, 5 <-> 6, 7 -> 1), K labels, or {class: label}; static.
     num_classes: K, static.
 
   Returns:

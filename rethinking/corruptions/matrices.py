@@ -1,8 +1,15 @@
 """What the label corruptions are on average: T[true, given], and rates."""
 
+from collections.abc import Mapping, Sequence, Set
+from typing import Any
+
 import numpy as np
 
-from rethinking.corruptions.checks import check_num_classes, check_rate
+from rethinking.corruptions.checks import (
+  check_integer,
+  check_num_classes,
+  check_rate,
+)
 
 # Krizhevsky (2009): the fine classes of each CIFAR-100 superclass. A fine
 # class's label is its position in the alphabet.
@@ -49,23 +56,41 @@ MAPS: dict[str, tuple[int, ...]] = {
 
 
 def flip_map(
-  map: str | tuple[int, ...], num_classes: int | None = None
+  map: str | Sequence[int] | Mapping[int, int] | Sequence[tuple[int, int]],
+  num_classes: int | None = None,
 ) -> tuple[int, ...]:
   """Returns the label that each class is mistaken for.
 
   Args:
-    map: 'cifar10', 'cifar100', 'mnist', or K labels in 0..K-1.
+    map: 'cifar10', 'cifar100', 'mnist', K labels in 0..K-1, or {class: label},
+      also as pairs, where the other classes keep theirs.
     num_classes: K, or None for as many as the map has.
 
   Returns:
     K labels.
 
   Raises:
-    ValueError: for an unknown name, or a map that isn't of K labels.
+    ValueError: for an unknown name, a map that isn't of K labels, or one that
+      has no order.
 
   >>> flip_map("mnist", 10)
   (0, 1, 7, 8, 4, 6, 5, 1, 8, 9)
+  >>> flip_map({2: 0}, 4)
+  (0, 1, 0, 3)
   """
+  if isinstance(map, Set):
+    raise ValueError(
+      f"The map must have an order, got the set {map!r}; give {{class: label}}."
+    )
+  if pairs := _pairs(map):
+    wanted = max(max(pair) for pair in pairs) + 1
+    classes = wanted if num_classes is None else num_classes
+    if wanted > classes:
+      raise ValueError(
+        f"The map {dict(pairs)} has the class {wanted - 1}; give integers in "
+        f"0..{classes - 1}."
+      )
+    return tuple(dict(pairs).get(label, label) for label in range(classes))
   labels = MAPS.get(map, ()) if isinstance(map, str) else map
   if not hasattr(labels, "__iter__") or not (labels := tuple(labels)):
     raise ValueError(
@@ -84,6 +109,43 @@ def flip_map(
         f"The map holds {label!r}; give integers in 0..{classes - 1}."
       )
   return tuple(int(label) for label in labels)
+
+
+def kept_map(map: Any) -> str | tuple[Any, ...]:
+  """Returns a map as a description keeps it: its name, labels or pairs.
+
+  Args:
+    map: as in `flip_map`.
+
+  Raises:
+    ValueError: as `flip_map`.
+
+  >>> kept_map({9: 0, 3: 5})
+  ((3, 5), (9, 0))
+  """
+  labels = flip_map(map)
+  return map if isinstance(map, str) else _pairs(map) or labels
+
+
+def _pairs(map: Any) -> tuple[tuple[int, int], ...]:
+  """A map {class: label} as pairs; empty where it is of another form."""
+  if not isinstance(map, Mapping):
+    of_two = isinstance(map, tuple | list) and all(
+      isinstance(pair, tuple | list) and len(pair) == 2 for pair in map
+    )
+    if not of_two or not map:
+      return ()
+    if len(found := dict(map)) < len(map):
+      raise ValueError(f"The map {map!r} has a class twice; give it once.")
+    map = found
+  if not map:
+    raise ValueError("The map is {}; give at least one class and its label.")
+  name, most = "A class or label of the map", 2**31 - 2
+  checked = (
+    (check_integer(one, name, 0, most), check_integer(other, name, 0, most))
+    for one, other in map.items()
+  )
+  return tuple(sorted(checked))
 
 
 def uniform_matrix(p: float, num_classes: int) -> np.ndarray:

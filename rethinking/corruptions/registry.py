@@ -108,10 +108,9 @@ def _matrix(name: str, value: Any) -> tuple[tuple[float, ...], ...]:
   return tuple(tuple(float(entry) for entry in row) for row in value)
 
 
-def _map(name: str, value: Any) -> str | tuple[int, ...]:
+def _map(name: str, value: Any) -> str | tuple[Any, ...]:
   del name
-  labels = Named("matrices", "flip_map")(value)
-  return value if isinstance(value, str) else labels
+  return Named("matrices", "kept_map")(value)
 
 
 _EXACT = {"exact": (False, _switch)}
@@ -166,7 +165,7 @@ DEFINITIONS: dict[str, Definition] = {
   "asymmetric": _label(
     "asymmetric",
     "T_i,map(i) = p; map is cifar10, mnist, cifar100 (next in the superclass)"
-    " or K labels. Patrini et al. 2017",
+    ", K labels or {class: label}. Patrini et al. 2017",
     map=(REQUIRED, _map),
   ),
   "transition": Definition(
