@@ -144,6 +144,7 @@ def check_image(image: Any) -> None:
       f"The image is {image.dtype} of shape {list(image.shape)}; give uint8 "
       "[H, W, C], one image."
     )
+  _check_channels_last(image.shape, (1, 2, 0))
 
 
 def check_images(images: Any, count: int) -> np.ndarray:
@@ -158,7 +159,19 @@ def check_images(images: Any, count: int) -> np.ndarray:
       f"Images have shape {list(images.shape)}; give [{count}, H, W, C], one "
       "a label."
     )
+  _check_channels_last(images.shape, (0, 2, 3, 1))
   return images
+
+
+def _check_channels_last(
+  shape: tuple[int, ...], order: tuple[int, ...]
+) -> None:
+  """Refuses images with 1, 3 or 4 channels in front and more than 4 behind."""
+  if shape[-3] in (1, 3, 4) and shape[-1] > 4:
+    raise ValueError(
+      f"Images must have their channels last, got shape {list(shape)}; try "
+      f"transpose{order}."
+    )
 
 
 def check_matrix(matrix: Any, num_classes: int | None = None) -> np.ndarray:
