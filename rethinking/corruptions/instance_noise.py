@@ -56,8 +56,8 @@ def projection(
     The projection.
 
   Raises:
-    ValueError: for images that are too large, or of other channels than the
-      statistics.
+    ValueError: for images that are too large, of other channels than the
+      statistics, or without variance.
 
   >>> from rethinking import corruptions
   >>> images = np.arange(32, dtype=np.uint8).reshape(2, 4, 4, 1)
@@ -75,8 +75,13 @@ def projection(
     )
   statistics.check_channels(shape[-1])
   mean, std = statistics.moments(True)
+  if not std.any():
+    raise ValueError(
+      "Images must have some variance for instance-dependent noise, got "
+      f"channels that are constant {mean.tolist()}; try symmetric noise."
+    )
   inverse = np.divide(1, std, out=np.zeros_like(std), where=std > 0)
-  scale = 127 / _WIDTH / max(inverse.max(), 1e-9)
+  scale = 127 / _WIDTH / inverse.max()
   # One table a channel: the quotient is rounded once, in float64.
   tables = np.round(inverse[:, None] * scale * quantiles.normal_quantiles())
   tables = np.clip(tables, -127, 127).astype(np.int8)

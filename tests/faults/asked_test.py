@@ -1,6 +1,7 @@
 """What was asked is what happens, or it is refused in one line."""
 
 import importlib.util
+import json
 import os
 import pathlib
 import pkgutil
@@ -8,11 +9,14 @@ import runpy
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import rethinking
 from rethinking import config as config_lib
+from rethinking import corruptions
 from rethinking.config import experiments
+from rethinking.corruptions import matrices
 from rethinking.exports import verify, write
 from rethinking.runtime.errors import UserError
 from rethinking.sweeps import grid
@@ -279,3 +283,79 @@ def _command(flags, folder, module="main", to="--workdir=w", **environment):
     capture_output=True,
     text=True,
   )
+
+
+_LABELS = {"labels": np.arange(10), "ids": np.arange(10), "num_classes": 10}
+_TURN = {i: (i + 1) % 10 for i in range(9, -1, -1)}
+
+
+@pytest.mark.parametrize(
+  ("given", "expected"),
+  [
+    (_TURN, (1, 2, 3, 4, 5, 6, 7, 8, 9, 0)),
+    ({0: 0, 9: 1}, (0, 1, 2, 3, 4, 5, 6, 7, 8, 1)),
+    ({np.int64(3): np.int64(5)}, (0, 1, 2, 5, 4, 5, 6, 7, 8, 9)),
+    (((3, 5), (5, 3)), (0, 1, 2, 5, 4, 3, 6, 7, 8, 9)),
+    ([9] * 10, (9,) * 10),
+  ],
+)
+def test_a_map_is_taken_by_its_classes(given, expected):
+  noise = corruptions.Corruption.create("asymmetric", level=1.0, map=given)
+  done = corruptions.apply([noise], seed=0, **_LABELS)
+  assert tuple(done.labels) == expected
+  again = json.loads(json.dumps(noise.to_config()))
+  assert corruptions.Corruption.from_config(again) == noise
+  assert eval(repr(noise), vars(corruptions)) == noise
+
+
+def test_a_map_in_label_options_is_taken_by_its_classes():
+  config = _config(
+    "partial_labels", label_noise="asymmetric", label_options="map={1:7,7:1}"
+  )
+  (noise,) = config_lib.corruptions(config)
+  assert matrices.flip_map(noise.option("map"), 10)[1::6] == (7, 1)
+
+
+@pytest.mark.parametrize(
+  "given",
+  [
+    *(set(range(10)), frozenset({1}), {}, {"0": 1}, {0: 1.5}, {True: 1}),
+    *({0: None}, {-1: 0}, ((0, 1), (0, 2)), {0: 10}),
+  ],
+)
+def test_a_map_without_order_or_of_other_classes_is_refused(given):
+  def act():
+    noise = corruptions.Corruption.create("asymmetric", level=1.0, map=given)
+    corruptions.apply([noise], seed=0, **_LABELS)
+
+  with pytest.raises(ValueError, match="; give") as caught:
+    act()
+  assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("name", ["shuffled_pixels", "instance", "occlusion"])
+def test_channels_in_front_are_refused(name, channels):
+  level = None if name == "shuffled_pixels" else 0.5
+  noise = corruptions.Corruption.create(name, level=level)
+  images = np.zeros((10, channels, 8, 8), np.uint8)
+  images[..., ::2] = 9
+  with pytest.raises(ValueError, match=r"try transpose\(0, 2, 3, 1\)\."):
+    corruptions.apply([noise], seed=0, images=images, **_LABELS)
+  last = images.transpose(0, 2, 3, 1)
+  assert corruptions.apply([noise], seed=0, images=last, **_LABELS).report
+  with pytest.raises(ValueError, match=r"try transpose\(1, 2, 0\)\."):
+    corruptions.random_shuffle_pixels(corruptions.root_key(0), images[0])
+
+
+@pytest.mark.parametrize("value", [0, 7, 255])
+def test_instance_noise_refuses_images_without_variance(value):
+  noise = corruptions.Corruption.create("instance", level=1.0)
+  images = np.full((10, 4, 4, 3), value, np.uint8)
+  with pytest.raises(ValueError, match="must have some variance"):
+    corruptions.apply([noise], seed=0, images=images, **_LABELS)
+  # One channel that varies is enough.
+  images[::2, ..., 1] = 9
+  done = corruptions.apply([noise], seed=0, images=images, **_LABELS)
+  wrong = done.labels != done.true_labels
+  assert wrong.mean() > 0.5
