@@ -68,6 +68,26 @@ def configure(
     _use_compilation_cache()
 
 
+def devices() -> list[jax.Device]:
+  """Returns JAX's devices; starts them.
+
+  Raises:
+    UserError: where the platform that the user chose cannot be started.
+  """
+  try:
+    return jax.devices()
+  # JAX asserts where a platform that it knows has no device.
+  except (AssertionError, RuntimeError) as error:
+    chosen = jax.config.jax_platforms
+    if not chosen:
+      raise
+    reason = str(error).partition("\n")[0].partition(". (")[0]
+    raise UserError(
+      f"JAX_PLATFORMS must name a platform of this machine, got {chosen!r} "
+      f"({reason or 'it has no device'}); try JAX_PLATFORMS=cpu."
+    ) from error
+
+
 def _keep_memory() -> None:
   """Keeps freed memory in the process, where the C library is glibc.
 

@@ -8,13 +8,15 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from rethinking.runtime import backend
+
 AXIS = "batch"
 
 
 def all_devices() -> list[jax.Device]:
   """Returns the devices of all processes, each process's in a row."""
   # pmap's mesh demands the row, and a TPU's own order need not have it.
-  return sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
+  return sorted(backend.devices(), key=lambda d: (d.process_index, d.id))
 
 
 def own(devices: Sequence[jax.Device]) -> list[jax.Device]:

@@ -21,6 +21,7 @@ from rethinking.corruptions.prepared import Prepared
 from rethinking.corruptions.quantiles import ImageStatistics, image_statistics
 from rethinking.corruptions.report import fingerprint
 from rethinking.data import augment
+from rethinking.runtime import backend
 from rethinking.runtime.errors import UserError
 from rethinking.training import subsets
 from rethinking.training.examples import Split, Task, take
@@ -179,9 +180,10 @@ def load(config: ConfigDict, *, where: str | None = None) -> Task:
 
   Raises:
     UserError: for a subset, batch size or crop that the data set is too small
-      for, and where the data cannot be had.
+      for, where the data cannot be had, and where JAX cannot be started.
   """
   experiments.check(config, "train")
+  backend.devices()
   train, test = (dataset(config, split) for split in ("train", "test"))
   in_step = (where or corrupt_in(config)) == "step"
   return assemble(

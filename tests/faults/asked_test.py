@@ -359,3 +359,25 @@ def test_instance_noise_refuses_images_without_variance(value):
   done = corruptions.apply([noise], seed=0, images=images, **_LABELS)
   wrong = done.labels != done.true_labels
   assert wrong.mean() > 0.5
+
+
+@pytest.mark.parametrize("platform", ["cuda", "cudda"])
+@pytest.mark.parametrize(
+  ("module", "to", "variant"),
+  [
+    ("main", "--workdir=w", "true_labels"),
+    ("main", "--workdir=w", "kernel,subset=50"),
+    ("export", "--out=w", "random_labels"),
+  ],
+)
+def test_a_platform_that_is_not_there_is_one_line(
+  module, to, variant, platform, tmp_path
+):
+  if platform == "cuda" and os.path.exists("/dev/nvidiactl"):
+    pytest.skip("it is there")
+  found = _command([variant], tmp_path, module, to, JAX_PLATFORMS=platform)
+  assert found.returncode == 2
+  line = found.stderr.splitlines()[-1]
+  assert "Traceback" not in found.stderr
+  assert line.startswith("error: JAX_PLATFORMS must name a platform of this")
+  assert f"got {platform!r}" in line and "try JAX_PLATFORMS=cpu" in line
