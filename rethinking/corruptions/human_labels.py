@@ -37,6 +37,7 @@ def read_human(
     ValueError: for a file that is missing, damaged, too large or pickled, an
       array that isn't there, and as `subsets.human`.
   """
+  path = os.path.expanduser(path)
   if not os.path.isfile(path):
     raise ValueError(f"There is no file of human labels at {path!r}.")
   arrays = array_files.read_npz(path, {array, _CLEAN}, most_bytes=_MOST_BYTES)

@@ -13,7 +13,7 @@ from rethinking import config as config_lib
 from rethinking.corruptions import array_files
 from rethinking.exports import contents
 from rethinking.runtime.errors import UserError
-from rethinking.storage import reading
+from rethinking.storage import files, reading
 
 _MOST_SUMS = 2**16  # Bytes; a line a file.
 
@@ -35,7 +35,7 @@ def verify(config: ConfigDict, folder: str | os.PathLike) -> list[str]:
     UserError: for a config that is refused, or a folder that isn't there.
   """
   config = config_lib.resolve(config)
-  folder = pathlib.Path(folder)
+  folder = pathlib.Path(files.local(folder, "--verify"))
   if not folder.is_dir():
     raise UserError(
       f"There is no folder {str(folder)!r}; write one with --out first."

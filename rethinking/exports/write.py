@@ -39,7 +39,7 @@ def write(config: ConfigDict, out: str | os.PathLike) -> dict[str, Any]:
   config = config_lib.resolve(config)
   if not files.is_local(out):
     raise UserError(f"--out is {str(out)!r}; give a folder of this machine.")
-  folder = pathlib.Path(out)
+  folder = pathlib.Path(files.local(out, "--out"))
   with _refused(folder):
     folder.mkdir(parents=True, exist_ok=True)
     # Before the work: whether files can be made there.

@@ -32,6 +32,21 @@ def is_local(path: epath.PathLike) -> bool:
   return "://" not in os.fspath(path)
 
 
+def local(path: epath.PathLike, name: str) -> str:
+  """Returns a local path with `~` replaced, as a shell does at its beginning.
+
+  Args:
+    path: of this machine.
+    name: what to call it.
+
+  Raises:
+    UserError: for an empty one.
+  """
+  if not os.fspath(path):
+    raise UserError(f"{name} must be a folder, got ''; try a name such as out.")
+  return os.path.expanduser(path)
+
+
 def workdir(path: epath.PathLike) -> epath.Path:
   """Returns a workdir's path; call it before any other access.
 
@@ -39,10 +54,10 @@ def workdir(path: epath.PathLike) -> epath.Path:
     path: a folder of this machine, or gs://BUCKET/FOLDER.
 
   Raises:
-    UserError: for another URL, or gs:// without the extra `gcs`.
+    UserError: for an empty path, another URL, or gs:// without the extra `gcs`.
   """
   if is_local(path):
-    return epath.Path(path)
+    return epath.Path(local(path, "workdir"))
   if not os.fspath(path).startswith("gs://"):
     raise UserError(
       f"The workdir is {os.fspath(path)!r}; give a local folder or "

@@ -19,6 +19,7 @@ from rethinking.config import experiments
 from rethinking.corruptions import matrices
 from rethinking.exports import verify, write
 from rethinking.runtime.errors import UserError
+from rethinking.storage import files
 from rethinking.sweeps import grid
 from rethinking.theory import config as theory_config
 from rethinking.training import task
@@ -381,3 +382,22 @@ def test_a_platform_that_is_not_there_is_one_line(
   assert "Traceback" not in found.stderr
   assert line.startswith("error: JAX_PLATFORMS must name a platform of this")
   assert f"got {platform!r}" in line and "try JAX_PLATFORMS=cpu" in line
+
+
+def test_a_home_folder_is_expanded_and_an_empty_one_refused(
+  tmp_path, monkeypatch
+):
+  monkeypatch.setenv("HOME", str(tmp_path))
+  monkeypatch.chdir(tmp_path)
+  assert str(files.workdir("~/w")) == f"{tmp_path}/w"
+  config = _config("true_labels", subset=200)
+  write.write(config, "~/o")
+  assert (tmp_path / "o" / "SHA256SUMS").exists()
+  assert not pathlib.Path("~").exists()
+  assert verify.verify(config, "~/o") == []
+  np.savez(tmp_path / "x.npz", a=np.arange(10))
+  noise = corruptions.Corruption.create("human", path="~/x.npz", array="a")
+  assert corruptions.apply([noise], seed=0, **_LABELS).report["flip_rate"] == 0
+  for act in (write.write, verify.verify):
+    _refused(lambda act=act: act(config, ""), "must be a folder, got ''; try")
+  _refused(lambda: files.workdir(""), "workdir must be a folder, got ''; try")
