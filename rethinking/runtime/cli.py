@@ -22,6 +22,8 @@ INTERRUPTED = (
   "checkpoint."
 )
 
+_NONE = re.compile(r"--?config\.(\w+)=None$")
+
 _CONFIG = config_flags.DEFINE_config_file(
   "config",
   None,
@@ -98,6 +100,9 @@ def _parse(
     sys.exit(FINISHED)
   argv = [_with_shipped(word) for word in argv]
   _check_config(argv)
+  # The flag's own parsers take no None.
+  none = {w: m[1] for w in argv if (m := re.match(_NONE, w))}
+  argv = [word for word in argv if word not in none]
   try:
     rest = flags.FLAGS(argv, known_only=known_only)
   except (flags.Error, AttributeError, KeyError, TypeError) as error:
@@ -115,6 +120,9 @@ def _parse(
       "--config.variant would change nothing but the name; give the variant "
       "after the config's path, as in configs/digits.py:random_labels."
     )
+  with _CONFIG.value.ignore_type():
+    for field in none.values():
+      _CONFIG.value[field] = None
   return _CONFIG.value
 
 

@@ -401,3 +401,17 @@ def test_a_home_folder_is_expanded_and_an_empty_one_refused(
   for act in (write.write, verify.verify):
     _refused(lambda act=act: act(config, ""), "must be a folder, got ''; try")
   _refused(lambda: files.workdir(""), "workdir must be a folder, got ''; try")
+
+
+@pytest.mark.parametrize(
+  ("flags", "message"),
+  [
+    (["levels", "--config.subset=None", "--config.only=None"], "epochs is -1"),
+    (["true_labels", "--config.data_dir=None"], "epochs is -1"),
+    (["true_labels", "--config.p=None"], "p must be a value of type float"),
+  ],
+)
+def test_none_by_a_flag_is_none(flags, message, tmp_path):
+  found = _command([*flags, "--config.epochs=-1"], tmp_path)
+  assert found.returncode == 2
+  assert found.stderr.startswith(f"error: {message}"), found.stderr
