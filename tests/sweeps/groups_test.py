@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import small
 
-from rethinking import config as config_lib
 from rethinking.runtime.errors import Stopped
 from rethinking.sweeps import grid as cells_lib
 from rethinking.sweeps import groups as grouping
@@ -292,7 +291,7 @@ def test_a_group_does_what_runs_alone_do(tmp_path, name, monkeypatch):
   ],
 )
 def test_how_many_train_together_on_a_cpu(fields, at_once, want):
-  cell = config_lib.resolve(_config(**fields))
+  cell = next(iter(cells_lib.expand(_config(**fields)).values()))
   assert grouping.slots(cell, 5, at_once) == want
   assert grouping.slots(cell, 1, at_once) == 1
 
