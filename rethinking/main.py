@@ -14,7 +14,10 @@ The same command with the same workdir continues what was interrupted.
 Exit codes: 0 finished, 1 failed, 2 refused input, 75 stopped and resumable.
 """
 
+import contextlib
 import datetime
+import os
+import pathlib
 import sys
 
 from absl import flags
@@ -61,8 +64,8 @@ def main(config: ConfigDict) -> int:
   records.rename(config)
   overrides.check(config, cli.overridden())
   experiment = experiments.chosen(config)
-  workdir = _WORKDIR.value
-  if workdir == "":
+  given = _WORKDIR.value
+  if given == "":
     raise UserError("--workdir is empty; name a folder, or leave it out.")
   place = (_COORDINATOR.value, _PROCESS_COUNT.value, _PROCESS_ID.value)
   processes.check(_MULTIHOST.value, *place)
@@ -71,14 +74,11 @@ def main(config: ConfigDict) -> int:
       f"The experiment {config.experiment!r} runs in one process; leave "
       "--multihost out."
     )
-  if _MULTIHOST.value and workdir is None:
+  if _MULTIHOST.value and given is None:
     raise UserError(
       "--multihost needs --workdir, a folder that all processes share."
     )
-  if workdir is None:
-    now = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    workdir = f"runs/{now}_{config.dataset}_{config.variant}"
-    print(f"workdir: {workdir}")
+  workdir = _dated_folder(config) if given is None else given
   try:
     if _MULTIHOST.value:
       with signals.on_signal(_end_waiting):
@@ -86,6 +86,9 @@ def main(config: ConfigDict) -> int:
         parallel.connect()
     run(config, workdir)
   except UserError:
+    if given is None:
+      with contextlib.suppress(OSError):
+        os.removedirs(workdir)
     # All refuse the same; one says it.
     if processes.is_first():
       raise
@@ -96,21 +99,55 @@ def main(config: ConfigDict) -> int:
       print(error if resumable else f"error: {error}", file=sys.stderr)
     return cli.STOPPED if resumable else cli.FAILED
   except KeyboardInterrupt:
+    print(_kept(workdir), file=sys.stderr)
+    if processes.several():
+      processes.exit_now(cli.STOPPED)
+    return cli.STOPPED
+  except OSError as error:
     if not processes.several():
       raise
-    print(cli.INTERRUPTED, file=sys.stderr)
-    processes.exit_now(cli.STOPPED)
-  except OSError as error:
     print(f"error: {error}", file=sys.stderr)
-    if processes.several():
-      processes.exit_now(cli.FAILED)
-    return cli.FAILED
+    processes.exit_now(cli.FAILED)
   except jax.errors.JaxRuntimeError as error:
     if not processes.several():
       raise
     print(f"error: {processes.describe_failure(error)}", file=sys.stderr)
     processes.exit_now(cli.FAILED)
   return cli.FINISHED
+
+
+def _dated_folder(config: ConfigDict) -> pathlib.Path:
+  """Makes a folder of this command's own."""
+  now = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+  name = f"{now}_{config.dataset}_{config.variant}"
+  folder, number = pathlib.Path("runs", name), 1
+  while True:
+    try:
+      folder.mkdir(parents=True)
+    except FileExistsError:
+      # Another command began in the same second.
+      number += 1
+      folder = folder.with_name(f"{name}_{number}")
+    else:
+      print(f"workdir: {folder}")
+      return folder
+
+
+def _kept(workdir: str | pathlib.Path) -> str:
+  """What a workdir holds after a signal that came when none could be saved."""
+  from rethinking.storage import checksums, files
+
+  folder = files.workdir(workdir)
+  if (folder / "summary.json").exists():
+    return f"Stopped after the end; everything is in {workdir}."
+  saves = ("checkpoints/*", "cells/*/checkpoints/*", "groups/*/*")
+  kept = [f"{save}/{checksums.NAME}" for save in saves]
+  if any(any(folder.glob(x)) for x in [*kept, "cells/*/summary.json"]):
+    return (
+      f"Stopped; the same command with --workdir={workdir} continues from what "
+      "was saved last."
+    )
+  return "Stopped before anything was saved; the same command begins anew."
 
 
 def _end_waiting() -> None:

@@ -253,7 +253,7 @@ def test_runs_that_train_together_and_their_figures(objects):
   summary = sweep.run(c, RUN, quiet=True)
   assert summary["finished"] == 2
   names = objects.names()
-  assert any(name.startswith("bucket/run/groups/") for name in names)
+  assert not any(name.startswith("bucket/run/groups/") for name in names)
   drawn = [n for n in names if n.endswith((".png", ".svg", ".md", ".csv"))]
   assert len(drawn) > 5
   for name in drawn:

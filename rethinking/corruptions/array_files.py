@@ -3,6 +3,8 @@
 import io
 import math
 import os
+import pathlib
+import stat
 import zipfile
 from collections.abc import Collection
 from typing import BinaryIO
@@ -32,7 +34,7 @@ def read_npz(
   """
   path = os.fspath(path)
   try:
-    size = os.path.getsize(path)
+    size = _size(path)
     with zipfile.ZipFile(path) as archive:
       # What it says it unpacks to; no more than that is ever read.
       size = max(size, sum(i.file_size for i in archive.infolist()))
@@ -78,14 +80,23 @@ def map_npy(path: str | os.PathLike[str]) -> np.ndarray:
       or has another size than its header says.
   """
   try:
-    with open(path, "rb") as file:
-      shape, dtype, order = _header(file, os.path.getsize(path))
+    size = _size(path)
+    with pathlib.Path(path).open("rb") as file:
+      shape, dtype, order = _header(file, size)
       start = file.tell()
     if 0 in shape:
       return np.empty(shape, dtype)
     return np.memmap(path, dtype, "r", start, shape, order)
   except Exception as error:
     raise ValueError(_line(error)) from error
+
+
+def _size(path: str | os.PathLike[str]) -> int:
+  """A file's bytes; opening a FIFO would wait for whoever writes into it."""
+  status = pathlib.Path(path).stat()
+  if not stat.S_ISREG(status.st_mode):
+    raise ValueError("it is not a file")
+  return status.st_size
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pathlib
 
 import numpy as np
 
@@ -37,8 +38,9 @@ def read_human(
     ValueError: for a file that is missing, damaged, too large or pickled, an
       array that isn't there, and as `subsets.human`.
   """
-  path = os.path.expanduser(path)
-  if not os.path.isfile(path):
+  # pathlib refuses a user that is not there without naming the path.
+  path = os.path.expanduser(path)  # noqa: PTH111
+  if not pathlib.Path(path).is_file():
     raise ValueError(f"There is no file of human labels at {path!r}.")
   arrays = array_files.read_npz(path, {array, _CLEAN}, most_bytes=_MOST_BYTES)
   if array not in arrays:
@@ -46,7 +48,7 @@ def read_human(
       f"{path!r} has no array {array!r}; choose one of "
       f"{array_files.npz_names(path)}."
     )
-  with open(path, "rb") as file:
+  with pathlib.Path(path).open("rb") as file:
     digest = hashlib.file_digest(file, "sha256").hexdigest()
   clean = arrays.get(_CLEAN)
   return subsets.human(

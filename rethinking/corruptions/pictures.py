@@ -1,14 +1,30 @@
 """A report's pictures: the transition matrix, and examples before and after."""
 
+import functools
 import os
-from collections.abc import Sequence
-from typing import BinaryIO
+from collections.abc import Callable, Sequence
+from typing import Any, BinaryIO
 
 import numpy as np
 
 _PER_CLASS = 10
 
 
+def _plain(draw: Callable[..., None]) -> Callable[..., None]:
+  """Draws without what the user's matplotlibrc says."""
+
+  @functools.wraps(draw)
+  def drawn(*args: Any, **options: Any) -> None:
+    # Imported here: matplotlib costs a second that the ops need not wait for.
+    from matplotlib import style
+
+    with style.context("default"):
+      draw(*args, **options)
+
+  return drawn
+
+
+@_plain
 def draw_transitions(
   path: str | os.PathLike | BinaryIO,
   counts: np.ndarray,
@@ -27,7 +43,6 @@ def draw_transitions(
   rows = counts.sum(axis=1, keepdims=True)
   shares = 100 * counts / np.maximum(rows, 1)
   classes = len(counts)
-  # Imported here: matplotlib costs a second that the ops need not wait for.
   from matplotlib.figure import Figure
 
   figure = Figure(figsize=(7.2, 6.2), dpi=120, layout="constrained")
@@ -49,6 +64,7 @@ def draw_transitions(
   figure.savefig(path, format="png", metadata={"Software": None})
 
 
+@_plain
 def draw_examples(
   path: str | os.PathLike | BinaryIO,
   *,

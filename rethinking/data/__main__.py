@@ -66,4 +66,4 @@ def _prepare(names: Sequence[str], data_dir: str | None) -> int:
 
 
 if __name__ == "__main__":
-  sys.exit(main())
+  cli.call(main, "Stopped; the same command begins anew.")

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core.download import checksums
 from tensorflow_datasets.image_classification import cifar, mnist
 
 from rethinking.data import archives
@@ -36,7 +37,7 @@ class _CifarBuilder:
     splits = {"train": layout.train_files, "test": layout.test_files}
     wanted = [*layout.label_files, *splits["train"], *splits["test"]]
     contents = archives.read_tar(
-      dl_manager.download(self.urls())["archive"],
+      _downloaded(self, dl_manager)["archive"],
       [layout.prefix + name for name in wanted],
     )
     for key, file in zip(layout.label_keys, layout.label_files, strict=True):
@@ -78,7 +79,7 @@ class _IdxBuilder:
   def _split_generators(
     self, dl_manager: tfds.download.DownloadManager
   ) -> dict[str, _Examples]:
-    paths = dl_manager.download(self.urls())
+    paths = _downloaded(self, dl_manager)
     return {
       split: self._generate_examples(
         paths[f"{split} images"], paths[f"{split} labels"]
@@ -98,6 +99,21 @@ class _IdxBuilder:
       )
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
       yield index, {"image": _png(image), "label": int(label)}
+
+
+def _downloaded(
+  builder: tfds.core.DatasetBuilder, dl_manager: tfds.download.DownloadManager
+) -> dict[str, os.PathLike[str]]:
+  """Downloads the archives; each is the published one.
+
+  TFDS believes a file that is there already by its name.
+  """
+  urls = builder.urls()
+  paths = dl_manager.download(urls)
+  published = checksums.get_all_url_infos() | (builder.url_infos or {})
+  for key, path in paths.items():
+    archives.check(path, published[urls[key]].checksum)
+  return paths
 
 
 def _png(image: np.ndarray) -> io.BytesIO:

@@ -8,7 +8,6 @@ itself. Whatever doesn't agree is rebuilt; a run doesn't need the cache.
 import fcntl
 import hashlib
 import json
-import os
 import pathlib
 import warnings
 from collections.abc import Callable
@@ -17,10 +16,15 @@ import numpy as np
 
 from rethinking.data.arrays import Arrays
 from rethinking.runtime import paths
-from rethinking.storage import reading
+from rethinking.storage import files, reading
 
 _LAYOUT = 1  # Raised when the same source would decode to other arrays.
-_ARRAYS = {"images": np.uint8, "labels": np.int32, "ids": np.uint32}
+# Type and rank of each.
+_ARRAYS = {
+  "images": (np.uint8, 4),
+  "labels": (np.int32, 1),
+  "ids": (np.uint32, 1),
+}
 
 
 def load(key: str, fingerprint: Callable[[], str]) -> Arrays | None:
@@ -34,19 +38,27 @@ def load(key: str, fingerprint: Callable[[], str]) -> Arrays | None:
       from; called last, so that it may be computed meanwhile.
   """
   entry = paths.cache_folder() / key
-  if not os.path.exists(entry / "meta.json"):
+  if not (entry / "meta.json").exists():
     return None
+  try:
+    paths.private_folder(key)
+  except OSError:
+    return None  # As `store` says.
   try:
     meta = reading.read_json(entry / "meta.json")
     if meta.get("checksum") != _checksum(meta):
       raise ValueError("meta.json is damaged")
     if meta.get("layout") != _LAYOUT:
       raise ValueError("it was made by another version of this package")
+    if not isinstance(meta.get("encoding"), str):
+      raise ValueError("meta.json names no encoding")
     arrays = {name: _read_array(entry, name, meta) for name in _ARRAYS}
+    if len({len(array) for array in arrays.values()}) > 1:
+      raise ValueError("its arrays are of several lengths")
   except (OSError, ValueError) as error:
     reason = error
   else:
-    if meta["source"] == fingerprint():
+    if meta.get("source") == fingerprint():
       return Arrays(**arrays, encoding=meta["encoding"])
     reason = "it was made from another source"
   warnings.warn(
@@ -68,8 +80,8 @@ def store(key: str, fingerprint: str, arrays: Arrays) -> None:
   """
   entry = paths.cache_folder() / key
   try:
-    entry.mkdir(parents=True, exist_ok=True)
-    with (entry / "lock").open("w") as lock:
+    paths.private_folder(key)
+    with open(entry / "lock", "w", opener=files.open_own) as lock:
       fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
       _write(entry, fingerprint, arrays)
   except BlockingIOError:
@@ -77,7 +89,7 @@ def store(key: str, fingerprint: str, arrays: Arrays) -> None:
   except OSError as error:
     warnings.warn(
       f"Going on without a cache of decoded images: {entry} cannot be"
-      f" written ({error}); every run will decode them again.",
+      f" used ({error}); every run will decode them again.",
       RuntimeWarning,
       stacklevel=4,
     )
@@ -90,12 +102,13 @@ def _write(entry: pathlib.Path, fingerprint: str, arrays: Arrays) -> None:
   # a power cut damages, the checksums reveal.
   unfinished = entry / "unfinished.npy"
   try:
+    unfinished.unlink(missing_ok=True)
     digests = {}
-    for name, dtype in _ARRAYS.items():
+    for name, (dtype, _) in _ARRAYS.items():
       array = np.ascontiguousarray(getattr(arrays, name), dtype)
       np.save(unfinished, array, allow_pickle=False)
       digests[name] = reading.sha256(unfinished)
-      os.replace(unfinished, entry / f"{name}.npy")
+      unfinished.replace(entry / f"{name}.npy")
     meta = {
       "layout": _LAYOUT,
       "source": fingerprint,
@@ -104,7 +117,7 @@ def _write(entry: pathlib.Path, fingerprint: str, arrays: Arrays) -> None:
     }
     meta["checksum"] = _checksum(meta)
     unfinished.write_text(json.dumps(meta))
-    os.replace(unfinished, entry / "meta.json")
+    unfinished.replace(entry / "meta.json")
   except OSError:
     unfinished.unlink(missing_ok=True)
     raise
@@ -113,9 +126,15 @@ def _write(entry: pathlib.Path, fingerprint: str, arrays: Arrays) -> None:
 def _read_array(entry: pathlib.Path, name: str, meta: dict) -> np.ndarray:
   """One array whose bytes are exactly those that were written."""
   path = entry / f"{name}.npy"
-  if reading.sha256(path) != meta["sha256"][name]:
+  sums = meta.get("sha256")
+  if not isinstance(sums, dict) or reading.sha256(path) != sums.get(name):
     raise ValueError(f"{path.name} is damaged")
-  return np.load(path, allow_pickle=False)
+  # Mapped, so that a header asks for no more memory than the file has.
+  array = np.load(path, "r", allow_pickle=False)
+  dtype, rank = _ARRAYS[name]
+  if array.dtype != dtype or array.ndim != rank:
+    raise ValueError(f"{path.name} is {array.dtype} of shape {array.shape}")
+  return np.array(array)
 
 
 def _checksum(meta: dict) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from rethinking.data import prepared, registry
 from rethinking.runtime.errors import UserError
+from rethinking.storage import files
 
 _CONNECT_SECONDS = 5  # For the connection, and again for the first answer.
 _PROBE_SECONDS = 10  # Name look-ups have no limit of their own.
@@ -139,7 +140,8 @@ def _unreachable(
 def _lock(name: str, root: pathlib.Path) -> Iterator[None]:
   """Excludes other processes that prepare this dataset."""
   path = root / f".{name}.lock"
-  with path.open("w") as file:
+  # pathlib takes no opener.
+  with open(path, "w", opener=files.open_own) as file:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

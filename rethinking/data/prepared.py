@@ -8,7 +8,7 @@ import re
 
 from rethinking.data import registry
 from rethinking.runtime.errors import UserError
-from rethinking.storage import reading
+from rethinking.storage import files, reading
 
 _FORMAT = "array_record"
 _TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
@@ -63,7 +63,7 @@ def root(data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
       f"data_dir must be a local folder, not {given!r}; copy the prepared"
       " data to this machine and name that folder."
     )
-  return pathlib.Path(os.path.abspath(os.path.expanduser(given)))
+  return pathlib.Path(files.local(given, "data_dir")).absolute()
 
 
 def find(name: str, root: pathlib.Path) -> pathlib.Path | None:
@@ -82,7 +82,7 @@ def find(name: str, root: pathlib.Path) -> pathlib.Path | None:
       folder
       for folder in (root / name).iterdir()
       if re.fullmatch(r"\d+\.\d+\.\d+", folder.name)
-      and (folder / _INFO).is_file()
+      and os.path.lexists(folder / _INFO)
     ]
   except (FileNotFoundError, NotADirectoryError):
     return None
@@ -127,16 +127,21 @@ def describe(name: str, split: str, folder: pathlib.Path) -> Source:
       raise ValueError(f"unknown file names {entry['filepathTemplate']!r}")
     if not 0 < sum(lengths) < 2**31 or min(lengths) < 0:
       raise ValueError(f"impossible shard lengths {lengths}")
-  except (KeyError, TypeError, ValueError) as error:
+  except (KeyError, TypeError, ValueError, AttributeError) as error:
     raise damaged(folder, f"{_INFO}: {error!r}") from error
   stem, count = f"{name}-{split}.{_FORMAT}", len(lengths)
-  files = tuple(folder / f"{stem}-{i:05d}-of-{count:05d}" for i in range(count))
-  for file in files:
+  shards = [folder / f"{stem}-{i:05d}-of-{count:05d}" for i in range(count)]
+  for file in shards:
     if not file.is_file():
       raise damaged(folder, f"{file.name} is missing")
+  for file in folder.iterdir():
+    # TFDS reads them as they are, and would wait for the end of a FIFO.
+    small = _FORMAT not in file.name
+    if not file.is_file() or small and file.stat().st_size > _LARGEST_TEXT:
+      raise damaged(folder, f"{file.name} is no file, or too large")
   examples, class_names = sum(lengths), _class_names(folder, spec.num_classes)
   return Source(
-    name, folder.name, split, folder, files, examples, class_names, spec
+    name, folder.name, split, folder, tuple(shards), examples, class_names, spec
   )
 
 
@@ -151,7 +156,7 @@ def fingerprint(source: Source) -> str:
   try:
     for file in source.files:
       digest.update(bytes.fromhex(reading.sha256(file)))
-  except OSError as error:
+  except (OSError, ValueError) as error:
     raise damaged(source.folder, str(error)) from error
   return digest.hexdigest()
 
@@ -173,8 +178,8 @@ def _class_names(folder: pathlib.Path, num_classes: int) -> tuple[str, ...]:
   except (OSError, ValueError) as error:
     raise damaged(folder, f"{_LABELS}: {error}") from error
   names = tuple(text.splitlines())
-  if len(names) != num_classes:
-    raise damaged(folder, f"{_LABELS} holds {len(names)} names")
+  if len(names) != num_classes or len({*names}) != num_classes:
+    raise damaged(folder, f"{_LABELS} holds {len({*names})} names")
   return names
 
 

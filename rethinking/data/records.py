@@ -62,7 +62,8 @@ def _examples(source: prepared.Source) -> Sequence[bytes]:
       deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES,
     )
     return data_source.__getitems__(range(len(data_source)))
-  except (OSError, RuntimeError, ValueError, LookupError) as error:
+  # TFDS, protobuf and array_record raise anything for files that are damaged.
+  except Exception as error:
     raise prepared.damaged(source.folder, str(error)) from error
 
 

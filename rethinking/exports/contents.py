@@ -16,6 +16,8 @@ LABELS, TABLE, REPORT = "labels.npz", "labels.csv", "report.json"
 IMAGES, TEST_IMAGES = "images.npy", "test_images.npy"
 TRANSITIONS, EXAMPLES = "transitions.png", "examples.png"
 SUMS = "SHA256SUMS"
+# What not every folder has.
+PICTURED = (IMAGES, TEST_IMAGES, TRANSITIONS, EXAMPLES)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -54,7 +54,7 @@ def verify(config: ConfigDict, folder: str | os.PathLike) -> list[str]:
       continue
     try:
       found += compare(folder / name, computed)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
       found.append(f"{name} is damaged: {error}")
   named = {line.partition(" ")[0].rstrip(":") for line in found}
   return found + _compare_sums(folder, expected.names(), named)
@@ -69,15 +69,19 @@ def _compare_sums(
     return [f"{path.name} is missing: the folder was not written to its end"]
   try:
     stored = reading.read(path, _MOST_SUMS).split(b"\n")
-  except ValueError as error:
+  except (OSError, ValueError) as error:
     return [f"{path.name} is damaged: {error}"]
   found, lines = [], []
   for name in names:
-    there = (folder / name).is_file()
-    sha = reading.sha256(folder / name) if there else ""
+    sha, wrong = "", "missing"
+    if (folder / name).is_file():
+      wrong = f"not as {path.name} says"
+      try:
+        sha = reading.sha256(folder / name)
+      except (OSError, ValueError) as error:
+        wrong = f"damaged: {getattr(error, 'strerror', None) or error}"
     lines.append(f"{sha}  {name}".encode())
     if name not in named and lines[-1] not in stored:
-      wrong = f"not as {path.name} says" if there else "missing"
       found.append(f"{name} is {wrong}")
   if not found and not named and stored != [*lines, b""]:
     found.append(f"{path.name} is not as it was written")

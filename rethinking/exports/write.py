@@ -16,7 +16,7 @@ from rethinking import config as config_lib
 from rethinking import corruptions
 from rethinking.exports import contents
 from rethinking.runtime.errors import UserError
-from rethinking.storage import files, reading
+from rethinking.storage import files, plots, reading
 
 
 def write(config: ConfigDict, out: str | os.PathLike) -> dict[str, Any]:
@@ -62,8 +62,8 @@ def _refused(folder: pathlib.Path) -> Iterator[None]:
 
 
 def _write_all(found: contents.Contents, folder: pathlib.Path) -> None:
-  for name in (contents.SUMS, contents.IMAGES, contents.TEST_IMAGES):
-    # Images of an earlier command would pass for these labels'.
+  for name in (contents.SUMS, *contents.PICTURED):
+    # Those of an earlier command would pass for these labels'.
     (folder / name).unlink(missing_ok=True)
   task, columns, title = found.task, found.columns, found.title()
   save = functools.partial(_save_npz, columns=columns)
@@ -77,7 +77,8 @@ def _write_all(found: contents.Contents, folder: pathlib.Path) -> None:
     class_names=task.class_names,
     title=title,
   )
-  files.save(folder / contents.TRANSITIONS, draw)
+  with plots.drawing(contents.TRANSITIONS):
+    files.save(folder / contents.TRANSITIONS, draw)
   draw = functools.partial(
     corruptions.draw_examples,
     before=found.original_images(),
@@ -88,10 +89,13 @@ def _write_all(found: contents.Contents, folder: pathlib.Path) -> None:
     class_names=task.class_names,
     title=title,
   )
-  files.save(folder / contents.EXAMPLES, draw)
+  with plots.drawing(contents.EXAMPLES):
+    files.save(folder / contents.EXAMPLES, draw)
   files.write_json(folder / contents.REPORT, found.facts)
   sums = "".join(
-    f"{reading.sha256(folder / name)}  {name}\n" for name in found.names()
+    f"{reading.sha256(folder / name)}  {name}\n"
+    for name in found.names()
+    if (folder / name).exists()
   )
   files.replace(folder / contents.SUMS, sums.encode())
 

@@ -22,7 +22,8 @@ from etils import epath
 from rethinking.config.figures import FIGURES
 from rethinking.report import claims, pictures, published, rows, tables
 from rethinking.runtime.errors import UserError
-from rethinking.storage import files
+from rethinking.storage import files, plots
+from rethinking.training import workdir as workdir_lib
 
 __all__ = ["draw"]
 
@@ -43,6 +44,8 @@ def draw(workdir: epath.PathLike) -> list[str]:
     UserError: if there are no rows to read or the folder cannot be written.
   """
   workdir = files.workdir(workdir)
+  if (workdir / "summary.json").exists():
+    workdir_lib.check_sums(workdir)
   found = rows.load(workdir / "results.jsonl")
   comparisons = published.compare(found.groups)
   judged = claims.check(found.groups)
@@ -72,8 +75,9 @@ def _pictures(found: rows.Rows, workdir: epath.Path) -> list[str]:
     mine = [group for group in found.groups if group.figure == figure]
     lost = [row for row in found.left_out if row["figure"] == figure]
     notes = _notes(mine, lost)
-    for picture in pkgutil.resolve_name(row.pictures)(mine, figure):
-      drawn += pictures.save(picture, workdir, notes)
+    with plots.drawing(f"A picture of {figure}"):
+      for picture in pkgutil.resolve_name(row.pictures)(mine, figure):
+        drawn += pictures.save(picture, workdir, notes)
   return drawn
 
 

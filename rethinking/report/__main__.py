@@ -3,7 +3,6 @@
 python -m rethinking.report --workdir=W
 """
 
-import os
 import sys
 
 from rethinking.runtime import cli
@@ -26,10 +25,12 @@ def main(argv: list[str] | None = None) -> int:
   try:
     workdir = parser.parse_args(argv).workdir
     # Imported here: a mistyped flag need not wait.
+    from etils import epath
+
     from rethinking import report
 
     for name in report.draw(workdir):
-      print(os.path.join(workdir, name))
+      print(epath.Path(workdir) / name)
   except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     return cli.REFUSED
@@ -37,4 +38,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-  sys.exit(main())
+  cli.call(main, "Stopped; the same command begins anew.")

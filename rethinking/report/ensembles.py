@@ -9,6 +9,11 @@ from etils import epath
 
 from rethinking.memorization.scores import pred_probs
 from rethinking.report.rows import Row
+from rethinking.runtime.errors import UserError
+from rethinking.storage import reading
+
+# Probabilities of 60,000 examples and 100 classes are 24 MB.
+_MOST_BYTES = 2**32
 
 
 class Ensemble(NamedTuple):
@@ -62,7 +67,16 @@ def read(rows: Sequence[Row], cells: epath.Path) -> Ensemble | None:
     last = max(folder.glob("per_example/*.npz"), default=None)
     if last is None or not (folder / "presentations.npz").exists():
       continue
-    for name, value in _run(_arrays(last), folder).items():
+    try:
+      found = _run(_arrays(last), folder)
+    # Bytes that were made to confuse a parser make it raise anything.
+    except Exception as error:
+      reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+      raise UserError(
+        f"{folder} must hold the arrays that its run wrote, got {reason}; "
+        f"restore them, or remove {last.name} to leave the run out."
+      ) from error
+    for name, value in found.items():
       kept.setdefault(name, []).append(value)
   if not kept:
     return None
@@ -81,7 +95,8 @@ def read(rows: Sequence[Row], cells: epath.Path) -> Ensemble | None:
 
 
 def _arrays(path: epath.Path) -> dict[str, np.ndarray]:
-  with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
+  data = io.BytesIO(reading.read(path, _MOST_BYTES))
+  with np.load(data, allow_pickle=False) as found:
     return dict(found)
 
 

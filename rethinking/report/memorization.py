@@ -72,11 +72,14 @@ def write(groups: Sequence[Group], workdir: epath.Path) -> list[str]:
     for name, content in _level(one, score):
       files.replace(folder / name, content)
       written.append(f"memorization/{one.name}/{name}")
-    for picture in _pictures(one, score):
-      names = pictures.save(picture, folder, [_runs(one)])
-      written += [f"memorization/{one.name}/{name}" for name in names]
-  picture = _decomposition(found, scored)
-  return written + pictures.save(picture, workdir, [_runs(found[0])])
+    with plots.drawing(f"A picture of {one.name}"):
+      for picture in _pictures(one, score):
+        names = pictures.save(picture, folder, [_runs(one)])
+        written += [f"memorization/{one.name}/{name}" for name in names]
+  with plots.drawing("A picture of the ensembles"):
+    picture = _decomposition(found, scored)
+    written += pictures.save(picture, workdir, [_runs(found[0])])
+  return written
 
 
 def _level(one: Ensemble, score: Scores) -> Iterator[tuple[str, bytes]]:

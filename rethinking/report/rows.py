@@ -14,13 +14,10 @@ from rethinking.data import registry
 from rethinking.report.settings import condition, regularisers, settings
 from rethinking.runtime.errors import UserError
 from rethinking.storage import jsonl as writers
-from rethinking.storage import reading
 from rethinking.training import metrics
 
 Row = Mapping[str, Any]
 
-# A row is some kilobytes; this leaves room for a hundred thousand.
-_MOST_BYTES = 2**30
 _NEEDED = {"cell": str, "figure": str, "status": str, "config": dict}
 
 
@@ -211,18 +208,12 @@ def load(path: epath.PathLike) -> Rows:
     UserError: if there is no such file, or a line of it is not a row.
   """
   path = epath.Path(path)
-  try:
-    *lines, torn = reading.read(path, _MOST_BYTES).split(b"\n")
-  except (FileNotFoundError, NotADirectoryError):
+  if not path.exists():
     raise UserError(
       f"There is no {path.name} in {path.parent}; give the --workdir of a "
       "sweep, such as one of configs/digits.py:figure1."
-    ) from None
-  except (OSError, ValueError) as error:
-    reason = getattr(error, "strerror", None) or error
-    raise UserError(
-      f"Cannot read {path}: {reason}; give a folder that you may read."
-    ) from error
+    )
+  lines, torn = writers.read(path)
   rows = writers.parse(path, lines)
   for number, row in enumerate(rows, 1):
     if trouble := _trouble(row):

@@ -138,15 +138,10 @@ def _cpu_only() -> bool:
 def _use_compilation_cache() -> None:
   if jax.config.jax_compilation_cache_dir is not None:
     return
-  folder = paths.cache_folder() / "xla"
   try:
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = paths.private_folder("xla")
   except OSError as error:
-    warnings.warn(
-      f"No cache of compiled programs: cannot make {folder} "
-      f"({error.strerror}).",
-      stacklevel=3,
-    )
+    warnings.warn(f"No cache of compiled programs: {error}.", stacklevel=3)
     return
   jax.config.update("jax_compilation_cache_dir", str(folder))
   # Small programs too: a run compiles a dozen of them.

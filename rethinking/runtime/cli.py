@@ -8,19 +8,16 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from typing import NoReturn
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from rethinking.runtime import signals
+from rethinking.runtime import output, signals
 from rethinking.runtime.allowed import choose
 from rethinking.runtime.errors import UserError
 
 FINISHED, FAILED, REFUSED, STOPPED = 0, 1, 2, 75
-INTERRUPTED = (
-  "Stopped; the same command with the same --workdir continues from the last "
-  "checkpoint."
-)
 
 _NONE = re.compile(r"--?config\.(\w+)=None$")
 
@@ -50,7 +47,7 @@ def run(
   main: Callable[[ConfigDict], int],
   argv: list[str] | None = None,
   *,
-  stopped: str = INTERRUPTED,
+  stopped: str = "Stopped before it began; nothing was changed.",
   more: Callable[[], str] | None = None,
   known_only: bool = False,
 ):
@@ -60,23 +57,37 @@ def run(
     main: takes the config (not yet resolved), returns an exit code: 0
       finished, 1 failed, 2 refused input, 75 stopped and resumable.
     argv: the command line; None: this process's.
-    stopped: what to say when a signal ends `main`.
+    stopped: what to say when a signal ends it.
     known_only: whether to skip what is no flag of this command.
     more: what `--help` says after the flags.
   """
   argv = list(sys.argv if argv is None else argv)
+  usage = sys.modules["__main__"].__doc__ or ""
+  # Outside a training loop, which saves first, SIGTERM ends as Ctrl-C does.
+  signals.end_at_once()
+  call(lambda: main(_parse(argv, usage, known_only, more)), stopped)
+
+
+def call(act: Callable[[], int], stopped: str) -> NoReturn:
+  """Exits with what a command returns; its failures are a line each.
+
+  Args:
+    act: the command.
+    stopped: what to say when a signal ends it.
+  """
+  output.protect()
   # A warning is for the user: a line of its own, no file and line number.
   warnings.showwarning = lambda message, *_: print(
     f"warning: {message}", file=sys.stderr
   )
-  module = sys.modules["__main__"]
-  # Outside a training loop, which saves first, SIGTERM ends as Ctrl-C does.
-  signals.end_at_once()
   try:
-    code = main(_parse(argv, module.__doc__ or "", known_only, more))
+    code = act()
   except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     code = REFUSED
+  except OSError as error:
+    print(f"error: {error}", file=sys.stderr)
+    code = FAILED
   except KeyboardInterrupt:
     print(stopped, file=sys.stderr)
     code = STOPPED

@@ -2,11 +2,36 @@
 
 import os
 import pathlib
+import stat
 
 
 def cache_folder() -> pathlib.Path:
   """Returns `$XDG_CACHE_HOME/rethinking`, else `~/.cache/rethinking`."""
-  base = os.environ.get("XDG_CACHE_HOME", "")
-  if not os.path.isabs(base):  # The XDG specification: ignore relative paths.
-    base = os.path.expanduser("~/.cache")
-  return pathlib.Path(base, "rethinking")
+  base = pathlib.Path(os.environ.get("XDG_CACHE_HOME", ""))
+  if not base.is_absolute():  # The XDG specification: ignore relative paths.
+    # pathlib raises where there is no home.
+    base = pathlib.Path(os.path.expanduser("~/.cache"))  # noqa: PTH111
+  return base / "rethinking"
+
+
+def private_folder(name: str) -> pathlib.Path:
+  """Makes a folder in the cache; what is read there was written by this user.
+
+  Args:
+    name: of the folder, without a slash.
+
+  Raises:
+    OSError: it cannot be made, is another user's or others can write in it.
+  """
+  whole = cache_folder()
+  whole.parent.mkdir(parents=True, exist_ok=True)
+  for folder in (whole, whole / name):
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.stat()
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+      raise PermissionError(
+        f"{folder} must be yours, and writable by you alone, got owner "
+        f"{status.st_uid} and mode {stat.S_IMODE(status.st_mode):04o}; try "
+        f"chmod 700 {folder}, or remove it"
+      )
+  return folder

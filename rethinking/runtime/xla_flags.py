@@ -83,6 +83,10 @@ def _runs(flags: tuple[str, ...]) -> bool:
 def _read(path: pathlib.Path) -> dict[str, bool] | None:
   """What is remembered; None unless it answers for each of the flags."""
   try:
+    # It would wait for whoever writes into a FIFO.
+    if not path.is_file():
+      return None
+    paths.private_folder(path.parent.name)
     with path.open("rb") as file:
       known = json.loads(file.read(_LARGEST_ANSWER))
     whole = all(isinstance(known[flag], bool) for flag in CPU_FLAGS)
@@ -95,6 +99,9 @@ def _write(path: pathlib.Path, known: dict[str, bool]) -> None:
   """Remembers an answer, unless the folder cannot be written."""
   unfinished = path.with_suffix(f".{os.getpid()}")
   with contextlib.suppress(OSError):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished.write_text(json.dumps(known))
-    os.replace(unfinished, path)
+    paths.private_folder(path.parent.name)
+    # A link of that name is another's file.
+    unfinished.unlink(missing_ok=True)
+    with unfinished.open("x") as file:
+      json.dump(known, file)
+    unfinished.replace(path)

@@ -7,7 +7,9 @@ not finished. One that fails the check is skipped for the one before it.
 """
 
 import contextlib
+import functools
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +29,8 @@ PyTree = Any
 
 # Intact checkpoints that stay: should the newest be damaged, there is another.
 _KEPT = 2
+# In the names of the folders that Orbax writes into and then renames.
+_UNFINISHED = ".orbax-checkpoint-tmp"
 
 
 class SaveError(OSError):
@@ -34,14 +38,28 @@ class SaveError(OSError):
 
 
 def _remove(path: epath.Path) -> None:
+  """Removes a save, or what lies in its place; no link is followed."""
+  if files.is_link(path) or not path.is_dir():
+    path.unlink(missing_ok=True)
+  else:
+    path.rmtree(missing_ok=True)
+
+
+def _remove_failed(path: epath.Path) -> None:
   """Removes the folder of a save that failed, as far as it can be."""
   for _ in range(20):
     try:
-      path.rmtree(missing_ok=True)
+      _remove(path)
       return
     except OSError:
       # Orbax's threads are still writing into it.
       time.sleep(0.1)
+
+
+def _hook(shown: Callable[[Any], None], unraisable: Any) -> None:
+  """Shows no traceback of the writes that end after Orbax's loop has."""
+  if str(unraisable.exc_value) != "Event loop is closed":
+    shown(unraisable)
 
 
 class Restored(NamedTuple):
@@ -108,6 +126,9 @@ class Checkpointer:
 
   Args:
     folder: where the checkpoints are, one folder per step; made if missing.
+
+  Raises:
+    UserError: the folder cannot be made.
   """
 
   def __init__(self, folder: epath.PathLike):
@@ -116,17 +137,22 @@ class Checkpointer:
       # Orbax takes no relative path; a URL's would be taken for one.
       self._folder = self._folder.expanduser().resolve()
     self._damaged: set[int] = set()
-    with _quiet():
-      self._manager = ocp.CheckpointManager(
-        self._folder,
-        item_names=("state", "extra"),
-        options=ocp.CheckpointManagerOptions(
-          # What is kept depends on the checksums, unknown to Orbax.
-          max_to_keep=None,
-          enable_async_checkpointing=False,
-          cleanup_tmp_directories=True,
-        ),
-      )
+    # Not its CheckpointManager, which reads files of every checkpoint before
+    # their sums could be checked.
+    self._saver = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
+    processes.on_first(self._make)
+
+  def _make(self) -> None:
+    """Makes the folder; removes what killed saves left there."""
+    try:
+      self._folder.mkdir(parents=True, exist_ok=True)
+      for path in self._folder.glob(f"*{_UNFINISHED}*"):
+        _remove(path)
+    except OSError as error:
+      raise UserError(
+        f"'{self._folder}' must be a folder that you can write to, got "
+        f"{error.strerror or error}; remove it or give another workdir."
+      ) from error
 
   def _steps(self) -> list[int]:
     """Steps that have a folder, newest first."""
@@ -140,7 +166,7 @@ class Checkpointer:
   def _delete(self, steps: list[int]) -> None:
     if jax.process_index() == 0:
       for step in steps:
-        (self._folder / str(step)).rmtree()
+        _remove(self._folder / str(step))
     self._damaged.difference_update(steps)
 
   def save(self, step: int, state: PyTree, extra: dict[str, Any]) -> None:
@@ -160,17 +186,20 @@ class Checkpointer:
     """
     leaves = {name: _to_host(leaf) for name, leaf in _by_name(state).items()}
     about = {
+      "step": step,
       "extra": extra,
       "leaves": {name: _spec(leaf) for name, leaf in leaves.items()},
     }
     folder = self._folder / str(step)
+    shown = sys.unraisablehook
     try:
       with _quiet():
+        # It stays where the save fails: Orbax's threads end later.
+        sys.unraisablehook = functools.partial(_hook, shown)
         self._delete([old for old in self._steps() if old >= step])
         multihost_utils.sync_global_devices("rethinking_checkpoint_deleted")
-        self._manager.reload()
-        self._manager.save(
-          step,
+        self._saver.save(
+          folder,
           args=ocp.args.Composite(
             state=ocp.args.StandardSave(_sized(leaves)),
             extra=ocp.args.JsonSave(about),
@@ -179,12 +208,13 @@ class Checkpointer:
         )
         if jax.process_index() == 0:
           checksums.write(folder)
+        sys.unraisablehook = shown
     except (OSError, ValueError) as error:
       # What was half written would keep filling a full disk.
       if jax.process_index() == 0:
         for path in self._folder.iterdir():
           if path.name.partition(".")[0] == str(step):
-            _remove(path)
+            _remove_failed(path)
       reason = str(error).splitlines()[0]
       raise SaveError(
         f"Cannot save the checkpoint of step {step} in '{self._folder}':"
@@ -219,11 +249,16 @@ class Checkpointer:
     step, warnings = processes.on_first(self._newest_intact)
     if step is None:
       return None
+    folder = self._folder / str(step)
     with _quiet():
-      self._manager.reload()
-      about = self._manager.restore(
-        step, args=ocp.args.Composite(extra=ocp.args.JsonRestore())
+      about = self._saver.restore(
+        folder, args=ocp.args.Composite(extra=ocp.args.JsonRestore())
       ).extra
+      if about.get("step", step) != step:
+        raise UserError(
+          f"The checkpoint of step {step} in '{self._folder}' is that of step "
+          f"{about['step']}; remove it."
+        )
       if callable(like):
         like = like(about["extra"])
       self._check(step, like, about["leaves"])
@@ -231,8 +266,8 @@ class Checkpointer:
         name: np.empty(shape, dtype)
         for name, (shape, dtype) in about["leaves"].items()
       }
-      target |= self._manager.restore(
-        step,
+      target |= self._saver.restore(
+        folder,
         args=ocp.args.Composite(state=ocp.args.StandardRestore(_sized(target))),
       ).state
 

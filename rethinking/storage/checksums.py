@@ -1,13 +1,14 @@
 """SHA-256 checksums of a folder's files, kept in the folder."""
 
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from etils import epath
 
 from rethinking.storage import files, reading
 
-_NAME = "sha256.json"
+NAME = "sha256.json"
 
 
 def _files(folder: epath.Path) -> Iterator[epath.Path]:
@@ -18,55 +19,69 @@ def _files(folder: epath.Path) -> Iterator[epath.Path]:
       yield path
 
 
-def _of(folder: epath.Path) -> dict[str, str]:
-  """SHA-256 of each file in `folder` but the checksums, by relative path."""
-  names = {os.path.relpath(path, folder): path for path in _files(folder)}
-  names.pop(_NAME, None)
-  return {name: reading.sha256(path) for name, path in sorted(names.items())}
-
-
-def write(folder: epath.Path) -> None:
+def write(
+  folder: epath.Path,
+  names: Iterable[str] | None = None,
+  future: Mapping[str, bytes] | None = None,
+) -> None:
   """Writes the checksums of the folder's files into it, whole or not at all.
 
   Args:
     folder: of finished files, at any depth.
+    names: of those to sum, relative to it, as far as they are there; None: all.
+    future: the content of files that are written next, by name.
 
   Raises:
     OSError: they could not be written.
   """
-  files.replace(folder / _NAME, files.dumps(_of(folder)).encode())
+  if names is None:
+    names = (os.path.relpath(path, folder) for path in _files(folder))
+  sums = {
+    name: reading.sha256(folder / name)
+    for name in sorted(names)
+    if name != NAME and (folder / name).exists()
+  }
+  for name, data in (future or {}).items():
+    sums[name] = hashlib.sha256(data).hexdigest()
+  files.replace(folder / NAME, files.dumps(sums).encode())
 
 
 def exist(folder: epath.Path) -> bool:
   """Whether the folder has checksums: it was finished, if not always intact.
 
   Args:
-    folder: a checkpoint's folder; it need not exist.
+    folder: of a checkpoint or a run; it need not exist.
   """
-  return (folder / _NAME).exists()
+  return (folder / NAME).exists()
 
 
 def damage(folder: epath.Path) -> str | None:
   """Compares the folder's files with its checksums.
 
   Args:
-    folder: a checkpoint's folder.
+    folder: of a checkpoint or a run.
 
   Returns:
     What is wrong, as the end of a sentence, or None where all are intact.
   """
+  if files.is_link(folder):
+    return "is a link"
   if not exist(folder):
     return "was not finished"
   try:
-    expected = reading.read_json(folder / _NAME)
-  except ValueError:
+    expected = reading.read_json(folder / NAME)
+  except (OSError, ValueError):
     expected = None
   if not expected:
-    return f"has a damaged {_NAME}"
-  found = _of(folder)
+    return f"has a damaged {NAME}"
   for name, digest in expected.items():
-    if name not in found:
-      return f"lacks the file {name}"
-    if found[name] != digest:
-      return f"has a damaged file {name}"
+    shown = name if name.isprintable() else repr(name)
+    try:
+      if reading.sha256(folder / name) != digest:
+        return f"has a damaged file {shown}"
+    except FileNotFoundError:
+      return f"lacks the file {shown}"
+    except (OSError, ValueError) as error:
+      reason = getattr(error, "strerror", None) or error
+      return f"has a damaged file {shown} ({reason})"
   return None

@@ -8,10 +8,14 @@ Of a job in several processes only the first writes: in the others every write
 here does nothing.
 """
 
+import contextlib
+import errno
 import json
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+import pathlib
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from etils import epath
@@ -32,6 +36,15 @@ def is_local(path: epath.PathLike) -> bool:
   return "://" not in os.fspath(path)
 
 
+def is_link(path: epath.PathLike) -> bool:
+  """Whether `path` is a symbolic link, which no object store has.
+
+  Args:
+    path: any; it need not exist.
+  """
+  return is_local(path) and pathlib.Path(path).is_symlink()
+
+
 def local(path: epath.PathLike, name: str) -> str:
   """Returns a local path with `~` replaced, as a shell does at its beginning.
 
@@ -40,11 +53,18 @@ def local(path: epath.PathLike, name: str) -> str:
     name: what to call it.
 
   Raises:
-    UserError: for an empty one.
+    UserError: for an empty one, and one of unprintable characters.
   """
-  if not os.fspath(path):
+  text = os.fspath(path)
+  if not text:
     raise UserError(f"{name} must be a folder, got ''; try a name such as out.")
-  return os.path.expanduser(path)
+  if not text.isprintable():
+    raise UserError(
+      f"{name} must be of printable characters, got {text!r}; try a name such "
+      "as out."
+    )
+  # pathlib raises for a user that is not there.
+  return os.path.expanduser(path)  # noqa: PTH111
 
 
 def workdir(path: epath.PathLike) -> epath.Path:
@@ -109,13 +129,55 @@ def save(path: epath.PathLike, write: Callable[[BinaryIO], Any]) -> None:
   # One writer a workdir (see `lock`), but processes of one run may share it.
   temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
   try:
-    with open(temporary, "wb") as file:
-      write(file)
-      file.flush()
-      os.fsync(file.fileno())
-    os.replace(temporary, path)
+    with _named(path):
+      # A link of that name is another's file.
+      temporary.unlink(missing_ok=True)
+      with pathlib.Path(temporary).open("xb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+      # epath's own refuses a link to a folder.
+      os.replace(temporary, path)  # noqa: PTH105
   finally:
-    temporary.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+      temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _named(path: epath.Path) -> Iterator[None]:
+  """Names the file in the errors of its writing; a full disk's don't."""
+  try:
+    yield
+  except OSError as error:
+    reason = error.strerror or str(error)
+    code = error.errno or errno.EIO
+    raise OSError(code, reason, os.fspath(path)) from error
+
+
+def open_own(path: epath.PathLike, flags: int) -> int:
+  """Opens a local file to write to, never what a link of its name leads to.
+
+  Args:
+    path: the file, made if missing; its folder exists.
+    flags: of `os.open`.
+
+  Returns:
+    Its descriptor.
+
+  Raises:
+    OSError: it could not be opened, or is a link, a folder, a FIFO or a device.
+  """
+  own = os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+  try:
+    number = os.open(path, flags | own, 0o644)
+  except OSError as error:
+    if error.errno != errno.ELOOP:
+      raise
+    raise OSError(errno.ELOOP, "a link, not a file", os.fspath(path)) from error
+  if not stat.S_ISREG(os.fstat(number).st_mode):
+    os.close(number)
+    raise OSError(errno.EINVAL, "not a file", os.fspath(path))
+  return number
 
 
 def append(path: epath.PathLike, data: bytes) -> None:
@@ -135,7 +197,7 @@ def append(path: epath.PathLike, data: bytes) -> None:
     path.write_bytes((path.read_bytes() if path.exists() else b"") + data)
     return
   # Unbuffered: the data reaches the kernel in one write.
-  with open(path, "ab", buffering=0) as file:
+  with _named(path), open(path, "ab", buffering=0, opener=open_own) as file:
     size = file.seek(0, os.SEEK_END)
     try:
       written = file.write(data)
@@ -177,6 +239,15 @@ def dumps(obj: Any, indent: int | None = None) -> str:
   )
 
 
+def json_bytes(obj: Any) -> bytes:
+  """Returns what `write_json` writes.
+
+  Args:
+    obj: as `dumps` takes it; keys stay in their order.
+  """
+  return (dumps(obj, indent=2) + "\n").encode()
+
+
 def write_json(path: epath.PathLike, obj: Any) -> None:
   """Writes `obj` to `path` as JSON, whole or not at all.
 
@@ -187,4 +258,4 @@ def write_json(path: epath.PathLike, obj: Any) -> None:
   Raises:
     OSError: it could not be written; the old file is intact.
   """
-  replace(path, (dumps(obj, indent=2) + "\n").encode())
+  replace(path, json_bytes(obj))

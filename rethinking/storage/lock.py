@@ -43,14 +43,15 @@ class Lock:
         self._workdir.mkdir(parents=True, exist_ok=True)
         self._file = self._take()
       except OSError as error:
+        at = "" if error.filename is None else f" of '{error.filename}'"
         raise UserError(
           f"Cannot write in the workdir '{self._workdir}':"
-          f" {error.strerror or error}; choose another with --workdir."
+          f" {error.strerror or error}{at}; choose another with --workdir."
         ) from error
 
   def _take(self) -> int:
     while True:
-      file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+      file = files.open_own(self._path, os.O_RDWR)
       try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
       except BlockingIOError:
@@ -64,7 +65,8 @@ class Lock:
       # Its holder removes the file when it ends: a lock on a removed file
       # excludes no other process, so try again with the present one.
       with contextlib.suppress(FileNotFoundError):
-        if os.path.samefile(self._path, file):
+        # pathlib takes no descriptor.
+        if os.path.samefile(self._path, file):  # noqa: PTH121
           os.ftruncate(file, 0)
           holder = f"process {os.getpid()} on {socket.gethostname()}\n"
           os.write(file, holder.encode())

@@ -1,6 +1,10 @@
 """Figures as files, PNG and SVG, in one style."""
 
+import contextlib
 import io
+import threading
+import warnings
+from collections.abc import Iterator
 
 from etils import epath
 
@@ -10,6 +14,8 @@ from rethinking.storage import files
 # the line styles that go with it.
 COLOURS = "#0072B2 #D55E00 #009E73 #CC79A7 #E69F00 #56B4E9 #000000".split()
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 2)), "-")
+
+_LOCK = threading.RLock()
 
 
 def figure(rows: int, columns: int, size: tuple[float, float]):
@@ -29,6 +35,31 @@ def figure(rows: int, columns: int, size: tuple[float, float]):
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(alpha=0.25, linewidth=0.5)
   return fig, axes
+
+
+@contextlib.contextmanager
+def drawing(what: str) -> Iterator[None]:
+  """Draws as this package does, whatever the user's matplotlibrc says.
+
+  What fails in it is a warning: a picture is not worth a run.
+
+  Args:
+    what: is drawn, for the warning.
+  """
+  try:
+    # The settings are the whole process's: runs in threads take turns.
+    with _LOCK:
+      from matplotlib import style
+
+      with style.context("default"):
+        yield
+  # Fonts, formats, LaTeX: Matplotlib raises anything.
+  except Exception as error:  # noqa: BLE001
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    warnings.warn(
+      f"{what} cannot be drawn ({reason}); the numbers are complete.",
+      stacklevel=3,
+    )
 
 
 def save(fig, path: epath.Path, dpi: int = 120) -> None:

@@ -1,19 +1,28 @@
-"""Reads files as strictly as `files` writes them, and no more than expected."""
+"""Reads files as strictly as `files` writes them, and no more than expected.
+
+Nothing here waits for another process, as the end of a FIFO would.
+"""
 
 import hashlib
 import json
-from typing import Any
+import os
+import stat
+from typing import Any, BinaryIO
 
 from etils import epath
 
+from rethinking.storage import files
+
 _MOST_JSON = 2**24
+# Larger than a file of any data set or checkpoint here; none takes minutes.
+_MOST_HASHED = 2**36
 
 
 def loads(data: bytes) -> dict[str, Any]:
   """Reads a JSON object, strict as `dumps`: no NaN, no infinities.
 
   Args:
-    data: from anywhere.
+    data: from anywhere, at most 16 MiB.
 
   Raises:
     ValueError: in one line, for anything else.
@@ -24,6 +33,8 @@ def loads(data: bytes) -> dict[str, Any]:
   Traceback (most recent call last):
   ValueError: no JSON object
   """
+  if len(data) > _MOST_JSON:
+    raise ValueError(f"more than {_MOST_JSON} bytes")
   try:
     found = json.loads(data, parse_constant=_refuse)
   except RecursionError:
@@ -37,6 +48,29 @@ def _refuse(constant: str) -> None:
   raise ValueError(f"{constant} is not JSON")
 
 
+def _open(path: epath.PathLike, most_bytes: int) -> BinaryIO:
+  """Opens a file, unless it is none or larger than any of its kind can be."""
+  if not files.is_local(path):
+    return epath.Path(path).open("rb")
+  number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+  status = os.fstat(number)
+  try:
+    if not stat.S_ISREG(status.st_mode):
+      raise ValueError(f"a {_kind(status.st_mode)}, not a file")
+    if status.st_size > most_bytes:
+      raise ValueError(f"more than {most_bytes} bytes")
+  except ValueError:
+    os.close(number)
+    raise
+  return os.fdopen(number, "rb")
+
+
+def _kind(mode: int) -> str:
+  if stat.S_ISDIR(mode):
+    return "folder"
+  return "FIFO" if stat.S_ISFIFO(mode) else "device"
+
+
 def read(path: epath.PathLike, most_bytes: int) -> bytes:
   """Reads a file, unless it is larger than any of its kind can be.
 
@@ -46,9 +80,9 @@ def read(path: epath.PathLike, most_bytes: int) -> bytes:
 
   Raises:
     OSError: it could not be read.
-    ValueError: it is larger.
+    ValueError: it is larger, or no file.
   """
-  with epath.Path(path).open("rb") as file:
+  with _open(path, most_bytes) as file:
     data = file.read(most_bytes + 1)
   if len(data) > most_bytes:
     raise ValueError(f"more than {most_bytes} bytes")
@@ -59,12 +93,13 @@ def sha256(path: epath.PathLike) -> str:
   """Returns the SHA-256 of a file, as 64 hex digits.
 
   Args:
-    path: the file.
+    path: the file, of at most 64 GiB.
 
   Raises:
     OSError: it could not be read.
+    ValueError: it is larger, or no file.
   """
-  with epath.Path(path).open("rb") as file:
+  with _open(path, _MOST_HASHED) as file:
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -16,6 +16,18 @@ from rethinking.training import metrics
 from rethinking.training import task as task_lib
 from rethinking.training import workdir as workdir_lib
 
+# What every row has, and those of each status.
+NEEDED = {"cell": str, "status": str, "config": dict, "seconds": float}
+_BY_STATUS = {
+  "finished": {
+    "steps": int,
+    "steps_saved": int,
+    "train_accuracy": float,
+    "test_accuracy": float,
+  },
+  "diverged": {"step": int},
+}
+
 
 def kept(
   results: jsonl.JsonLines,
@@ -38,11 +50,14 @@ def kept(
   """
   rows = [config_lib.recorded_row(row) for row in results.rows()]
   for number, row in enumerate(rows, 1):
-    name, status = row.get("cell"), row.get("status")
-    if name not in todo or status not in ("finished", "diverged"):
+    name, status = row["cell"], row["status"]
+    trouble = "it is no row of this sweep"
+    if name in todo and status in _BY_STATUS:
+      trouble = jsonl.wrong(row, _BY_STATUS[status])
+    if trouble is not None:
       raise UserError(
-        f"{results.path} is damaged in line {number}: it is no row of this "
-        "sweep; restore the file or delete that line."
+        f"{results.path} is damaged in line {number}: {trouble}; restore the "
+        "file or delete that line."
       )
     path = workdir / "cells" / name / "summary.json"
     if not path.exists():

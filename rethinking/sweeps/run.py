@@ -11,7 +11,6 @@ from typing import Any
 from etils import epath
 from ml_collections import ConfigDict
 
-from rethinking import config as config_lib
 from rethinking import report
 from rethinking.config.fields import flagged
 from rethinking.runtime import backend, processes, signals
@@ -66,8 +65,8 @@ def run(
     finished = workdir_lib.check(workdir, config, results_file)
     if finished is not None:
       return finished
-    files.write_json(workdir / "config.json", config_lib.plain(config))
-    results = jsonl.JsonLines(workdir / "results.jsonl")
+    workdir_lib.begin(workdir, config)
+    results = jsonl.JsonLines(workdir / "results.jsonl", sweep_rows.NEEDED)
     kept = processes.on_first(
       lambda: sweep_rows.kept(results, todo, config.variant, workdir)
     )
@@ -121,9 +120,11 @@ def run(
         threads.run(left, width, one, finish)
       if processes.is_first():
         report.draw(workdir)
+      # What groups saved is of no use once all have their rows.
+      (workdir / "groups").rmtree(missing_ok=True)
     summary = sweep_rows.summary(rows.values())
     summary["wall_seconds"] = time.monotonic() - began
-    files.write_json(workdir / "summary.json", summary)
+    workdir_lib.finish(workdir, summary)
     console.say(
       f"{summary['cells']} cells in {summary['wall_seconds']:.0f} s: "
       f"{summary['finished']} finished, {summary['censored']} of them never "

@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 
 from rethinking import config as training_config
 from rethinking.config import experiments
-from rethinking.storage import files, tables
+from rethinking.storage import files, plots, tables
 from rethinking.theory import cholesky, folder, pictures, theorem
 from rethinking.theory import task as task_lib
 from rethinking.training import run as train
@@ -99,7 +99,8 @@ def _run(
   tables.write(workdir, compared, _COLUMNS)
   if config.plots:
     title = f"{config.dataset}, n = {len(rows):,}: theorem 1"
-    pictures.theorem(*curve, workdir, title)
+    with plots.drawing("theorem.png"):
+      pictures.theorem(*curve, workdir, title)
   say(tables.formatted(compared, _COLUMNS).rstrip())
   return {
     **built,

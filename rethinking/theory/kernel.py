@@ -24,7 +24,7 @@ from ml_collections import ConfigDict
 
 from rethinking.config import experiments
 from rethinking.runtime.memory import peak_bytes
-from rethinking.storage import files, tables
+from rethinking.storage import files, plots, tables
 from rethinking.theory import folder, pictures, plan, solvers
 from rethinking.theory import task as task_lib
 from rethinking.training.examples import Task
@@ -149,7 +149,8 @@ def _run(
   ]
   tables.write(workdir, percent, _COLUMNS)
   if config.plots:
-    pictures.kernel(fits, workdir, f"{config.dataset} {config.kernel}")
+    with plots.drawing("kernel.png"):
+      pictures.kernel(fits, workdir, f"{config.dataset} {config.kernel}")
   return summary
 
 

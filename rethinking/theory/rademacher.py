@@ -30,7 +30,7 @@ from rethinking import config as training_config
 from rethinking import models
 from rethinking.config import experiments
 from rethinking.runtime.errors import UserError
-from rethinking.storage import tables
+from rethinking.storage import plots, tables
 from rethinking.theory import folder, pictures
 from rethinking.theory import task as task_lib
 from rethinking.training import step as step_lib
@@ -121,7 +121,8 @@ def _run(
       f"{config.dataset} {config.arch}: lower bound of the Rademacher"
       f" complexity, {config.draws} draws"
     )
-    pictures.rademacher(rows, workdir, title)
+    with plots.drawing("rademacher.png"):
+      pictures.rademacher(rows, workdir, title)
   return summary
 
 

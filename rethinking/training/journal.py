@@ -11,11 +11,12 @@ from ml_collections import ConfigDict
 from rethinking.runtime import processes
 from rethinking.runtime.console import Console
 from rethinking.runtime.errors import UserError
-from rethinking.storage import files, jsonl
+from rethinking.storage import jsonl, plots
 from rethinking.storage.events import Events
 from rethinking.training import curves, metrics, optim
 from rethinking.training import step as step_lib
 from rethinking.training import summary as results
+from rethinking.training import workdir as workdir_lib
 from rethinking.training.examples import Run, Task
 
 
@@ -66,7 +67,7 @@ class Journal(Run):
       num_examples=len(task.train.rows),
       batch_size=config.batch_size,
     )
-    self.lines = jsonl.JsonLines(folder / "metrics.jsonl")
+    self.lines = jsonl.JsonLines(folder / "metrics.jsonl", {"step": int})
 
   def restore(self, step: int, kept: dict[str, Any] | None) -> None:
     """Makes its files agree with where it begins.
@@ -210,6 +211,7 @@ class Journal(Run):
       images_per_second=self.images_per_second(),
     )
     if self.config.plots and processes.is_first():
-      curves.draw(self.rows, self.folder / "curves.png", title)
-    files.write_json(self.folder / "summary.json", summary)
+      with plots.drawing("curves.png"):
+        curves.draw(self.rows, self.folder / "curves.png", title)
+    workdir_lib.finish(self.folder, summary)
     return summary

@@ -1,5 +1,6 @@
 """What a workdir holds already, and whether a run may continue there."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,10 @@ from ml_collections import ConfigDict
 from rethinking import config as config_lib
 from rethinking.runtime import processes
 from rethinking.runtime.errors import UserError
-from rethinking.storage import files, reading
+from rethinking.storage import checksums, files, reading
+
+# What a summary is made of.
+_SUMMED = ("corruption.json", "metrics.jsonl", "results.jsonl")
 
 
 def check(
@@ -30,8 +34,13 @@ def check(
   """
 
   def find() -> dict[str, Any] | None:
-    kept = workdir / "config.json"
+    kept, done = workdir / "config.json", workdir / "summary.json"
     new = config_lib.plain(config)
+    if done.exists() and not kept.exists():
+      raise UserError(
+        f"{workdir} must have a config.json beside its summary.json, got none; "
+        "restore it, or give another workdir."
+      )
     old = read_json(kept) if kept.exists() else new
     different = config_lib.differences(old, new)
     if different:
@@ -39,13 +48,63 @@ def check(
         f"{workdir} holds a run of another config ({'; '.join(different)}); "
         "give another workdir, or the config of that run."
       )
-    done = workdir / "summary.json"
-    return read_json(done) if done.exists() else None
+    if not done.exists():
+      return None
+    check_sums(workdir)
+    return read_json(done)
 
   found = processes.on_first(find)
   if found is not None and results is not None:
     print(f"Finished already: {workdir / results} has the results.")
   return found
+
+
+def check_sums(workdir: epath.Path) -> None:
+  """Refuses a finished run whose files are not those that it left.
+
+  Args:
+    workdir: of a run or a sweep, by any version.
+
+  Raises:
+    UserError: if one of them is another or gone.
+  """
+  if not checksums.exist(workdir):
+    warnings.warn(
+      f"{workdir} has no {checksums.NAME}, as in earlier versions: whether its "
+      "numbers are those of its run is not known.",
+      stacklevel=2,
+    )
+  elif damage := checksums.damage(workdir):
+    raise UserError(
+      f"{workdir} {damage}: it is not as the run left it; restore it, or "
+      "delete summary.json to have it made again."
+    )
+
+
+def begin(workdir: epath.Path, config: ConfigDict) -> None:
+  """Writes config.json; what a finished call left is finished no more.
+
+  Args:
+    workdir: the folder; it is there.
+    config: resolved.
+  """
+  if processes.is_first():
+    for name in ("summary.json", checksums.NAME):
+      (workdir / name).unlink(missing_ok=True)
+  files.write_json(workdir / "config.json", config_lib.plain(config))
+
+
+def finish(workdir: epath.Path, summary: Mapping[str, Any]) -> None:
+  """Writes summary.json, last: it says that all is there.
+
+  Args:
+    workdir: the folder.
+    summary: JSON-able.
+  """
+  if processes.is_first():
+    data = files.json_bytes(summary)
+    checksums.write(workdir, _SUMMED, {"summary.json": data})
+  files.write_json(workdir / "summary.json", summary)
 
 
 def claim(
@@ -64,7 +123,7 @@ def claim(
   """
   check(workdir, config)
   processes.on_first(lambda: _check_data(workdir, facts))
-  files.write_json(workdir / "config.json", config_lib.plain(config))
+  begin(workdir, config)
   files.write_json(workdir / "corruption.json", facts)
 
 
@@ -106,7 +165,8 @@ def read_json(path: epath.Path) -> dict[str, Any]:
   """
   try:
     return reading.read_json(path)
-  except ValueError as error:
+  except (OSError, ValueError) as error:
+    reason = getattr(error, "strerror", None) or error
     raise UserError(
-      f"{path} is damaged ({error}); give another workdir, or delete this one."
+      f"{path} is damaged ({reason}); give another workdir, or delete this one."
     ) from error

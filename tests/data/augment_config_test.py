@@ -63,7 +63,7 @@ def test_fields_are_read_from_configs(make):
     ("foo", r"Unknown augmentation 'foo'; choose one of \['crop', 'flip_rot"),
     (
       {"rotate": 3},
-      r"Unknown augmentation field 'rotate'; choose .*'rotation'",
+      r"Unknown augmentation field 'rotate'; did you mean 'rotation'",
     ),
     (None, "Cannot make an augmentation of None; give one of"),
     ({"rotation": 181}, "rotation is 181; it must be degrees in .0, 180]"),

@@ -101,7 +101,7 @@ def test_pickles_are_never_opened():
   meta["sha256"]["images"] = reading.sha256(entry / "images.npy")
   meta["checksum"] = cache._checksum(meta)
   (entry / "meta.json").write_text(json.dumps(meta))
-  with pytest.warns(RuntimeWarning, match="allow_pickle=False"):
+  with pytest.warns(RuntimeWarning, match="Python objects"):
     assert cache.load("k", lambda: _SOURCE) is None
 
 

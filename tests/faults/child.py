@@ -16,7 +16,8 @@ import subprocess
 import sys
 import time
 
-from rethinking import main
+from rethinking import export, main
+from rethinking.report import __main__ as report
 from rethinking.runtime import cli
 
 _ROOT = str(pathlib.Path(__file__).resolve().parents[2])
@@ -42,17 +43,23 @@ class Server:
     log: os.PathLike,
     file_size: int | None = None,
     clock_jumps: tuple[int, ...] = (),
+    module: str = "main",
+    memory: int | None = None,
   ) -> "Child":
-    """Starts the main command; its output goes to `log`.
+    """Starts a command; its output goes to `log`.
 
     Args:
-      flags: of rethinking.main.
+      flags: of the command.
       log: a file, replaced.
       file_size: bytes that no file may grow past, as on a full disk.
       clock_jumps: seconds by which the clock is wrong, at one look after
         another, again and again.
+      module: main, export or report.
+      memory: bytes that the command may take.
     """
-    request = json.dumps([flags, os.fspath(log), file_size, clock_jumps])
+    request = json.dumps(
+      [flags, os.fspath(log), file_size, clock_jumps, module, memory]
+    )
     self._process.stdin.write(f"{request}\n".encode())
     return Child(self._process.stdout)
 
@@ -77,7 +84,12 @@ class Child:
 
 
 def run(
-  flags: list[str], log: str, file_size: int | None, clock_jumps: list[int]
+  flags: list[str],
+  log: str,
+  file_size: int | None,
+  clock_jumps: list[int],
+  module: str,
+  memory: int | None,
 ) -> None:
   """What the child does, up to its exit code."""
   file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -89,8 +101,13 @@ def run(
   if clock_jumps:
     right, jumps = time.time, itertools.cycle(clock_jumps)
     time.time = lambda: right() + next(jumps)
-  sys.argv = ["rethinking.main", *flags]
-  cli.run(main.main)
+  if memory is not None:
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, hard))
+  sys.argv = [f"rethinking.{module}", *flags]
+  if module == "report":
+    cli.call(report.main, "stopped")
+  cli.run({"main": main, "export": export}[module].main)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,168 @@
+"""Saves that are no saves, full disks, and links where files are written."""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+
+import damage
+import numpy as np
+import pytest
+
+from rethinking.storage import checkpoint, events, files, jsonl, lock
+
+_STATE = {"w": np.arange(20.0)}
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+  """Checkpoints of steps 10 and 20; their folder."""
+  folder = tmp_path / "checkpoints"
+  saver = checkpoint.Checkpointer(folder)
+  for step in (10, 20):
+    saver.save(step, _STATE, {"step": step})
+  return folder
+
+
+def _outside(path):
+  shutil.move(path, path.parents[1] / "outside")
+  path.symlink_to(path.parents[1] / "outside")
+
+
+def _loop(path):
+  shutil.rmtree(path)
+  path.symlink_to(path)
+
+
+def _inner_loop(path):
+  shutil.rmtree(path / "state")
+  (path / "state").symlink_to(path)
+
+
+def _copied(path):
+  shutil.rmtree(path)
+  path.symlink_to(path.with_name("10"))
+
+
+def _file(path):
+  shutil.rmtree(path)
+  path.write_text("")
+
+
+def _no_files(path):
+  shutil.rmtree(path)
+  os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+  "change", [_outside, _loop, _inner_loop, _copied, _file, _no_files]
+)
+def test_what_is_no_checkpoint_is_passed_over(checkpoints, change):
+  change(checkpoints / "20")
+  with damage.alarm(60):
+    saver = checkpoint.Checkpointer(checkpoints)
+    found = saver.restore(_STATE)
+    assert found.step == 10 and len(found.warnings) == 1
+    assert "step 20" in found.warnings[0]
+    saver.save(20, _STATE, {"step": 20})
+  assert saver.restore(_STATE).step == 20
+  outside = checkpoints.parent / "outside"
+  assert change is not _outside or (outside / "sha256.json").exists()
+
+
+def test_a_checkpoint_under_another_number_is_refused(checkpoints):
+  shutil.rmtree(checkpoints / "20")
+  shutil.copytree(checkpoints / "10", checkpoints / "20")
+  saver = checkpoint.Checkpointer(checkpoints)
+  damage.refused(lambda: saver.restore(_STATE), "step 20", "is that of step 10")
+
+
+# Writing.
+
+
+@pytest.fixture
+def full_disk():
+  """No file grows past 10,000 bytes."""
+  soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+  yield
+  resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_names_the_file(tmp_path, full_disk):
+  for write in (
+    lambda path: files.replace(path, bytes(20_000)),
+    lambda path: files.append(path, bytes(20_000)),
+    lambda path: files.save(path, lambda f: np.save(f, np.zeros(20_000))),
+    lambda path: jsonl.JsonLines(path).append({"a": "b" * 20_000}),
+  ):
+    with pytest.raises(OSError, match="'.*/the_file'"):
+      write(tmp_path / "the_file")
+
+
+_SAVE = """
+import resource, sys
+import numpy as np
+from rethinking.storage import checkpoint
+saver = checkpoint.Checkpointer(sys.argv[1])
+state = {k: np.random.default_rng(0).normal(size=20_000) for k in "abcd"}
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, hard))
+for _ in range(4):
+  try:
+    saver.save(1, state, {})
+  except checkpoint.SaveError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_in_a_checkpoint_is_one_line(tmp_path):
+  done = subprocess.run(
+    [sys.executable, "-c", _SAVE, str(tmp_path / "c")],
+    capture_output=True,
+    text=True,
+  )
+  assert done.stderr == ""
+  assert done.stdout.count("\n") == done.stdout.count("File too large") == 4
+
+
+@pytest.mark.parametrize("target", ["file", "nothing", "folder"])
+def test_no_link_is_followed_when_writing(tmp_path, target):
+  other, folder = tmp_path / "other", tmp_path / "w"
+  folder.mkdir()
+  if target == "file":
+    other.write_text("precious")
+  elif target == "folder":
+    other.mkdir()
+  for name in (".lock", "a.jsonl", f".b.{os.getpid()}.tmp", "b"):
+    (folder / name).symlink_to(other)
+  words = "a link, not a file"
+  damage.refused(lambda: lock.Lock(folder).__enter__(), words, ".lock")
+  with pytest.raises(OSError, match=words):
+    files.append(folder / "a.jsonl", b"{}\n")
+  files.replace(folder / "b", b"new")
+  assert (folder / "b").read_bytes() == b"new"
+  assert not (folder / "b").is_symlink()
+  if target == "file":
+    assert other.read_text() == "precious"
+  assert other.exists() == (target != "nothing")
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "folder"])
+def test_what_is_no_file_is_not_written_to(tmp_path, kind):
+  (tmp_path / ".lock").write_text("")
+  (tmp_path / "a").write_text("")
+  for name in (".lock", "a"):
+    damage.DAMAGE[kind](tmp_path / name)
+  damage.refused(lambda: lock.Lock(tmp_path).__enter__(), ".lock")
+  with damage.alarm(20), pytest.raises(OSError, match="/a'"):
+    files.append(tmp_path / "a", b"{}\n")
+
+
+def test_event_files_are_no_links(tmp_path):
+  other = tmp_path / "other"
+  other.write_text("precious")
+  (tmp_path / "events.out.tfevents.0.rethinking").symlink_to(other)
+  events.Events(tmp_path).append(1, {"a": 2.0})
+  assert other.read_text() == "precious"
