@@ -11,7 +11,6 @@ from typing import Any
 from etils import epath
 from ml_collections import ConfigDict
 
-from rethinking import config as config_lib
 from rethinking import report
 from rethinking.config.fields import flagged
 from rethinking.runtime import backend, processes, signals
@@ -66,7 +65,7 @@ def run(
     finished = workdir_lib.check(workdir, config, results_file)
     if finished is not None:
       return finished
-    files.write_json(workdir / "config.json", config_lib.plain(config))
+    files.write_json(workdir / "config.json", workdir_lib.described(config))
     results = jsonl.JsonLines(workdir / "results.jsonl")
     kept = processes.on_first(
       lambda: sweep_rows.kept(results, todo, config.variant, workdir)
@@ -122,6 +121,7 @@ def run(
       if processes.is_first():
         report.draw(workdir)
     summary = sweep_rows.summary(rows.values())
+    summary |= backend.numerics()
     summary["wall_seconds"] = time.monotonic() - began
     files.write_json(workdir / "summary.json", summary)
     console.say(

@@ -8,7 +8,6 @@ from typing import Any
 from etils import epath
 from ml_collections import ConfigDict
 
-from rethinking import config as config_lib
 from rethinking.runtime import backend, signals
 from rethinking.storage import files
 from rethinking.storage.lock import Lock
@@ -59,8 +58,9 @@ def run_once(
       say(f"Finished already: {workdir / 'summary.json'} has the results.")
       return finished
     signals.end_if_asked()
-    files.write_json(workdir / "config.json", config_lib.plain(config))
+    files.write_json(workdir / "config.json", workdir_lib.described(config))
     summary = experiment(config, workdir, prepared, say)
+    summary |= backend.numerics()
     summary["wall_seconds"] = time.monotonic() - began
     files.write_json(workdir / "summary.json", summary)
     return workdir_lib.read_json(workdir / "summary.json")

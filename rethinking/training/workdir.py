@@ -7,7 +7,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking.runtime import processes
+from rethinking.runtime import backend, processes
 from rethinking.runtime.errors import UserError
 from rethinking.storage import files, reading
 
@@ -31,7 +31,7 @@ def check(
 
   def find() -> dict[str, Any] | None:
     kept = workdir / "config.json"
-    new = config_lib.plain(config)
+    new = described(config)
     old = read_json(kept) if kept.exists() else new
     different = config_lib.differences(old, new)
     if different:
@@ -46,6 +46,17 @@ def check(
   if found is not None and results is not None:
     print(f"Finished already: {workdir / results} has the results.")
   return found
+
+
+def described(config: ConfigDict) -> dict[str, Any]:
+  """Returns what config.json holds: a config, and how JAX is set to compute.
+
+  Args:
+    config: resolved.
+  """
+  # JAX's own settings are not named, as in earlier versions.
+  set_by_user = {k: v for k, v in backend.numerics().items() if v}
+  return config_lib.plain(config) | set_by_user
 
 
 def claim(
@@ -64,7 +75,7 @@ def claim(
   """
   check(workdir, config)
   processes.on_first(lambda: _check_data(workdir, facts))
-  files.write_json(workdir / "config.json", config_lib.plain(config))
+  files.write_json(workdir / "config.json", described(config))
   files.write_json(workdir / "corruption.json", facts)
 
 
