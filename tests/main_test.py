@@ -43,7 +43,7 @@ def _run(*flags):
     ),
     (
       ["--config=configs/digits.py:true_labels,epochs=-3", "--workdir=nowhere"],
-      "epochs is -3; it must be at least 1",
+      "epochs must be at least 1, got -3",
     ),
     (["--config=configs/digits.py:true_labels", "--foo=1"], "foo"),
     (["--config=configs/digits.py:true_labels,seed=none"], "seed=none"),

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rethinking import models
+from rethinking.corruptions.keys import root_key
 
 
 def per_image(arch: str, shape: tuple[int, int, int]) -> dict[str, int]:
@@ -31,7 +32,7 @@ def per_image(arch: str, shape: tuple[int, int, int]) -> dict[str, int]:
     functools.partial(f, train=False) for f in (module.init, module.apply)
   )
   x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-  variables = jax.eval_shape(init, jax.random.key(0), x)
+  variables = jax.eval_shape(init, root_key(0), x)
   found = _products(jax.make_jaxpr(apply)(variables, x).jaxpr)
   forward = sum(found)
   return {"forward": forward, "training": 3 * forward - found[0]}

@@ -26,7 +26,7 @@ def ranges(c: ConfigDict, rows: Iterable[Field]) -> None:
     if row.allowed is None or (optional and value is None):
       continue
     if isinstance(row.allowed, Range):
-      row.allowed.check(row.name, value, ", or None" if optional else "")
+      row.allowed.check(row.name, value, " or None" if optional else "")
     else:
       choose(row.name, value, row.allowed)
 
@@ -76,7 +76,8 @@ def check(c: ConfigDict) -> None:
   if c.p > 0 and c.label_noise is None:
     raise UserError(
       f"p is {c.p} but label_noise is None; choose a variant with label "
-      "noise (partial_labels) or set label_noise."
+      "noise (partial_labels) or set label_noise; how much pixel noise there "
+      "is says level, such as level=0.5."
     )
   if c.pixel_noise is None and (c.fraction != 1 or c.level is not None):
     raise UserError(

@@ -9,11 +9,11 @@ from ml_collections.config_dict import placeholder
 
 from rethinking.runtime.allowed import AT_LEAST_1, BELOW_1, RATE, Range
 
-AT_LEAST_0 = Range("at least 0", lambda x: x >= 0)
-ABOVE_0 = Range("above 0", lambda x: x > 0)
-FRACTION = Range("in (0, 1]", lambda x: 0 < x <= 1)
-INSIDE_1 = Range("in (0, 1)", lambda x: 0 < x < 1)
-SEED = Range("in [0, 2**32)", lambda x: 0 <= x < 2**32)
+AT_LEAST_0 = Range("at least 0", lambda x: x >= 0, "0")
+ABOVE_0 = Range("above 0", lambda x: x > 0, "0.001")
+FRACTION = Range("in (0, 1]", lambda x: 0 < x <= 1, "1")
+INSIDE_1 = Range("in (0, 1)", lambda x: 0 < x < 1, "0.5")
+SEED = Range("in [0, 2**32)", lambda x: 0 <= x < 2**32, "0")
 
 
 class Field(NamedTuple):
@@ -120,7 +120,8 @@ TABLE: tuple[Field, ...] = (
     Field("exact", False, "images common",
           "Corrupt exactly round(p n) labels, not n coins."),
     Field("label_options", "", "images common",
-          'Its other options, such as "map=cifar10".', absent=""),
+          "Its other options, such as map=cifar10; by a flag also "
+          "matrix=((0.9, 0.1), (0.2, 0.8)).", absent=""),
   ),
   *_section("pixels", "Pixel corruption; test images get it, too",
     Field("pixel_noise", str, "sized common",

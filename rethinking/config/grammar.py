@@ -1,6 +1,7 @@
 """The variant grammar: "variant,key=value,..." on the command line."""
 
 import pkgutil
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -61,6 +62,11 @@ def parse(
   Raises:
     UserError: for an unknown variant or key, or a value of the wrong type.
   """
+  if cut := re.search(r"(\w+)=[^,]*[(\[{][^)\]},]*,", text):
+    raise UserError(
+      f"{cut[1]} must be given by a flag where its value has commas, got "
+      f"{text[cut.start() :]!r}; try --config.{cut[1]}='...'."
+    )
   variant, *pairs = [part.strip() for part in text.split(",")]
   if variant not in variants:
     variant = records.renamed({"variant": variant}, say=True)["variant"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import TYPE_CHECKING, Any
 
 from ml_collections import ConfigDict
@@ -84,54 +85,77 @@ def corruptions(config: ConfigDict) -> tuple[Corruption, ...]:
   # JAX comes with it.
   from rethinking.corruptions import DEFINITIONS, Corruption
 
-  label_options = _options(config, "label_options")
-  if config.exact:
-    label_options["exact"] = True
   found = []
-  for field, target, options in (
-    ("label_noise", "labels", label_options),
-    ("pixel_noise", "images", _options(config, "pixel_options")),
+  for field, target, own in (
+    ("label_noise", "labels", {"exact": False}),
+    ("pixel_noise", "images", {"fraction": 1.0, "level": None}),
   ):
     name = config[field]
     if name is None:
       continue
     allowed = [n for n, d in DEFINITIONS.items() if d.target == target]
     checks.choose(field, name, allowed)
-    if target == "labels" and DEFINITIONS[name].has_level:
-      options["level"] = config.p
-    if target == "images":
-      _spelled_out(config, options)
+    row = DEFINITIONS[name]
+    options_field = f"{field.partition('_')[0]}_options"
+    options = _options(config[options_field], options_field)
+    _spelled_out(config, options, options_field, own)
+    level = options.pop("level", None) if target == "images" else None
+    if target == "labels" and row.has_level:
+      level = config.p
+    if level is None and row.has_level:
+      raise UserError(f"level must be in [0, 1] for {name}, got none; try 0.5.")
+    unknown = sorted({*options} - {*row.options})
+    if unknown:
+      checks.choose(f"option of {name}", unknown[0], row.options)
     try:
-      found.append(Corruption.create(name, **options))
+      found.append(Corruption(name, level, tuple(options.items())))
     except ValueError as error:
       raise UserError(str(error)) from error
   return tuple(found)
 
 
-def _spelled_out(config: ConfigDict, options: dict[str, Any]) -> None:
-  """Adds the fields `fraction` and `level` to a pixel corruption's options."""
-  for name, default in (("fraction", 1.0), ("level", None)):
+def _spelled_out(
+  config: ConfigDict,
+  options: dict[str, Any],
+  options_field: str,
+  fields: dict[str, Any],
+) -> None:
+  """Adds what fields of their own say to a corruption's options."""
+  for name, default in fields.items():
     if config[name] == default:
       continue
     if name in options:
       raise UserError(
-        f"{name} is {config[name]}, but pixel_options says {name}="
+        f"{name} is {config[name]}, but {options_field} says {name}="
         f"{options[name]}; give one of them."
       )
     options[name] = config[name]
 
 
-def _options(config: ConfigDict, field: str) -> dict[str, Any]:
+# A name, and a value up to the next name; in quotes it may have any.
+_OPTION = re.compile(
+  r"""\s*([A-Za-z_]\w*)=("[^"]*"|'[^']*'|.+?)(?=\s+[A-Za-z_]\w*=|\s*$)"""
+)
+
+
+def _options(text: str, field: str) -> dict[str, Any]:
   """Reads "name=value name=value" with Python literals or plain words."""
-  found = {}
-  for pair in config[field].split():
-    name, equals, value = pair.partition("=")
-    if not equals:
-      raise UserError(
-        f"{field} is {config[field]!r}; write name=value, separated by spaces."
-      )
+  found, end = {}, 0
+  for match in _OPTION.finditer(text):
+    if match.start() != end:
+      break
+    name, value = match.groups()
+    end = match.end()
+    if name in found:
+      raise UserError(f"{field} must have {name} once, got {text!r}; try one.")
     try:
       found[name] = ast.literal_eval(value)
-    except (SyntaxError, ValueError):
+    # A key that cannot be hashed is a TypeError.
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
       found[name] = value
+  if text[end:].strip():
+    raise UserError(
+      f"{field} must be name=value, separated by spaces, got {text!r}; try "
+      'such as "map=cifar10" or "path=\'a b.npz\' array=worse_label".'
+    )
   return found

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import jax
 import numpy as np
 
 from rethinking.corruptions import checks, report
@@ -13,6 +14,8 @@ from rethinking.corruptions.quantiles import ImageStatistics, image_statistics
 from rethinking.corruptions.report import Corrupted, Examples
 
 
+# A set is given as NumPy arrays: moving them is no mistake to guard against.
+@jax.transfer_guard("allow")
 def prepare(
   corruptions: Sequence[Corruption],
   *,

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pathlib
+import re
 
 import numpy as np
 
@@ -35,13 +36,14 @@ def read_human(
     int32 [N]; the file's SHA-256.
 
   Raises:
-    ValueError: for a file that is missing, damaged, too large or pickled, an
-      array that isn't there, and as `subsets.human`.
+    ValueError: for a file that is missing, of another kind, damaged, too large
+      or pickled, an array that isn't there, and as `subsets.human`.
   """
   # pathlib refuses a user that is not there without naming the path.
   path = os.path.expanduser(path)  # noqa: PTH111
   if not pathlib.Path(path).is_file():
     raise ValueError(f"There is no file of human labels at {path!r}.")
+  _check_kind(path)
   arrays = array_files.read_npz(path, {array, _CLEAN}, most_bytes=_MOST_BYTES)
   if array not in arrays:
     raise ValueError(
@@ -54,3 +56,28 @@ def read_human(
   return subsets.human(
     true_labels, ids, arrays[array], num_classes=num_classes, clean=clean
   ), digest
+
+
+# How the first bytes of other kinds of file look, and what reads them.
+_KINDS = (
+  ("an .npy file", rb"\x93NUMPY", "numpy.load(path)"),
+  ("a PyTorch file", rb"PK.*data\.pkl", "torch.load(path)[name]"),
+  ("a pickle, or an old PyTorch file", rb"\x80", "torch.load(path)[name]"),
+  ("text", rb"[\t\n\r -~]+$", "numpy.loadtxt(path, int, delimiter=',')"),
+)
+
+
+def _check_kind(path: str) -> None:
+  """Refuses files that are no .npz, with what makes one of them."""
+  with pathlib.Path(path).open("rb") as file:
+    start = file.read(256)
+  if not start:
+    raise ValueError(
+      f"path must be an .npz file, got {path!r}, which is empty; try another."
+    )
+  for kind, pattern, load in _KINDS:
+    if re.match(pattern, start, re.DOTALL):
+      raise ValueError(
+        f"path must be an .npz file, got {kind} {path!r}; try "
+        f"numpy.savez('labels.npz', labels={load}) and array=labels."
+      )

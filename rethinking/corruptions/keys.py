@@ -31,13 +31,16 @@ def root_key(seed: int) -> jax.Array:
     A typed threefry2x32 key, [].
 
   Raises:
-    ValueError: for a seed outside the range.
+    ValueError: for a seed outside the range, and where JAX is set to other
+      words.
 
   >>> root_key(3).dtype
   key<fry>
   """
   seed = check_integer(seed, "The seed", 0, 2**32 - 1)
-  return jax.random.key(seed, impl=IMPLEMENTATION)
+  _check_words()
+  # As jax.random.key(seed), whatever offset JAX is set to add to seeds.
+  return jax.random.wrap_key_data(np.uint32([0, seed]), impl=IMPLEMENTATION)
 
 
 def named_key(key: jax.Array, *names: str | int) -> jax.Array:
@@ -135,7 +138,7 @@ def each_example(
   >>> each_example(root_key(0), np.arange(5), op=named_key).shape
   (5,)
   """
-  one = functools.partial(op, **shared)
+  one = functools.partial(op, **jax.tree.map(jnp.asarray, dict(shared)))
   return jax.vmap(one)(example_keys(key, ids), *entries)
 
 
@@ -154,6 +157,10 @@ def check_key(key: jax.Array) -> None:
       f"There are keys of shape {list(key.shape)}; give one key, [], and "
       "vmap over example_keys for many examples."
     )
+  _check_words()
+
+
+def _check_words() -> None:
   if not getattr(jax.config, "jax_threefry_partitionable", True):
     raise ValueError(
       "jax_threefry_partitionable is off, which changes every draw; switch it "

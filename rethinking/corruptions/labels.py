@@ -39,9 +39,13 @@ def drawn(key: jax.Array, p: jax.Array | float) -> jax.Array:
 
 
 def _replace(
-  key: jax.Array, label: jax.Array, replacement: jax.Array, p: jax.Array | float
+  word: jax.Array,
+  label: jax.Array,
+  replacement: jax.Array,
+  p: jax.Array | float,
 ) -> jax.Array:
-  return jnp.where(drawn(key, p), replacement, label)
+  checks.check_rate(p)
+  return jnp.where(keys.below(word, p), replacement, label)
 
 
 def uniform(
@@ -76,8 +80,9 @@ def uniform(
   [0, 2, 0, 4, 5, 0, 0, 9]
   """
   label = checks.check_label(label, num_classes)
-  other = keys.words(key, 2)[1] % np.uint32(num_classes)
-  return _replace(key, label, other.astype(jnp.int32), p)
+  word, other = keys.words(key, 2)
+  other = (other % np.uint32(num_classes)).astype(jnp.int32)
+  return _replace(word, label, other, p)
 
 
 def symmetric(
@@ -109,9 +114,9 @@ def symmetric(
   1
   """
   label = checks.check_label(label, num_classes)
-  step = keys.words(key, 2)[1] % np.uint32(num_classes - 1)
-  replacement = (label + 1 + step.astype(jnp.int32)) % num_classes
-  return _replace(key, label, replacement, p)
+  word, step = keys.words(key, 2)
+  step = (step % np.uint32(num_classes - 1)).astype(jnp.int32)
+  return _replace(word, label, (label + 1 + step) % num_classes, p)
 
 
 def pair_flip(
@@ -142,7 +147,8 @@ def pair_flip(
   0
   """
   label = checks.check_label(label, num_classes)
-  return _replace(key, label, (label + 1) % num_classes, p)
+  word, _ = keys.words(key, 2)
+  return _replace(word, label, (label + 1) % num_classes, p)
 
 
 def asymmetric(
@@ -206,7 +212,8 @@ def flip(
     int32 [], in 0..K-1.
   """
   label = checks.check_label(label, num_classes)
-  return _replace(key, label, targets[label], p)
+  word, _ = keys.words(key, 2)
+  return _replace(word, label, targets[label], p)
 
 
 def transition(

@@ -84,7 +84,9 @@ def corrupt(
   keys = _keys(noise, "pixels", ids, draws)
   classes = noise.num_classes
   static = {} if classes is None else {"num_classes": classes}
-  form = functools.partial(noise.form, **noise.parameters, **static)
+  # Without jit they are NumPy's still, which no traced index can read.
+  parameters = jax.tree.map(jnp.asarray, dict(noise.parameters))
+  form = functools.partial(noise.form, **parameters, **static)
   done = jax.vmap(form)(keys, values)
   if noise.threshold is None:
     return done

@@ -220,10 +220,12 @@ _jitted = jax.jit(noise.corrupt)
 _jitted_drawn = jax.jit(noise.drawn)
 
 
+@jax.transfer_guard("allow")
 def _corrupt(one, values, ids, draws) -> np.ndarray:
   # A copy: NumPy's views of JAX arrays can't be written to.
   return np.array(_jitted(one, values, ids, draws=draws))
 
 
+@jax.transfer_guard("allow")
 def _drawn(one, ids, draws) -> np.ndarray:
   return np.asarray(_jitted_drawn(one, ids, draws))

@@ -7,6 +7,7 @@ functions, which are imported when they are called: it is read without JAX.
 
 import dataclasses
 import importlib
+import os
 import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -95,6 +96,12 @@ def _text(name: str, value: Any) -> str:
   if not isinstance(value, str) or not value:
     raise ValueError(f"{name} is {value!r}; give a string.")
   return value
+
+
+def _path(name: str, value: Any) -> str:
+  if isinstance(value, os.PathLike):
+    value = os.fspath(value)
+  return _text(name, value)
 
 
 def _share(name: str, value: Any) -> float:
@@ -203,7 +210,7 @@ DEFINITIONS: dict[str, Definition] = {
     " Wei et al. 2022",
     Named("subsets", "human"),
     has_level=False,
-    options={"path": (REQUIRED, _text), "array": (REQUIRED, _text)},
+    options={"path": (REQUIRED, _path), "array": (REQUIRED, _text)},
     read=Named("human_labels", "read_human"),
   ),
   "shuffled_pixels": _image(

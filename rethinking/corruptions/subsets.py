@@ -5,6 +5,8 @@ the order of the rows, on batches or on shards, but it does depend on which
 examples are in the set: a subset's corruption isn't the set's, cut down.
 """
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -196,7 +198,8 @@ def human(
   Args:
     labels: int32 [N], the true labels, in 0..K-1.
     ids: uint32 [N], distinct, positions in `given`.
-    given: integers [M], in 0..K-1.
+    given: integers [M], in 0..K-1. A warning says where they agree with the
+      true labels no more than by chance, as in another order.
     num_classes: K.
     clean: integers [M], the true labels where the source has them: they must
       agree with `labels`, or the ids mean other examples.
@@ -236,4 +239,23 @@ def human(
         f"Example {ids[row]} has label {labels[row]}, but the human labels "
         f"were given to one of class {clean[row]}; the ids don't match."
       )
+  else:
+    _compare(labels, given[ids], num_classes)
   return given[ids]
+
+
+def _compare(labels: np.ndarray, given: np.ndarray, num_classes: int) -> None:
+  """Warns of labels that say nothing of the true ones."""
+  shares = (np.bincount(x, minlength=num_classes) for x in (labels, given))
+  chance = float(np.prod([*shares], axis=0).sum()) / len(labels) ** 2
+  limit = chance + 3 * np.sqrt(chance * (1 - chance) / len(labels))
+  agree = float((labels == given).mean())
+  # Of few labels, or of few classes, chance could look like anything.
+  if agree <= limit < (1 + chance) / 2:
+    warnings.warn(
+      f"Human labels must be in the order of the ids and count from 0, got "
+      f"some that agree with {100 * agree:.1f} % of the true labels, and "
+      f"{100 * chance:.1f} % would by chance; try another order, labels - 1, "
+      "or an array clean_label beside them.",
+      stacklevel=3,
+    )

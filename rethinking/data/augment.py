@@ -43,7 +43,7 @@ def _check(image: jax.Array, **fields: float) -> None:
 
 def _symmetric(key: jax.Array, count: int) -> jax.Array:
   """Draws `count` numbers from [-1, 1)."""
-  return 2 * jax.random.uniform(key, (count,)) - 1
+  return 2 * jax.random.uniform(key, (count,), jnp.float32) - 1
 
 
 def random_crop(
@@ -75,12 +75,13 @@ def random_crop(
       f" image with padding {padding}; give a smaller crop or more padding."
     )
   # At most 1 - 2**-23, so the products stay below the counts.
-  draws = jax.random.uniform(key, (2,))
+  draws = jax.random.uniform(key, (2,), jnp.float32)
   row = (draws[0] * (rows + 1)).astype(jnp.int32)
   column = (draws[1] * (columns + 1)).astype(jnp.int32)
   padded = jnp.pad(image, ((padding, padding), (padding, padding), (0, 0)))
   shape = (size, size, image.shape[2])
-  return jax.lax.dynamic_slice(padded, (row, column, 0), shape)
+  begin = (row, column, jnp.int32(0))
+  return jax.lax.dynamic_slice(padded, begin, shape)
 
 
 def random_affine(
@@ -160,7 +161,8 @@ def random_flip(key: jax.Array, image: jax.Array) -> jax.Array:
 
   Reference: Krizhevsky et al. (2012), section 4.1.
   """
-  return jnp.where(jax.random.bernoulli(key), image[:, ::-1], image)
+  draw = jax.random.uniform(key, (), jnp.float32)
+  return jnp.where(draw < 0.5, image[:, ::-1], image)
 
 
 def random_brightness(

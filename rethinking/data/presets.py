@@ -42,24 +42,29 @@ PRESETS = {
 }
 
 
-def _number(words: str, holds: Callable[[Any], bool], kind: Any = int | float):
+def _number(
+  words: str,
+  holds: Callable[[Any], bool],
+  example: str,
+  kind: Any = int | float,
+) -> Range:
   """A range of numbers, which True and False are not."""
 
   def both(x):
     return isinstance(x, kind) and not isinstance(x, bool) and holds(x)
 
-  return Range(words, both)
+  return Range(words, both, example)
 
 
 _ALLOWED = {
-  "crop": _number("whole pixels, at least 1", lambda x: x >= 1, int),
-  "padding": _number("whole pixels, at least 0", lambda x: x >= 0, int),
-  "rotation": _number("degrees in [0, 180]", lambda x: 0 <= x <= 180),
+  "crop": _number("whole pixels, at least 1", lambda x: x >= 1, "28", int),
+  "padding": _number("whole pixels, at least 0", lambda x: x >= 0, "2", int),
+  "rotation": _number("degrees in [0, 180]", lambda x: 0 <= x <= 180, "15"),
   "shift": _number(*BELOW_1),
   "zoom": _number(*BELOW_1),
-  "shear": _number("degrees in [0, 90)", lambda x: 0 <= x < 90),
+  "shear": _number("degrees in [0, 90)", lambda x: 0 <= x < 90, "10"),
   "channel_shift": _number(*RATE),
-  "flip": Range("True or False", lambda x: isinstance(x, bool)),
+  "flip": Range("True or False", lambda x: isinstance(x, bool), "True"),
   "brightness": _number(*RATE),
 }
 

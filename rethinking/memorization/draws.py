@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from rethinking.corruptions.checks import check_integer
+from rethinking.corruptions.checks import check_integer, check_ordered
 from rethinking.runtime.errors import UserError
 
 
@@ -37,6 +37,7 @@ def words(shape: tuple[int, ...], seed: int, *names: str | int) -> np.ndarray:
 
 def check_masks(masks: Any) -> np.ndarray:
   """Returns masks as bool [K, n], refusing anything else."""
+  check_ordered(masks, "masks")
   masks = np.asarray(masks)
   if masks.dtype != bool or masks.ndim != 2 or not masks.size:
     raise UserError(
@@ -48,6 +49,7 @@ def check_masks(masks: Any) -> np.ndarray:
 
 def check_shape(value: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
   """Returns an array of a shape, refusing another."""
+  check_ordered(value, name)
   value = np.asarray(value)
   if value.shape != shape:
     raise UserError(

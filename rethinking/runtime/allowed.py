@@ -26,10 +26,11 @@ def choose(name: str, given: Any, allowed: Collection) -> None:
 
 
 class Range(NamedTuple):
-  """Values that are allowed, in words and as a test."""
+  """Values that are allowed, in words and as a test, and one of them."""
 
   words: str
   holds: Callable[[Any], bool]
+  example: str
 
   def check(self, name: str, value: Any, more: str = "") -> None:
     """Refuses what is outside.
@@ -43,9 +44,11 @@ class Range(NamedTuple):
       UserError: naming what was given and what is allowed.
     """
     if not self.holds(value):
-      raise UserError(f"{name} is {value!r}; it must be {self.words}{more}.")
+      raise UserError(
+        f"{name} must be {self.words}{more}, got {value!r}; try {self.example}."
+      )
 
 
-AT_LEAST_1 = Range("at least 1", lambda x: x >= 1)
-RATE = Range("a rate in [0, 1]", lambda x: 0 <= x <= 1)
-BELOW_1 = Range("a rate in [0, 1)", lambda x: 0 <= x < 1)
+AT_LEAST_1 = Range("at least 1", lambda x: x >= 1, "1")
+RATE = Range("a rate in [0, 1]", lambda x: 0 <= x <= 1, "0.5")
+BELOW_1 = Range("a rate in [0, 1)", lambda x: 0 <= x < 1, "0.5")

@@ -72,8 +72,10 @@ def devices() -> list[jax.Device]:
   """Returns JAX's devices; starts them.
 
   Raises:
-    UserError: where the platform that the user chose cannot be started.
+    UserError: where the platform that the user chose cannot be started, and
+      where JAX is set to what no run can be made with.
   """
+  _check_settings()
   try:
     return jax.devices()
   # JAX asserts where a platform that it knows has no device.
@@ -86,6 +88,39 @@ def devices() -> list[jax.Device]:
       f"JAX_PLATFORMS must name a platform of this machine, got {chosen!r} "
       f"({reason or 'it has no device'}); try JAX_PLATFORMS=cpu."
     ) from error
+
+
+# Settings that runs are made with, and what another value would do. A guard
+# against moving arrays may be as strict as to write a log. A run looks at its
+# losses itself, and says which step's was not finite.
+_SETTINGS = (
+  ("threefry_partitionable", (True,), "changes every draw"),
+  ("numpy_dtype_promotion", ("standard",), "refuses mixed types"),
+  ("disable_jit", (False,), "runs no whole programs"),
+  ("debug_key_reuse", (False,), "refuses a key of several draws"),
+  ("debug_nans", (False,), "hides that a loss diverged"),
+  ("debug_infs", (False,), "hides that a loss diverged"),
+  *(
+    (f"transfer_guard{way}", ("allow", "log", "log_explicit", None), "stops it")
+    for way in ("", "_host_to_device", "_device_to_device", "_device_to_host")
+  ),
+)
+
+
+def _check_settings() -> None:
+  for name, allowed, effect in _SETTINGS:
+    value = getattr(jax.config, f"jax_{name}", allowed[0])
+    if value not in allowed:
+      raise UserError(
+        f"jax_{name} must be {allowed[0]} in a run, got "
+        f"{value!s}, which {effect}; try without JAX_{name.upper()}."
+      )
+
+
+def numerics() -> dict[str, Any]:
+  """Returns JAX's settings that numbers depend on: falsy by default."""
+  names = ("jax_enable_x64", "jax_default_matmul_precision")
+  return {name: getattr(jax.config, name) for name in names}
 
 
 def _keep_memory() -> None:
@@ -156,7 +191,8 @@ def describe(devices: Sequence[jax.Device]) -> dict[str, Any]:
 
   Returns:
     `device`, `device_count`, `process_count`, `platform`, `processor`,
-    `cpu_count`, `python`, `versions` and `xla_flags`, JSON-able.
+    `cpu_count`, `python`, `versions`, `xla_flags`, and what `numerics`
+    returns, JSON-able.
   """
   import flax
   import optax
@@ -173,6 +209,7 @@ def describe(devices: Sequence[jax.Device]) -> dict[str, Any]:
       m.__name__: m.__version__ for m in (jax, jaxlib, flax, optax, np)
     },
     "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    **numerics(),
   }
 
 

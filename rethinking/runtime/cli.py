@@ -2,12 +2,13 @@
 
 import argparse
 import importlib.util
+import os
 import pathlib
 import re
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 from absl import flags
@@ -109,6 +110,7 @@ def _parse(
     if more is not None:
       print(f"\n{more()}")
     sys.exit(FINISHED)
+  _check_paths([str(pathlib.Path.cwd()), *argv])
   argv = [_with_shipped(word) for word in argv]
   _check_config(argv)
   # The flag's own parsers take no None.
@@ -135,6 +137,18 @@ def _parse(
     for field in none.values():
       _CONFIG.value[field] = None
   return _CONFIG.value
+
+
+def _check_paths(words: Iterable[str]) -> None:
+  """Refuses paths that JAX's writers would spell otherwise than Python."""
+  if sys.getfilesystemencoding() == "utf-8":
+    return
+  for word in words:
+    if not word.isascii():
+      raise UserError(
+        f"A folder must be named in ASCII where the locale is not UTF-8, got "
+        f"{ascii(word)}; try PYTHONUTF8=1, or LC_ALL=C.UTF-8."
+      )
 
 
 def _with_shipped(word: str) -> str:

@@ -16,6 +16,7 @@ from rethinking.config.fields import flagged
 from rethinking.runtime import signals
 from rethinking.sweeps.console import SweepConsole
 from rethinking.training import programs
+from rethinking.training import step as step_lib
 from rethinking.training import task as task_lib
 from rethinking.training import workdir as workdir_lib
 from rethinking.training.journal import Journal
@@ -116,7 +117,7 @@ def parameters(config: ConfigDict) -> int:
     test.images.shape[1:],
     None,
   )
-  empty = jax.eval_shape(init, jax.eval_shape(lambda: jax.random.key(0)))
+  empty = jax.eval_shape(init, step_lib.root(0, "init"))
   return sum(x.size for x in jax.tree.leaves(empty.params))
 
 

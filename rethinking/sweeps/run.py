@@ -123,6 +123,7 @@ def run(
       # What groups saved is of no use once all have their rows.
       (workdir / "groups").rmtree(missing_ok=True)
     summary = sweep_rows.summary(rows.values())
+    summary |= backend.numerics()
     summary["wall_seconds"] = time.monotonic() - began
     workdir_lib.finish(workdir, summary)
     console.say(

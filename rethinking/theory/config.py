@@ -21,7 +21,9 @@ from rethinking.runtime.errors import UserError
 from rethinking.theory import kernels
 
 
-def _each(words: str, holds: Callable[[Any], bool], least: int = 1) -> Range:
+def _each(
+  words: str, holds: Callable[[Any], bool], example: str, least: int = 1
+) -> Range:
   """At least so many numbers, each of which holds."""
 
   def all_hold(values: Sequence[Any]) -> bool:
@@ -29,25 +31,27 @@ def _each(words: str, holds: Callable[[Any], bool], least: int = 1) -> Range:
     numbers = all(isinstance(value, int | float) for value in values)
     return len(values) >= least and numbers and all(map(holds, values))
 
-  return Range(words, all_hold)
+  return Range(words, all_hold, example)
 
 
-_AT_LEAST_2 = Range("at least 2", lambda x: x >= 2)
+_AT_LEAST_2 = Range("at least 2", lambda x: x >= 2, "2")
 _RATES = _each(
-  "rates in [0, 1], as --config.levels='(0.0, 0.5)'", RATE.holds, least=0
+  "rates in [0, 1]", RATE.holds, "--config.levels='(0.0, 0.5)'", least=0
 )
 _PENALTIES = _each(
-  "one or more penalties of at least 0, as --config.ridges='(0.0, 1.0)'",
+  "one or more penalties of at least 0",
   AT_LEAST_0.holds,
+  "--config.ridges='(0.0, 1.0)'",
 )
 _SIZES = _each(
-  "one or more numbers of examples, each at least 2, as"
-  " --config.sizes='(100, 300)'",
+  "one or more numbers of examples, each at least 2",
   _AT_LEAST_2.holds,
+  "--config.sizes='(100, 300)'",
 )
 _TILE = Range(
   "at least 1 and below 46,341: LAPACK is 32-bit",
   lambda x: x >= 1 and x**2 < 2**31,
+  "4000",
 )
 
 # What a training run has, too.
@@ -75,7 +79,8 @@ _ROWS = {
     ("scales", 2, "gabor: octaves.", AT_LEAST_1),
     ("orientations", 8, "gabor: angles in [0, pi).", AT_LEAST_1),
     ("wavelength", 4.0,
-     "gabor: the shortest, pixels.", Range("above 2 pixels", lambda x: x > 2)),
+     "gabor: the shortest, pixels.",
+     Range("above 2 pixels", lambda x: x > 2, "4.0")),
     ("pool", 4, "gabor: pixels between averaging windows.", AT_LEAST_1),
     ("filters", 2048,
      "random_conv: number of filters; each gives 2 grid^2.", AT_LEAST_1),
@@ -115,11 +120,11 @@ _ROWS = {
      "Of Adam, constant: any step may be the last.", ABOVE_0),
     ("sizes", (100, 300, 1000), "n: the lowest ids of the (sub)set.", _SIZES),
     ("draws", 8, "Independent draws of the signs for each n.",
-     Range("at least 2: one has no interval", lambda x: x >= 2)),
+     Range("at least 2: one has no interval", lambda x: x >= 2, "8")),
     ("steps", 1000, "Training steps of each learner.", AT_LEAST_1),
     ("eval_steps", (0, 30, 100, 300, 1000), "Where h is read."),
     ("confidence", 0.95, "Of the interval for the mean over draws.",
-     Range("in (0, 1)", lambda x: 0 < x < 1)),
+     Range("in (0, 1)", lambda x: 0 < x < 1, "0.95")),
     ("vectorise", bool, "Train draws at once; none: MLPs only."),
   ),
 }
@@ -198,7 +203,8 @@ def resolve(config: ConfigDict) -> ConfigDict:
   checks.ranges(c, rows)
   if "eval_steps" in c:
     words = f"one or more steps in [0, steps = {c.steps}]"
-    steps = _each(words, lambda step: 0 <= step <= c.steps)
+    example = f"--config.eval_steps='(0, {c.steps})'"
+    steps = _each(words, lambda step: 0 <= step <= c.steps, example)
     steps.check("eval_steps", c.eval_steps)
   config_lib.corruptions(c)
   return c.lock()

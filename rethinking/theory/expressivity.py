@@ -21,11 +21,11 @@ from ml_collections import ConfigDict
 
 from rethinking import config as training_config
 from rethinking.config import experiments
+from rethinking.corruptions.keys import root_key
 from rethinking.storage import files, plots, tables
 from rethinking.theory import cholesky, folder, pictures, theorem
 from rethinking.theory import task as task_lib
 from rethinking.training import run as train
-from rethinking.training import step as step_lib
 from rethinking.training.examples import Task
 
 _COLUMNS = {
@@ -130,7 +130,7 @@ def _construct(config, task, rows):
   splits = task.train, task.test
   train, test = (s.images.reshape(len(s.ids), -1) for s in splits)
   labels = np.asarray(task.train.labels)[rows]
-  key = jax.random.key(config.seed, impl=step_lib.KEYS)
+  key = root_key(config.seed)
   with jax.enable_x64(True):
     # The largest array in float64, so it is made once.
     x = jnp.asarray(train[rows] / 255.0)

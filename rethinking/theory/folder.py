@@ -60,6 +60,7 @@ def run_once(
     signals.end_if_asked()
     workdir_lib.begin(workdir, config)
     summary = experiment(config, workdir, prepared, say)
+    summary |= backend.numerics()
     summary["wall_seconds"] = time.monotonic() - began
     workdir_lib.finish(workdir, summary)
     return workdir_lib.read_json(workdir / "summary.json")

@@ -11,11 +11,11 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from rethinking.corruptions.keys import root_key
 from rethinking.runtime.errors import UserError
 from rethinking.runtime.memory import available_bytes
 from rethinking.theory import features as features_lib
 from rethinking.theory import gabor, gram, random_conv, solvers
-from rethinking.training import step as step_lib
 
 # Python, JAX and what they hold before any matrix exists.
 _BASE_BYTES = 0.7e9
@@ -42,7 +42,7 @@ def features(config: ConfigDict, images: np.ndarray) -> features_lib.Features:
   if config.features == "random_conv":
     names = ("filters", "patch", "stride", "grid", "threshold")
     options = {name: config[name] for name in names}
-    key = jax.random.key(config.seed, impl=step_lib.KEYS)
+    key = root_key(config.seed)
     return random_conv.random_conv(key, images, **options)
   return features_lib.raw(shape)
 

@@ -29,6 +29,7 @@ from ml_collections import ConfigDict
 from rethinking import config as training_config
 from rethinking import models
 from rethinking.config import experiments
+from rethinking.corruptions.keys import root_key
 from rethinking.runtime.errors import UserError
 from rethinking.storage import plots, tables
 from rethinking.theory import folder, pictures
@@ -137,7 +138,7 @@ def draw_signs(seed: int, draws: int, n: int) -> np.ndarray:
   Returns:
     int32 `[draws, n]` of -1 and 1.
   """
-  key = jax.random.fold_in(jax.random.key(seed, impl=step_lib.KEYS), 7)
+  key = jax.random.fold_in(root_key(seed), 7)
 
   def one(draw: int, position: jax.Array) -> jax.Array:
     base = jax.random.fold_in(key, draw)

@@ -63,7 +63,7 @@ def random_filters(
 
   def draw(purpose: int, count: int) -> np.ndarray:
     k = jax.random.fold_in(key, purpose)
-    bits = jax.random.bits(k, (3, max(count, _PATCHES)))
+    bits = jax.random.bits(k, (3, max(count, _PATCHES)), jnp.uint32)
     limits = np.array(windows.shape[:3])
     at = np.asarray(bits) % limits[:, None].astype(np.uint32)
     # [count, C, side, side], channels last in a patch.

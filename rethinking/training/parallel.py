@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rethinking.corruptions.keys import IMPLEMENTATION
 from rethinking.runtime.errors import UserError
 from rethinking.training import presentations
 from rethinking.training import step as step_lib
@@ -116,7 +117,7 @@ def train(
     alone = len(state.step) == 1
 
     def one(state, data, stream, size, key, noise):
-      key = jax.random.wrap_key_data(key, impl=step_lib.KEYS)
+      key = jax.random.wrap_key_data(key, impl=IMPLEMENTATION)
 
       def take(i, carry):
         state, losses = carry

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
-from rethinking.corruptions.keys import fold_ids
+from rethinking.corruptions.keys import fold_ids, root_key
 from rethinking.corruptions.noise import corrupt
 from rethinking.ops.switch import materialized
 from rethinking.training.preprocessing import centre_crop, normalize, to_float
@@ -21,9 +21,6 @@ from rethinking.training.presentations import (
 
 Array = jax.Array
 Augment = Callable[[Array, Array], Array]
-
-# The kind of the keys of `root`.
-KEYS = "threefry2x32"
 
 
 class Data(NamedTuple):
@@ -106,8 +103,7 @@ def root(seed: int, name: str) -> Array:
     name: 'init', 'order', 'noise' or 'validation'; each has draws of its own.
   """
   names = ("init", "order", "noise", "validation")
-  key = jax.random.key(seed, impl=KEYS)
-  return jax.random.fold_in(key, names.index(name))
+  return jax.random.fold_in(root_key(seed), names.index(name))
 
 
 def epoch_order(key: Array, epoch: Array, num_examples: int) -> Array:
@@ -120,7 +116,8 @@ def epoch_order(key: Array, epoch: Array, num_examples: int) -> Array:
     epoch: scalar, from 0.
     num_examples: N.
   """
-  bits = jax.random.bits(jax.random.fold_in(key, epoch), (num_examples,))
+  own = jax.random.fold_in(key, epoch)
+  bits = jax.random.bits(own, (num_examples,), jnp.uint32)
   return jnp.argsort(bits, stable=True).astype(jnp.int32)
 
 

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from rethinking.corruptions.keys import fold_ids
 from rethinking.data.dataset import Dataset
 from rethinking.memorization.design import design
 from rethinking.runtime.errors import UserError
@@ -37,7 +38,9 @@ def rows(config: ConfigDict, train: Dataset) -> tuple[np.ndarray, np.ndarray]:
   if not config.validation:
     return every, every[:0]
   key = step.root(config.validation_seed, "validation")
-  draws = jax.vmap(lambda i: jax.random.bits(jax.random.fold_in(key, i)))(ids)
+  draws = jax.vmap(lambda own: jax.random.bits(own, (), np.uint32))(
+    fold_ids(key, ids)
+  )
   order = np.argsort(jax.device_get(draws), kind="stable").astype(np.int32)
   held, kept = np.split(order, [config.validation])
   return np.sort(kept), np.sort(held)

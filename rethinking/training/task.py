@@ -16,6 +16,7 @@ from rethinking import data, models
 from rethinking.config import experiments
 from rethinking.corruptions.chain import prepare
 from rethinking.corruptions.description import Corruption
+from rethinking.corruptions.keys import root_key
 from rethinking.corruptions.noise import Noise
 from rethinking.corruptions.prepared import Prepared
 from rethinking.corruptions.quantiles import ImageStatistics, image_statistics
@@ -84,7 +85,7 @@ def _check_augment(config: ConfigDict, shape: tuple[int, ...]) -> None:
     shape = (config.crop, config.crop, shape[2])
   height, width, _ = jax.eval_shape(
     augment.create(config.augment),
-    jax.eval_shape(lambda: jax.random.key(0)),
+    root_key(0),
     jax.ShapeDtypeStruct(shape, np.float32),
   ).shape
   seen = (config.crop,) * 2 if config.crop else shape[:2]

@@ -8,7 +8,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking.runtime import processes
+from rethinking.runtime import backend, processes
 from rethinking.runtime.errors import UserError
 from rethinking.storage import checksums, files, reading
 
@@ -35,7 +35,7 @@ def check(
 
   def find() -> dict[str, Any] | None:
     kept, done = workdir / "config.json", workdir / "summary.json"
-    new = config_lib.plain(config)
+    new = described(config)
     if done.exists() and not kept.exists():
       raise UserError(
         f"{workdir} must have a config.json beside its summary.json, got none; "
@@ -91,7 +91,7 @@ def begin(workdir: epath.Path, config: ConfigDict) -> None:
   if processes.is_first():
     for name in ("summary.json", checksums.NAME):
       (workdir / name).unlink(missing_ok=True)
-  files.write_json(workdir / "config.json", config_lib.plain(config))
+  files.write_json(workdir / "config.json", described(config))
 
 
 def finish(workdir: epath.Path, summary: Mapping[str, Any]) -> None:
@@ -105,6 +105,17 @@ def finish(workdir: epath.Path, summary: Mapping[str, Any]) -> None:
     data = files.json_bytes(summary)
     checksums.write(workdir, _SUMMED, {"summary.json": data})
   files.write_json(workdir / "summary.json", summary)
+
+
+def described(config: ConfigDict) -> dict[str, Any]:
+  """Returns what config.json holds: a config, and how JAX is set to compute.
+
+  Args:
+    config: resolved.
+  """
+  # JAX's own settings are not named, as in earlier versions.
+  set_by_user = {k: v for k, v in backend.numerics().items() if v}
+  return config_lib.plain(config) | set_by_user
 
 
 def claim(

@@ -110,34 +110,37 @@ def test_resolve_changes_no_input_and_is_idempotent():
 @pytest.mark.parametrize(
   ("fields", "message"),
   [
-    ({"p": 1.5}, r"p is 1.5; it must be a rate in \[0, 1\]"),
-    ({"p": -0.1}, "p is -0.1"),
-    ({"p": float("nan")}, "p is nan"),
-    ({"epochs": -1}, "epochs is -1; it must be at least 1"),
-    ({"epochs": 0}, "epochs is 0"),
-    ({"batch_size": 0}, "batch_size is 0"),
-    ({"subset": 0}, "subset is 0"),
+    ({"p": 1.5}, r"p must be a rate in \[0, 1\], got 1.5"),
+    ({"p": -0.1}, "p must be .* got -0.1"),
+    ({"p": float("nan")}, "p must be .* got nan"),
+    ({"epochs": -1}, "epochs must be at least 1, got -1"),
+    ({"epochs": 0}, "epochs must be .* got 0"),
+    ({"batch_size": 0}, "batch_size must be .* got 0"),
+    ({"subset": 0}, "subset must be .* got 0"),
     ({"arch": "resnet"}, r"Unknown arch 'resnet'; .*hoose one of \['alexnet'"),
     ({"recipe": "sgd"}, "Unknown recipe 'sgd'; .*hoose one of"),
     ({"dataset": "imagenet"}, "Unknown dataset 'imagenet'; .*hoose one of"),
     ({"optimizer": "lion"}, "Unknown optimizer 'lion'"),
     ({"schedule": "linear"}, "Unknown schedule 'linear'"),
     ({"dtype": "float16"}, "Unknown dtype 'float16'"),
-    ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be above 0"),
-    ({"weight_decay": -1e-4}, "weight_decay is -0.0001"),
-    ({"l2": -1.0}, "l2 is -1.0; it must be at least 0"),
-    ({"dropout": 1.0}, "dropout is 1.0"),
-    ({"decay": 0.0}, "decay is 0.0"),
-    ({"seed": -1}, "seed is -1"),
+    ({"learning_rate": 0.0}, "learning_rate must be above 0 or None, got 0.0"),
+    ({"weight_decay": -1e-4}, "weight_decay must be .* got -0.0001"),
+    ({"l2": -1.0}, "l2 must be at least 0 or None, got -1.0"),
+    ({"dropout": 1.0}, "dropout must be .* got 1.0"),
+    ({"decay": 0.0}, "decay must be .* got 0.0"),
+    ({"seed": -1}, "seed must be .* got -1"),
     (
       {"augment": "foo"},
       "Unknown augmentation 'foo'; .*hoose one of",
     ),
     ({"normalization": "batch"}, "Unknown normalization 'batch'; .*hoose one"),
     ({"l2_kernels": "dense"}, "Unknown l2_kernels 'dense'; choose one of"),
-    ({"validation": -1}, "validation is -1; it must be at least 0"),
+    ({"validation": -1}, "validation must be at least 0, got -1"),
     ({"validation_labels": "no"}, "Unknown validation_labels 'no'"),
-    ({"early_stopping": -1}, "early_stopping is -1; it must be at least 0"),
+    (
+      {"early_stopping": -1},
+      "early_stopping must be at least 0 or None, got -1",
+    ),
     ({"recipe": "keras"}, "validation is 0; give .* such as validation=5000"),
     ({"schedule": "plateau"}, "schedule=plateau .* validation is 0"),
     ({"early_stopping": 3}, "early_stopping=3 looks at a validation loss"),
@@ -183,5 +186,7 @@ def test_options_reach_their_corruption():
   assert dict(pixels.options) == {"fraction": 0.5, "exact": True}
   with c.unlocked():
     c.pixel_options = "fraction"
-  with pytest.raises(UserError, match="write name=value, separated by spaces"):
+  with pytest.raises(
+    UserError, match="must be name=value, separated by spaces"
+  ):
     config_lib.corruptions(c)

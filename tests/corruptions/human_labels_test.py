@@ -78,7 +78,7 @@ def test_a_damaged_file_is_refused(path):
     else:
       np.testing.assert_array_equal(found, expected)
   assert refused > len(whole) // 4
-  path.write_bytes(b"no archive")
+  path.write_bytes(b"PK no archive \0")
   with pytest.raises(ValueError, match="can't be read as .npz"):
     apply(path)
 

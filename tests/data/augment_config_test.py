@@ -66,25 +66,25 @@ def test_fields_are_read_from_configs(make):
       r"Unknown augmentation field 'rotate'; did you mean 'rotation'",
     ),
     (None, "Cannot make an augmentation of None; give one of"),
-    ({"rotation": 181}, "rotation is 181; it must be degrees in .0, 180]"),
-    ({"rotation": -1.0}, "rotation is -1.0; it must be"),
-    ({"rotation": float("nan")}, "rotation is nan; it must be"),
-    ({"rotation": "15"}, "rotation is '15'; it must be"),
-    ({"rotation": True}, "rotation is True; it must be"),
-    ({"zoom": -0.1}, "zoom is -0.1; it must be a rate in .0, 1\\)"),
-    ({"zoom": 1.0}, "zoom is 1.0; it must be"),
-    ({"shift": 4}, "shift is 4; it must be"),
-    ({"shear": 90.0}, "shear is 90.0; it must be degrees in .0, 90\\)"),
+    ({"rotation": 181}, "rotation must be degrees in .0, 180], got 181"),
+    ({"rotation": -1.0}, "rotation must be .*, got -1.0"),
+    ({"rotation": float("nan")}, "rotation must be .*, got nan"),
+    ({"rotation": "15"}, "rotation must be .*, got '15'"),
+    ({"rotation": True}, "rotation must be .*, got True"),
+    ({"zoom": -0.1}, "zoom must be a rate in .0, 1\\), got -0.1"),
+    ({"zoom": 1.0}, "zoom must be .*, got 1.0"),
+    ({"shift": 4}, "shift must be .*, got 4"),
+    ({"shear": 90.0}, "shear must be degrees in .0, 90\\), got 90.0"),
     (
       {"channel_shift": 25.0},
-      "channel_shift is 25.0; it must be a rate in .0, 1]",
+      "channel_shift must be a rate in .0, 1], got 25.0",
     ),
-    ({"brightness": [0.9, 1.1]}, r"brightness is \[0.9, 1.1\]; it must be"),
-    ({"brightness": 1.5}, "brightness is 1.5; it must be"),
-    ({"flip": 0.5}, "flip is 0.5; it must be True or False"),
-    ({"crop": 0}, "crop is 0; it must be whole pixels, at least 1"),
-    ({"crop": 28.5}, "crop is 28.5; it must be"),
-    ({"crop": 28, "padding": -1}, "padding is -1; it must be"),
+    ({"brightness": [0.9, 1.1]}, r"brightness must be .*, got \[0.9, 1.1\]"),
+    ({"brightness": 1.5}, "brightness must be .*, got 1.5"),
+    ({"flip": 0.5}, "flip must be True or False, got 0.5"),
+    ({"crop": 0}, "crop must be whole pixels, at least 1, got 0"),
+    ({"crop": 28.5}, "crop must be .*, got 28.5"),
+    ({"crop": 28, "padding": -1}, "padding must be .*, got -1"),
     ({"padding": 4}, "padding is 4 without a crop"),
   ],
 )
@@ -114,5 +114,5 @@ def test_a_crop_that_cannot_move_is_refused(side, fields):
   ],
 )
 def test_random_ops_refuse_nonsense_themselves(call):
-  with pytest.raises(errors.UserError, match="it must be"):
+  with pytest.raises(errors.UserError, match=" must be "):
     call(KEY, noise(4, 4, 1))

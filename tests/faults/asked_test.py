@@ -413,8 +413,14 @@ def test_a_home_folder_is_expanded_and_an_empty_one_refused(
 @pytest.mark.parametrize(
   ("flags", "message"),
   [
-    (["levels", "--config.subset=None", "--config.only=None"], "epochs is -1"),
-    (["true_labels", "--config.data_dir=None"], "epochs is -1"),
+    (
+      ["levels", "--config.subset=None", "--config.only=None"],
+      "epochs must be at least 1, got -1",
+    ),
+    (
+      ["true_labels", "--config.data_dir=None"],
+      "epochs must be at least 1, got -1",
+    ),
     (["true_labels", "--config.p=None"], "p must be a value of type float"),
   ],
 )

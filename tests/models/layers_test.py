@@ -72,5 +72,5 @@ def test_dropout_off():
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0, float("nan")])
 def test_dropout_rate_is_checked(rate):
-  with pytest.raises(ValueError, match=r"it must be a rate in \[0, 1\)"):
+  with pytest.raises(ValueError, match=r"must be a rate in \[0, 1\)"):
     layers.dropout(keys(0, 1), jnp.ones((1, 2)), rate, layer=0, train=True)

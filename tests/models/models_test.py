@@ -221,7 +221,7 @@ def test_dropout_without_keys_is_refused():
     ({"arch": "mlp_1x512", "dropout": 1.0}, r"dropout is 1\.0.*\[0, 1\)"),
     (
       {"arch": "mlp_1x512", "num_classes": 0},
-      "num_classes is 0; it must be at least 1",
+      "num_classes must be at least 1, got 0",
     ),
   ],
 )
