@@ -2,6 +2,7 @@
 
   python -m rethinking.benchmark [what ...] [--out=FOLDER] [--rounds=5]
   python -m rethinking.benchmark inception --batch_size=512 --dtype=bfloat16
+  python -m rethinking.benchmark compile --help
 
 `what` is start, data, corruptions, epoch, sweep, checkpoint, memory, an
 architecture's name (its training step and evaluation) or `all`, which also is
@@ -17,8 +18,10 @@ from typing import Any
 from etils import epath
 
 from rethinking import models
-from rethinking.runtime import backend
+from rethinking.runtime import backend, cli
+from rethinking.runtime.allowed import AT_LEAST_1, choose
 from rethinking.runtime.console import Console
+from rethinking.runtime.errors import UserError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -27,6 +30,19 @@ def main(argv: list[str] | None = None) -> int:
   Args:
     argv: the arguments; None: this process's.
   """
+  argv = sys.argv[1:] if argv is None else argv
+  try:
+    if argv[:1] != ["compile"]:
+      return _measure(argv)
+    from rethinking.benchmark import compile as ahead_of_time
+
+    return ahead_of_time.main(argv[1:])
+  except UserError as error:
+    print(f"error: {error}", file=sys.stderr)
+    return cli.REFUSED
+
+
+def _measure(argv: list[str]) -> int:
   backend.configure()
   # After the flags: these start JAX.
   import jax
@@ -52,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     "memory": lambda *_: parts.memory(),
   }
   known = [*measures, *models.ARCHITECTURES]
-  parser = argparse.ArgumentParser(
+  parser = cli.Parser(
     prog="python -m rethinking.benchmark",
     description=__doc__,
     formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -70,20 +86,15 @@ def main(argv: list[str] | None = None) -> int:
   wanted = list(dict.fromkeys(args.what))
   if wanted in ([], ["all"]):
     wanted = known
-  unknown = [name for name in wanted if name not in known]
-  count, refusal = jax.device_count(), None
-  if unknown:
-    refusal = f"Unknown part {unknown[0]!r}; choose among {known}."
-  elif args.rounds < 1:
-    refusal = f"--rounds is {args.rounds}; give 1 or more."
-  elif args.batch_size < 1 or args.batch_size % count:
-    refusal = (
-      f"--batch_size is {args.batch_size}; give a multiple of {count}, "
-      "the number of devices."
+  for name in wanted:
+    choose("part", name, known)
+  AT_LEAST_1.check("--rounds", args.rounds)
+  count = jax.device_count()
+  if args.batch_size < 1 or args.batch_size % count:
+    raise UserError(
+      f"--batch_size must be a multiple of {count}, the number of devices, got "
+      f"{args.batch_size}; try {128 * count}."
     )
-  if refusal:
-    print(f"error: {refusal}", file=sys.stderr)
-    return 2
   console = Console(0, "benchmark")
   folder = epath.Path(args.out)
   folder.mkdir(parents=True, exist_ok=True)

@@ -38,18 +38,21 @@ def random_data(
 
 
 def random_task(
-  shape: tuple[int, int, int], corruptions: Sequence[Corruption] = ()
+  shape: tuple[int, int, int],
+  corruptions: Sequence[Corruption] = (),
+  count: int = EXAMPLES,
 ) -> Task:
-  """Returns a task of `EXAMPLES` random images, corrupted in the step or clean.
+  """Returns a task of random images, corrupted in the step or clean.
 
   Args:
     shape: [H, W, C].
     corruptions: of the train images and labels; those of images of the test
       images, too.
+    count: images.
   """
   names = tuple(map(str, range(_CLASSES)))
   whole = Dataset(
-    "random", "", **random_data(shape), num_classes=_CLASSES,
+    "random", "", **random_data(shape, count), num_classes=_CLASSES,
     class_names=names, identity="",
   )  # fmt: skip
   config = config_lib.default()

@@ -79,9 +79,7 @@ def random_crop(
   row = (draws[0] * (rows + 1)).astype(jnp.int32)
   column = (draws[1] * (columns + 1)).astype(jnp.int32)
   padded = jnp.pad(image, ((padding, padding), (padding, padding), (0, 0)))
-  shape = (size, size, image.shape[2])
-  begin = (row, column, jnp.int32(0))
-  return jax.lax.dynamic_slice(padded, begin, shape)
+  return ops.window(padded, row, column, size)
 
 
 def random_affine(

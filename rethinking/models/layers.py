@@ -169,9 +169,10 @@ def dropout(
       jax.random.fold_in(key, layer), (-(-size // 2),), jnp.uint32
     )
   )(keys)
-  # Two thresholds from each word: half the random words.
-  halves = jax.lax.bitcast_convert_type(words, jnp.uint16)
-  halves = halves.reshape(x.shape[0], -1)[:, :size].reshape(x.shape)
+  # Two thresholds from each word: half the random words. Side by side, not in
+  # turns, which a TPU takes twice as long for.
+  halves = jnp.concatenate([words & 0xFFFF, words >> 16], axis=1)
+  halves = halves[:, :size].reshape(x.shape)
   scale = jnp.asarray(2**16 / kept, x.dtype)
   return jnp.where(halves < kept, x * scale, jnp.zeros((), x.dtype))
 

@@ -8,6 +8,7 @@
   normalization  over the batch of all devices, and across channels
   sums           column sums, bias
   affine         an image rotated, shifted, sheared and zoomed
+  window         a window of an image
 
 Where there are two forms, they have the same values and gradients but for
 rounding; a test of each compares them.
@@ -20,6 +21,7 @@ from rethinking.ops.convolution import conv
 from rethinking.ops.normalization import batch_norm, local_response_norm
 from rethinking.ops.pooling import max_pool
 from rethinking.ops.sums import add_bias, wide
+from rethinking.ops.window import window
 
 __all__ = [
   "add_bias",
@@ -29,4 +31,5 @@ __all__ = [
   "local_response_norm",
   "max_pool",
   "wide",
+  "window",
 ]

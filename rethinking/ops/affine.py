@@ -1,7 +1,11 @@
 """Rotation, shift, shear and zoom of an image in one interpolation."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
+
+from rethinking.ops import switch
 
 
 def affine(
@@ -57,20 +61,50 @@ def _bilinear(
   height, width, _ = image.shape
   rows = jnp.clip(rows, 0, height - 1)
   columns = jnp.clip(columns, 0, width - 1)
+  # A TPU reads few pixels here and there slowly, and multiplies quickly.
+  found = switch.choose(
+    jnp.asarray(image),
+    rows,
+    columns,
+    fast=_gathers,
+    plain=_products,
+    on=switch.CPU_AND_GPU,
+  )
+  return found.astype(image.dtype)
+
+
+# In either form weights are 1 and 0 at whole coordinates and give the pixel
+# back to the bit, which a + (b - a) * weight would not, nor map_coordinates
+# outside the image.
+
+
+def _gathers(image, rows, columns):
+  height, width, _ = image.shape
   top = rows.astype(jnp.int32)
   left = columns.astype(jnp.int32)
   bottom = jnp.minimum(top + 1, height - 1)
   right = jnp.minimum(left + 1, width - 1)
-  pixels = jnp.asarray(image)
 
-  def read(row: jax.Array, column: jax.Array) -> jax.Array:
-    return pixels.at[row, column].get(mode="promise_in_bounds")
+  def read(row, column):
+    return image.at[row, column].get(mode="promise_in_bounds")
 
-  # Weights 1 and 0 at whole coordinates give the pixel back to the bit, which
-  # a + (b - a) * weight would not, nor map_coordinates outside the image. Four
-  # gathers fuse into one loop on the CPU, one of all four neighbours does not.
+  # Four gathers fuse into one loop on the CPU, one of all four neighbours does
+  # not.
   down = (rows - top)[..., None]
   across = (columns - left)[..., None]
   upper = (1 - across) * read(top, left) + across * read(top, right)
   lower = (1 - across) * read(bottom, left) + across * read(bottom, right)
-  return ((1 - down) * upper + down * lower).astype(image.dtype)
+  return (1 - down) * upper + down * lower
+
+
+def _products(image, rows, columns):
+  product = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
+
+  def weights(places, length):
+    """What each pixel of a line counts at each place, [H, W, length]."""
+    far = jnp.abs(places[..., None] - jnp.arange(length).reshape(1, 1, -1))
+    return jnp.maximum(0, 1 - far)
+
+  height, width, _ = image.shape
+  taken = product("ijh,hwc->ijwc", weights(rows, height), image)
+  return product("ijw,ijwc->ijc", weights(columns, width), taken)

@@ -163,6 +163,26 @@ def read_runs(tree: Any, *, spread: bool) -> Any:
   return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), host)
 
 
+def stack_runs(trees: Sequence[Any]) -> Any:
+  """Stacks trees of NumPy arrays, a row each."""
+  return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
+
+
+def write_run(host: Any, slot: int, state: Any) -> None:
+  """Writes one run's state into NumPy arrays of all runs.
+
+  Args:
+    host: leaves [slots, ...].
+    slot: the row to write.
+    state: leaves [...].
+  """
+
+  def write(every, one):
+    every[slot] = np.asarray(jax.device_get(one))
+
+  jax.tree.map(write, host, state)
+
+
 def batches(count: int, batch_size: int, devices: int) -> np.ndarray:
   """Rows 0 to count in batches, filled up with row 0: int32 [batches, size]."""
   # As few batches as their greatest size allows, and as even: what fills the

@@ -91,14 +91,16 @@ class Slots:
     self._spread = 1 < devices <= number
     if self._spread:
       number = -(-number // devices) * devices
-    self._programs = programs.create(*self._about, self._devices, self._spread)
+    self._programs = self.programs(self._devices)
     self.dispatches = Dispatches(self._config, self._about[1], number)
     self.runs = [*runs] + [None] * (number - len(runs))
     host = jax.tree.map(
       lambda x: np.zeros((number, *x.shape), x.dtype), self.empty
     )
     for slot, one in enumerate(runs):
-      _write(host, slot, (states or {}).get(one.name) or self.initial(one))
+      placement.write_run(
+        host, slot, (states or {}).get(one.name) or self.initial(one)
+      )
     self._upload(host)
 
   def add(self, runs: Sequence[Run]) -> None:
@@ -111,7 +113,7 @@ class Slots:
     for one in runs:
       slot = self.runs.index(None)
       self.runs[slot] = one
-      _write(host, slot, self.initial(one))
+      placement.write_run(host, slot, self.initial(one))
     self._upload(host)
 
   def remove(self, one: Run) -> None:
@@ -161,29 +163,63 @@ class Slots:
     # What goes between host and device is put or read by name, or it raises.
     # On a CPU, JAX before 0.12 does not see what the host reads.
     with jax.transfer_guard("disallow"):
-      epochs = tuple(
-        sampler.epoch(one.step)
-        for sampler, one in zip(self._samplers, self._shown(), strict=True)
-      )
-      if epochs not in self._streams:
-        self._streams = {epochs: self.stream(epochs)}
-      if sizes not in self._sizes:
-        self._sizes = {sizes: self.put_sizes(sizes)}
+      arguments = self.training(sizes)
       # All is on the devices already.
       with jax.transfer_guard("disallow_explicit"):
-        self._state, losses = self._programs.train(
-          self.dispatches.most,
-          self._state,
-          self._data["train"],
-          self._streams[epochs],
-          *self._sizes[sizes],
-          self._keys,
-          self._noise["train"],
-        )
+        self._state, losses = self._programs.train(*arguments)
     for size, one in zip(sizes, self.runs, strict=True):
       if one is not None:
         one.step += size
     return [*sizes], losses
+
+  def training(self, sizes: tuple[int, ...]) -> tuple[Any, ...]:
+    """Returns what the training program is called with next.
+
+    Args:
+      sizes: how many steps each slot takes.
+    """
+    epochs = tuple(
+      sampler.epoch(one.step)
+      for sampler, one in zip(self._samplers, self._shown(), strict=True)
+    )
+    if epochs not in self._streams:
+      self._streams = {epochs: self.stream(epochs)}
+    if sizes not in self._sizes:
+      self._sizes = {sizes: self.put_sizes(sizes)}
+    return (
+      self.dispatches.most,
+      self._state,
+      self._data["train"],
+      self._streams[epochs],
+      *self._sizes[sizes],
+      self._keys,
+      self._noise["train"],
+    )
+
+  def evaluation(self, part: str) -> tuple[tuple[Any, ...], list[jax.Array]]:
+    """Returns what the evaluation program is called with.
+
+    Args:
+      part: of the task's parts.
+
+    Returns:
+      All arguments but the last, and the last of each dispatch.
+    """
+    # The noise that the epoch before the evaluation was trained on.
+    draws = [
+      max(one.epoch - 1, 0) if part == "train" else 0 for one in self._shown()
+    ]
+    draws = self._put(np.array(draws, np.int32))
+    shared = (self._state, self._data[part], self._noise[part], draws)
+    return shared, self._index[part]
+
+  def programs(self, devices: Sequence[jax.Device]) -> programs.Programs:
+    """Returns the programs of these slots on some devices.
+
+    Args:
+      devices: as many as the slots lie on; of any platform.
+    """
+    return programs.create(*self._about, tuple(devices), self._spread)
 
   def compiled(self) -> bool:
     """Returns whether `train` was called before; says that it is now."""
@@ -210,17 +246,8 @@ class Slots:
     Args:
       part: of the task's parts.
     """
-    # The noise that the epoch before the evaluation was trained on.
-    draws = [
-      max(one.epoch - 1, 0) if part == "train" else 0 for one in self._shown()
-    ]
-    draws = self._put(np.array(draws, np.int32))
-    found = [
-      self._programs.evaluate(
-        self._state, self._data[part], self._noise[part], draws, index
-      )
-      for index in self._index[part]
-    ]
+    shared, dispatches = self.evaluation(part)
+    found = [self._programs.evaluate(*shared, index) for index in dispatches]
     count = len(getattr(self._shown()[0].task, part).rows)
 
     def join(*parts):
@@ -265,7 +292,7 @@ class Slots:
     ]
     orders, *rest = zip(*drawn, strict=True)
     return placement.put_stream(
-      step_lib.Stream(_stack(orders), *map(np.stack, rest)),
+      step_lib.Stream(jax.numpy.stack(orders), *map(np.stack, rest)),
       self._config.batch_size,
       self._devices,
       spread=self._spread,
@@ -285,7 +312,9 @@ class Slots:
   def _upload(self, host: Any) -> None:
     shown = self._shown()
     self._state = self._put(host)
-    statistics = self._put(_rows([one.task.statistics for one in shown]))
+    statistics = self._put(
+      placement.stack_runs([one.task.statistics for one in shown])
+    )
     self._data = {
       part: data._replace(statistics=statistics)
       for part, data in self._shared.items()
@@ -295,7 +324,9 @@ class Slots:
     dense = models.ARCHITECTURES[self._config.arch].dense
     for part in self._shared:
       splits = [getattr(one.task, part) for one in shown]
-      self._noise[part] = self._put(_rows([split.noise for split in splits]))
+      self._noise[part] = self._put(
+        placement.stack_runs([split.noise for split in splits])
+      )
       self._index[part] = placement.put_index(
         np.stack([split.rows for split in splits]),
         self._config.eval_batch_size,
@@ -318,21 +349,3 @@ class Slots:
     # By the runs' epochs: put anew when one comes to another.
     self._streams: dict[tuple[int, ...], step_lib.Stream] = {}
     self._sizes: dict[tuple[int, ...], tuple[jax.Array, jax.Array]] = {}
-
-
-def _stack(arrays: Sequence[jax.Array]) -> jax.Array:
-  return arrays[0][None] if len(arrays) == 1 else jax.numpy.stack(arrays)
-
-
-def _rows(trees: Sequence[Any]) -> Any:
-  """Stacks trees of NumPy arrays, a row each."""
-  return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
-
-
-def _write(host: Any, slot: int, state: Any) -> None:
-  """Writes one run's state into arrays of all runs."""
-
-  def write(every, one):
-    every[slot] = np.asarray(jax.device_get(one))
-
-  jax.tree.map(write, host, state)

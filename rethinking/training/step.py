@@ -1,5 +1,6 @@
 """One training step and one evaluation step, pure; they know no devices."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -27,7 +28,8 @@ class Data(NamedTuple):
   """A whole split, on the device: clean, unless its images came corrupted.
 
   Attributes:
-    images: uint8 [N, H * W * C]: flat, since TPUs pad the last two axes.
+    images: uint8 [N, H * W * C or more]: flat, since TPUs pad the last two
+      axes; what is more is no part of the image.
     labels: int32 [N], the true ones.
     ids: uint32 [N], unique.
     statistics: mean and standard deviation of each channel, float [C] each,
@@ -294,7 +296,7 @@ def make_eval_step(
 def _corrupted(data, index, shape, noise, draws):
   """Images, labels and ids of some rows, as the learner is given them."""
   images, labels, ids = (x[index] for x in data[:3])
-  images = images.reshape(-1, *shape)
+  images = images[:, : math.prod(shape)].reshape(-1, *shape)
   for one in noise:
     if one.target == "labels":
       labels = corrupt(one, labels, ids, index, draws)

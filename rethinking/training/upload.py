@@ -15,6 +15,8 @@ from rethinking.training.examples import Split
 _UPLOADED: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _LOCK = threading.Lock()
 
+_TILE = 128
+
 
 def data(
   split: Split, crop: int, devices: tuple[jax.Device, ...]
@@ -34,6 +36,9 @@ def data(
   def put() -> step_lib.Data:
     images = preprocessing.centre_crop(split.whole, crop)
     flat = np.ascontiguousarray(images).reshape(count, -1)
+    room = width(flat.shape[1], devices[0].platform) - flat.shape[1]
+    if room:
+      flat = np.pad(flat, ((0, 0), (0, room)))
     parts = (flat, whole.labels[:count], whole.ids[:count])
     return step_lib.Data(*placement.replicate(parts, devices))
 
@@ -45,3 +50,17 @@ def data(
     if key not in known:
       known[key] = put()
     return known[key]
+
+
+def width(size: int, platform: str) -> int:
+  """Returns how many bytes each image has on a platform's devices.
+
+  A TPU lays rows out in tiles of 128. Of rows that are no multiple of it XLA
+  has the examples along the tiles where that saves memory, and copies the whole
+  data set at each dispatch.
+
+  Args:
+    size: bytes of an image.
+    platform: JAX's name.
+  """
+  return -(-size // _TILE) * _TILE if platform == "tpu" else size

@@ -146,7 +146,7 @@ def test_command(tmp_path, capsys, dtype):
   ("arguments", "message"),
   [
     (["foo"], "Unknown part 'foo'"),
-    (["data", "--rounds=0"], "1 or more"),
+    (["data", "--rounds=0"], "--rounds is 0; it must be at least 1"),
     (["digits_cnn", "--batch_size=6"], "a multiple of 4"),
   ],
 )

@@ -61,7 +61,7 @@ def test_dropout_golden():
   assert (y[0] > 0).astype(int).tolist() == GOLDEN
 
 
-GOLDEN = [1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0]
+GOLDEN = [1, 0, 1, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 1, 0]
 
 
 def test_dropout_off():

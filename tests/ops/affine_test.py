@@ -10,8 +10,21 @@ import scipy.ndimage
 from hypothesis import strategies as st
 
 from rethinking import ops
+from rethinking.ops import switch
 
 jitted_affine = jax.jit(ops.affine)
+
+
+@pytest.fixture
+def tpus_form(monkeypatch):
+  """Has every op take the form that is for other platforms than this."""
+  monkeypatch.setattr(
+    switch,
+    "choose",
+    lambda *operands, fast, plain, on=None, **static: plain(
+      *operands, **static
+    ),
+  )
 
 
 def noise(*shape):
@@ -90,3 +103,46 @@ def test_whole_shifts_repeat_the_edge():
   np.testing.assert_array_equal(
     jitted_affine(image, shift=(2, -3)), image[rows][:, columns]
   )
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_tpus_affine_is_the_others(shape, request):
+  images, draws = noise(9, *shape), noise(9, 6) * 2 - 1
+
+  def warp(image, draw):
+    return ops.affine(
+      image,
+      angle=180 * draw[0],
+      shift=(9 * draw[1], 9 * draw[2]),
+      zoom=(1 + 0.9 * draw[3], 1 + 0.9 * draw[4]),
+      shear=60 * draw[5],
+    )
+
+  def whole(image, _):
+    return ops.affine(image, shift=(3.0, -2.0))
+
+  expected, moved = (jax.jit(jax.vmap(f))(images, draws) for f in (warp, whole))
+  request.getfixturevalue("tpus_form")
+  found = jax.jit(jax.vmap(lambda *x: warp(*x)))(images, draws)
+  np.testing.assert_allclose(found, expected, atol=1e-5)
+  found = jax.jit(jax.vmap(lambda *x: whole(*x)))(images, draws)
+  np.testing.assert_array_equal(found, moved)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.uint8])
+def test_a_tpus_window_is_the_others(kind, request):
+  images = (noise(4, 9, 7, 3) * 255).astype(kind)
+  rows, columns = np.int32([0, 4, 2, 3]), np.int32([2, 0, 1, 2])
+
+  def cut(image, row, column):
+    return ops.window(image, row, column, 5)
+
+  expected = jax.jit(jax.vmap(cut))(images, rows, columns)
+  request.getfixturevalue("tpus_form")
+  found = jax.jit(jax.vmap(lambda *x: cut(*x)))(images, rows, columns)
+  assert found.dtype == kind
+  np.testing.assert_array_equal(found, expected)
+  for image, row, column, one in zip(images, rows, columns, found, strict=True):
+    np.testing.assert_array_equal(
+      one, image[row : row + 5, column : column + 5]
+    )
