@@ -157,6 +157,10 @@ TABLE: tuple[Field, ...] = (
           "Every rate, in [0, 1); none: the model's own.", BELOW_1),
     Field("dtype", "float32", "program",
           "Of activations: float32 or bfloat16.", ("float32", "bfloat16")),
+    Field("matmul_precision", str, "program",
+          "Of float32 products and convolutions, as JAX names it: default, "
+          "high or highest; none: JAX's setting, which is the platform's own.",
+          ("default", "high", "highest"), absent=None),
   ),
   *_section("optimiser", "Optimisation; none: the recipe's own",
     Field("recipe", "adam_cosine", "",

@@ -95,13 +95,13 @@ def _quiet() -> Iterator[None]:
       logger.setLevel(level)
 
 
-def _to_host(leaf: Any) -> np.ndarray:
+def _whole(leaf: Any) -> Any:
   """The whole value of one leaf, whichever processes hold parts of it."""
   if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
     if leaf.is_fully_replicated:
-      return jax.device_get(leaf.addressable_data(0))
+      return leaf.addressable_data(0)
     return multihost_utils.process_allgather(leaf, tiled=True)
-  return np.asarray(jax.device_get(leaf))
+  return leaf
 
 
 def _by_name(tree: PyTree) -> dict[str, Any]:
@@ -184,7 +184,11 @@ class Checkpointer:
       SaveError: it could not be written (a full disk); the checkpoints of
         earlier steps are intact.
     """
-    leaves = {name: _to_host(leaf) for name, leaf in _by_name(state).items()}
+    # In one transfer, not one an array.
+    leaves = jax.device_get(
+      {name: _whole(leaf) for name, leaf in _by_name(state).items()}
+    )
+    leaves = {name: np.asarray(leaf) for name, leaf in leaves.items()}
     about = {
       "step": step,
       "extra": extra,

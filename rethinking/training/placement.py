@@ -178,9 +178,10 @@ def write_run(host: Any, slot: int, state: Any) -> None:
   """
 
   def write(every, one):
-    every[slot] = np.asarray(jax.device_get(one))
+    every[slot] = one
 
-  jax.tree.map(write, host, state)
+  # In one transfer, not one an array.
+  jax.tree.map(write, host, jax.device_get(state))
 
 
 def batches(count: int, batch_size: int, devices: int) -> np.ndarray:

@@ -87,7 +87,20 @@ def steps(
   eval_step = step_lib.make_eval_step(
     module, shape=shape, crop=config.crop, probabilities=config.per_example
   )
-  return init, train_step, eval_step
+  at = functools.partial(_at_precision, config.matmul_precision)
+  return init, at(train_step), at(eval_step)
+
+
+def _at_precision(precision: str | None, function: Callable) -> Callable:
+  """A function whose products have this precision; None: JAX's setting."""
+  if precision is None:
+    return function
+
+  def precise(*args):
+    with jax.default_matmul_precision(precision):
+      return function(*args)
+
+  return precise
 
 
 @functools.lru_cache(maxsize=16)

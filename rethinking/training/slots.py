@@ -247,13 +247,14 @@ class Slots:
       part: of the task's parts.
     """
     shared, dispatches = self.evaluation(part)
-    found = [self._programs.evaluate(*shared, index) for index in dispatches]
+    found = self._read(
+      [self._programs.evaluate(*shared, index) for index in dispatches]
+    )
     count = len(getattr(self._shown()[0].task, part).rows)
 
     def join(*parts):
       # [R, batches, B], of which the last batch was filled up.
-      whole = [self._read(x) for x in parts]
-      whole = [x.reshape(len(self.runs), -1, *x.shape[3:]) for x in whole]
+      whole = [x.reshape(len(self.runs), -1, *x.shape[3:]) for x in parts]
       return np.concatenate(whole, axis=1)[:, :count]
 
     return jax.tree.map(join, *found)

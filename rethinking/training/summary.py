@@ -137,6 +137,9 @@ def summarise(
     "wall_seconds": wall_seconds,
     "images_per_second": images_per_second,
     **backend.describe(devices),
+    # Of the field and JAX's own setting the one that counts.
+    "matmul_precision": config.matmul_precision
+    or jax.config.jax_default_matmul_precision,
     "rethinking": __version__,
     "git_commit": _git_commit(),
     "data_fingerprint": {

@@ -47,6 +47,7 @@ _KEPT = {
     fields.flagged("program"),
     {
       *("arch", "dropout", "dtype", "crop", "augment", "normalization"),
+      "matmul_precision",
       *("batch_size", "epochs", "optimizer", "learning_rate", "schedule"),
       *("decay", "weight_decay", "l2", "l2_kernels"),
       *("per_example", "presentations"),

@@ -167,3 +167,11 @@ def test_two_processes_save_and_restore_one_state(tmp_path):
       None,
       *(row(step) for step in (1, 2, 3, 2, 3)),
     ]
+
+
+def test_a_state_is_read_in_one_transfer(tmp_path, monkeypatch):
+  reads, read = [], jax.device_get
+  monkeypatch.setattr(jax, "device_get", lambda x: reads.append(x) or read(x))
+  state = {"a": jnp.ones(2), "b": jnp.zeros((3, 1)), "c": 0.5}
+  checkpoint.Checkpointer(tmp_path).save(1, state, {})
+  assert len(reads) == 1

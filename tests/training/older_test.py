@@ -13,7 +13,7 @@ from . import runs
 _LATER = {
   *("grids", "only", "runs_at_once", "augment", "normalization"),
   *("l2_kernels", "early_stopping", "validation", "validation_labels"),
-  "validation_seed",
+  *("validation_seed", "matmul_precision"),
 }
 
 
@@ -26,6 +26,8 @@ def test_a_finished_run_of_the_first_version_opens(undisturbed):
   path.write_text(json.dumps(old))
   try:
     assert train.run(runs.config(), workdir, quiet=True) == summary
+    with pytest.raises(UserError, match="matmul_precision: None -> 'high'"):
+      train.run(runs.config(matmul_precision="high"), workdir, quiet=True)
     with pytest.raises(UserError, match=r"\(augment: 'none' -> 'flip_ro"):
       train.run(runs.config(augment="flip_rotation"), workdir, quiet=True)
   finally:

@@ -1,5 +1,7 @@
 """The pure pieces of the step, and its independence of position."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -247,3 +249,25 @@ def test_metrics_are_those_before_the_update():
   np.testing.assert_allclose(
     seen["accuracy"], jnp.mean(prediction == data.labels), rtol=1e-6
   )
+
+
+@pytest.mark.parametrize("precision", [None, "high", "highest"])
+def test_every_product_has_the_precision_of_the_field(precision):
+  config = config_lib.default()
+  config.update(dataset="digits", arch="digits_cnn", crop=0)
+  config.matmul_precision = precision
+  config = config_lib.resolve(config)
+  init, train, evaluate = programs.steps(
+    programs.key(config), 24, 10, (8, 8, 1), None
+  )
+  state = jax.eval_shape(init, key=step.root(0, "init"))
+  rows = np.arange(24)
+  key = jax.random.key(0)
+  for traced in (
+    jax.make_jaxpr(train)(state, _data(), _batch(rows), key, ()),
+    jax.make_jaxpr(evaluate)(state, _data(), rows, (), 0),
+  ):
+    found = re.findall(r"precision=(?:\(Precision\.)?(\w+)", str(traced))
+    # Two convolutions and two dense layers; training, their gradients, too.
+    assert len(found) >= 4
+    assert {name.lower() for name in found} == {str(precision).lower()}

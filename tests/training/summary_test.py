@@ -2,6 +2,7 @@
 
 import re
 
+import jax
 import numpy as np
 import pytest
 
@@ -45,3 +46,16 @@ def test_accuracy_on_clean_and_on_corrupted_test_images(
 def test_clean_data_are_not_split(undisturbed):
   _, summary = undisturbed
   assert not [name for name in summary if name.endswith("_images")]
+
+
+@pytest.mark.parametrize(
+  ("field", "setting", "found"),
+  [(None, None, None), (None, "high", "high"), ("highest", "high", "highest")],
+)
+def test_the_precision_is_the_fields_or_else_jaxs(
+  tmp_path, field, setting, found
+):
+  config = runs.config(epochs=1, matmul_precision=field)
+  with jax.default_matmul_precision(setting):
+    summary = train.run(config, tmp_path, quiet=True)
+  assert summary["matmul_precision"] == found
