@@ -7,7 +7,7 @@ import numpy as np
 
 from rethinking.corruptions import checks, report
 from rethinking.corruptions.description import DEFINITIONS, Corruption
-from rethinking.corruptions.keys import root_key
+from rethinking.corruptions.keys import name_ids, root_key
 from rethinking.corruptions.prepared import Prepared
 from rethinking.corruptions.quantiles import ImageStatistics, image_statistics
 from rethinking.corruptions.report import Corrupted, Examples
@@ -31,7 +31,7 @@ def prepare(
     corruptions: as for `apply`, and so are the others.
     seed: in [0, 2**32).
     labels: integers [N], the true labels, in 0..K-1.
-    ids: integers [N], distinct, in [0, 2**32).
+    ids: integers [N], distinct, in [0, 2**32), or [N, 2] as `name_ids` makes.
     num_classes: K, at least 2.
     images: uint8 [N, H, W, C], or None.
     split: the split's name.
@@ -79,9 +79,9 @@ def apply(
   corruptions: Sequence[Corruption],
   *,
   seed: int,
-  labels: np.ndarray,
-  ids: np.ndarray,
-  num_classes: int,
+  labels: np.ndarray | None = None,
+  ids: np.ndarray | Sequence[str] | None = None,
+  num_classes: int | None = None,
   images: np.ndarray | None = None,
   split: str = "train",
   statistics: ImageStatistics | None = None,
@@ -99,9 +99,13 @@ def apply(
   Args:
     corruptions: what to do, in order; none is allowed.
     seed: in [0, 2**32).
-    labels: integers [N], the true labels, in 0..K-1.
-    ids: integers [N], distinct, in [0, 2**32), stable names of the examples.
-    num_classes: K, at least 2.
+    labels: integers [N], the true labels, in 0..K-1; None: there are none, and
+      only images change.
+    ids: integers [N], distinct, in [0, 2**32), stable ids of the examples, or
+      their names, N distinct strings. None: the numbers of the rows, which the
+      report's `ids` says.
+    num_classes: K, at least 2; None: the largest label + 1, which the report's
+      `classes` says.
     images: uint8 [N, H, W, C], already cropped; may be left out where only
       labels change by label.
     split: the split's name. Labels of the split 'test' can't be changed.
@@ -125,6 +129,21 @@ def apply(
   >>> int((done.labels != done.true_labels).sum()), done.report["flip_rate"]
   (3, 0.3)
   """
+  said, unlabelled = {}, labels is None
+  if unlabelled:
+    labels, num_classes = _no_labels(corruptions, images, num_classes), 2
+  if num_classes is None:
+    num_classes = int(checks.check_labels(labels).max()) + 1
+    if num_classes < 2:
+      raise ValueError(
+        "num_classes must be given where only label 0 is seen; try "
+        "num_classes=2."
+      )
+    said["classes"] = f"largest label + 1 = {num_classes}"
+  if ids is None:
+    ids, said["ids"] = np.arange(len(labels)), "row numbers"
+  elif np.ndim(ids) == 1 and np.asarray(ids).dtype.kind in "UO":
+    ids, said["ids"] = name_ids(ids), "SHA-256 of the names"
   found = prepare(
     corruptions,
     seed=seed,
@@ -140,14 +159,34 @@ def apply(
     done = np.empty_like(found.images)
     for rows, part in found.stream():
       done[rows] = part
+  account = found.report() | said
+  if unlabelled:
+    account |= dict.fromkeys(report.OF_LABELS)
   return Corrupted(
     done,
-    found.labels,
-    found.true_labels,
+    None if unlabelled else found.labels,
+    None if unlabelled else found.true_labels,
     found.ids,
-    found.report(),
+    account,
     found.statistics,
   )
+
+
+def _no_labels(
+  corruptions: Sequence[Corruption],
+  images: np.ndarray | None,
+  num_classes: int | None,
+) -> np.ndarray:
+  """Labels to stand for none, which no corruption of images looks at."""
+  needing = [c for c in corruptions if getattr(c, "target", "") == "labels"]
+  if num_classes is not None:
+    needing.append("num_classes")
+  if images is None or needing:
+    raise ValueError(
+      f"labels must be given for {needing[0] if needing else 'no images'}, got "
+      "None; try labels=integers [N]."
+    )
+  return np.zeros(len(images), np.int32)
 
 
 def _check_fit(

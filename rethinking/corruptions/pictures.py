@@ -6,6 +6,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from rethinking.corruptions.checks import id_order
+
 _PER_CLASS = 10
 
 
@@ -71,14 +73,14 @@ def draw_examples(
     after: uint8 [N, H, W, C].
     true_labels: int32 [N].
     labels: int32 [N], given.
-    ids: uint32 [N].
+    ids: uint32 [N] or [N, 2].
     class_names: K strings.
     title: one line.
   """
   from matplotlib.figure import Figure
 
   classes = min(len(class_names), 20)
-  order = np.argsort(ids, kind="stable")
+  order = id_order(ids)
   # One canvas for all images: hundreds of axes would take seconds to draw.
   side = max(before.shape[1:3])
   size = side * max(1, round(64 / side))

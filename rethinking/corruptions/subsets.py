@@ -17,7 +17,7 @@ def smallest(values: jax.Array, ids: jax.Array, count: jax.Array) -> jax.Array:
 
   Args:
     values: uint32 [N].
-    ids: uint32 [N], distinct.
+    ids: uint32 [N], distinct, or their ranks.
     count: k, [], in 0..N.
 
   Returns:
@@ -45,7 +45,7 @@ def drawn_exactly(key: jax.Array, ids: jax.Array, count: jax.Array):
 
   Args:
     key: typed threefry2x32 key, [].
-    ids: uint32 [N], distinct.
+    ids: uint32 [N] or [N, 2], distinct.
     count: k, [], in 0..N.
 
   Returns:
@@ -64,6 +64,8 @@ def drawn_exactly(key: jax.Array, ids: jax.Array, count: jax.Array):
   if not checks.is_traced(count):
     count = checks.check_integer(count, "The count", 0, len(ids))
   u = jax.vmap(lambda k: keys.words(k, 2)[0])(keys.example_keys(key, ids))
+  if ids.ndim == 2:
+    ids = jnp.argsort(jnp.lexsort((ids[:, 1], ids[:, 0]))).astype(jnp.uint32)
   return smallest(u, ids, count)
 
 
@@ -85,7 +87,7 @@ def exact(
   Args:
     key: typed threefry2x32 key, [].
     labels: int32 [N], in 0..K-1.
-    ids: uint32 [N], distinct.
+    ids: uint32 [N] or [N, 2], distinct.
     p: rate in [0, 1], a number.
     op: `uniform`, `symmetric`, `pair_flip` or `asymmetric`.
     num_classes: K, static.
@@ -126,7 +128,7 @@ def permutation(
   Args:
     key: typed threefry2x32 key, [].
     labels: int32 [N].
-    ids: uint32 [N], distinct.
+    ids: uint32 [N] or [N, 2], distinct.
     p: rate in [0, 1], a number.
 
   Returns:
@@ -149,9 +151,8 @@ def permutation(
   ids = checks.check_ids(ids, len(labels))
   count = thresholds.exact_count(p, len(ids))
   u, order = keys.example_words(key, ids).T
-  # A word and the id below it in one integer: no ties, fast to sort.
-  chosen = np.argsort(thresholds.pairs(u, ids))[:count]
-  shuffled = chosen[np.argsort(thresholds.pairs(order, ids)[chosen])]
+  chosen = thresholds.smallest(u, ids, count)
+  shuffled = chosen[thresholds.smallest(order[chosen], ids[chosen], count)]
   given, drawn = labels.copy(), np.zeros(len(ids), bool)
   given[chosen] = labels[shuffled]
   drawn[chosen] = True
@@ -216,6 +217,11 @@ def human(
   """
   labels = checks.check_labels(labels, num_classes)
   ids = checks.check_ids(ids, len(labels))
+  if ids.ndim != 1:
+    raise ValueError(
+      "Human labels of an .npz are found by an id's number, but these ids are "
+      "names; give a CSV of ids and labels, as labels=CSV."
+    )
   given = checks.check_labels(given, num_classes)
   if ids.size and ids.max() >= len(given):
     raise ValueError(

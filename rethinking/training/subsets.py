@@ -6,6 +6,8 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from rethinking.corruptions.checks import id_ranks
+from rethinking.corruptions.keys import fold_ids
 from rethinking.data.dataset import Dataset
 from rethinking.memorization.design import design
 from rethinking.runtime.errors import UserError
@@ -37,7 +39,7 @@ def rows(config: ConfigDict, train: Dataset) -> tuple[np.ndarray, np.ndarray]:
   if not config.validation:
     return every, every[:0]
   key = step.root(config.validation_seed, "validation")
-  draws = jax.vmap(lambda i: jax.random.bits(jax.random.fold_in(key, i)))(ids)
+  draws = jax.vmap(jax.random.bits)(fold_ids(key, ids))
   order = np.argsort(jax.device_get(draws), kind="stable").astype(np.int32)
   held, kept = np.split(order, [config.validation])
   return np.sort(kept), np.sort(held)
@@ -50,7 +52,9 @@ def _masks(config: ConfigDict, train: Dataset, count: int) -> np.ndarray:
   known = _MASKS.setdefault(train, {})
   if (count, *about) not in known:
     try:
-      drawn = design(train.ids[:count], train.labels[:count], *about)
+      # Which has draws by rank alone: ids of two words are ranks as well.
+      ranks = id_ranks(train.ids[:count])
+      drawn = design(ranks, train.labels[:count], *about)
     except ValueError as error:
       raise UserError(str(error)) from error
     known[count, *about] = drawn
