@@ -23,6 +23,7 @@ def prepare(
   images: np.ndarray | None = None,
   split: str = "train",
   statistics: ImageStatistics | None = None,
+  given_labels: np.ndarray | None = None,
   draw: int | None = None,
 ) -> Prepared:
   """Prepares corruptions of a set, for a program or for `apply`.
@@ -36,6 +37,7 @@ def prepare(
     images: uint8 [N, H, W, C], or None.
     split: the split's name.
     statistics: of the train images.
+    given_labels: integers [N], in 0..K-1, of the corruption `given`.
     draw: which of independent draws; None: the only one.
 
   Returns:
@@ -62,6 +64,13 @@ def prepare(
   if images is not None:
     images = checks.check_images(images, len(true_labels))
   _check_fit(corruptions, images, split, statistics, num_classes)
+  if given_labels is None and any(
+    "given_labels" in c.definition.needs for c in corruptions
+  ):
+    raise ValueError(
+      "'given' needs given_labels, got none; try a data set that brings them, "
+      "or labels=CSV with a column given_label."
+    )
   root_key(seed)
   files = {
     c: c.definition.read(true_labels, ids, num_classes, **c.arguments)
@@ -71,7 +80,9 @@ def prepare(
   needed = any("statistics" in c.definition.needs for c in corruptions)
   if statistics is None and needed:
     statistics = image_statistics(images)
-  examples = Examples(split, true_labels, ids, num_classes, images, statistics)
+  examples = Examples(
+    split, true_labels, ids, num_classes, images, statistics, given_labels
+  )
   return Prepared(corruptions, examples, seed=seed, files=files, draw=draw)
 
 
@@ -85,6 +96,7 @@ def apply(
   images: np.ndarray | None = None,
   split: str = "train",
   statistics: ImageStatistics | None = None,
+  given_labels: np.ndarray | None = None,
 ) -> Corrupted:
   """Applies corruptions in order to a data set; changes no input.
 
@@ -112,6 +124,8 @@ def apply(
     statistics: `image_statistics` of the train images, needed by
       `gaussian_pixels` and `instance` in any split but 'train', where they
       are measured if left out.
+    given_labels: integers [N], in 0..K-1, that somebody gave: of the corruption
+      `given`.
 
   Returns:
     The corrupted set with its report.
@@ -153,6 +167,7 @@ def apply(
     images=images,
     split=split,
     statistics=statistics,
+    given_labels=given_labels,
   )
   done = found.images
   if found.drawn is not None:

@@ -69,7 +69,7 @@ def draw_examples(
 
   Args:
     path: of the PNG file to write, or an open one.
-    before: uint8 [N, H, W, C], C 1 or 3.
+    before: uint8 [N, H, W, C], C 1 or 3, or with opacity 2 or 4.
     after: uint8 [N, H, W, C].
     true_labels: int32 [N].
     labels: int32 [N], given.
@@ -127,6 +127,7 @@ def draw_examples(
 
 
 def _enlarge(image: np.ndarray, factor: int) -> np.ndarray:
-  # Three channels, whether the image is grey or coloured.
+  # Three channels, whether the image is grey or coloured; without opacity.
+  image = image[..., : 3 if image.shape[-1] > 2 else 1]
   larger = image.repeat(factor, axis=0).repeat(factor, axis=1)
   return np.broadcast_to(larger, (*larger.shape[:2], 3))

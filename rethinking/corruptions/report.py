@@ -16,9 +16,8 @@ from rethinking.corruptions.checks import id_order
 from rethinking.corruptions.description import Corruption
 from rethinking.corruptions.quantiles import ImageStatistics
 
-# What a report says of labels; None where a set has none.
-OF_LABELS = (
-  "num_classes",
+# What a report says of true labels; None where nobody knows them.
+OF_TRUTH = (
   "nominal_flip_rate",
   "nominal_inclusive_rate",
   "flip_rate",
@@ -26,10 +25,10 @@ OF_LABELS = (
   "agreement",
   "labels_changed",
   "class_counts_true",
-  "class_counts_given",
   "transition_counts",
-  "labels_sha256",
 )
+# Of labels at all; None where a set has none.
+OF_LABELS = (*OF_TRUTH, "num_classes", "class_counts_given", "labels_sha256")
 
 
 class Examples(NamedTuple):
@@ -42,6 +41,7 @@ class Examples(NamedTuple):
     num_classes: K.
     images: uint8 [N, H, W, C], where the corruption needs them.
     statistics: of the train images, likewise.
+    given: int32 [N], labels that somebody gave, likewise.
   """
 
   split: str
@@ -50,6 +50,7 @@ class Examples(NamedTuple):
   num_classes: int
   images: np.ndarray | None = None
   statistics: ImageStatistics | None = None
+  given: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)

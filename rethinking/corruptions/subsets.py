@@ -243,3 +243,39 @@ def human(
         f"were given to one of class {clean[row]}; the ids don't match."
       )
   return given[ids]
+
+
+def given(
+  labels: np.ndarray, given_labels: np.ndarray, *, num_classes: int
+) -> np.ndarray:
+  """Replaces labels by those that somebody gave, row by row.
+
+  Args:
+    labels: int32 [N], the true labels, in 0..K-1.
+    given_labels: integers [N], in 0..K-1.
+    num_classes: K.
+
+  Returns:
+    int32 [N].
+
+  Raises:
+    ValueError: for a label outside 0..K-1, or another number of them.
+
+  >>> given([3, 4], [3, 5], num_classes=10).tolist()
+  [3, 5]
+  """
+  labels = checks.check_labels(labels, num_classes)
+  given_labels = checks.check_labels(given_labels, num_classes)
+  if len(given_labels) != len(labels):
+    raise ValueError(
+      f"There are {len(given_labels)} given labels and {len(labels)} labels; "
+      "give one of each an example."
+    )
+  return given_labels
+
+
+def as_given(corruption, key, examples):
+  """As `given`, of a set as `chain` gives it; nothing is drawn."""
+  del corruption, key
+  classes = examples.num_classes
+  return given(examples.labels, examples.given, num_classes=classes), None
