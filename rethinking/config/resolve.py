@@ -28,7 +28,7 @@ def resolve(config: ConfigDict) -> ConfigDict:
     UserError: for a value outside its range, naming the field, what was given
       and what is allowed.
   """
-  from rethinking.data import registry
+  from rethinking import data
   from rethinking.models.registry import ARCHITECTURES
 
   experiments.check(config, "train")
@@ -51,8 +51,8 @@ def resolve(config: ConfigDict) -> ConfigDict:
   records.rename(c)
   checks.choose("recipe", c.recipe, recipes.RECIPES)
   checks.choose("arch", c.arch, ARCHITECTURES)
-  checks.choose("dataset", c.dataset, registry.NAMES)
-  height, width, _ = registry.SPECS[c.dataset].shape
+  checks.choose("dataset", c.dataset, data.NAMES)
+  height, width, _ = data.shape(c)
   filled = {
     **recipes.fields(c.recipe, c.arch),
     "crop": ARCHITECTURES[c.arch].crop_of(height, width),
@@ -88,10 +88,11 @@ def corruptions(config: ConfigDict) -> tuple[Corruption, ...]:
   if config.exact:
     label_options["exact"] = True
   found = []
-  for field, target, options in (
-    ("label_noise", "labels", label_options),
-    ("pixel_noise", "images", _options(config, "pixel_options")),
-  ):
+  targets = {
+    "labels": ("label_noise", label_options),
+    "images": ("pixel_noise", _options(config, "pixel_options")),
+  }
+  for target, (field, options) in targets.items():
     name = config[field]
     if name is None:
       continue
