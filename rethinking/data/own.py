@@ -50,7 +50,7 @@ def of(config: Any) -> Own | None:
     config: of any experiment, resolved or not.
 
   Raises:
-    UserError: for `dataset=own` without `data`, and the reverse.
+    UserError: for fields of own data without `dataset=own`.
   """
   found = Own(*(config[field] for field in Own._fields))
   if config.dataset != "own":
@@ -61,11 +61,6 @@ def of(config: Any) -> Own | None:
         f"{config[given[0]]!r}; try configs/own.py."
       )
     return None
-  if not found.data:
-    raise UserError(
-      f"data must say where the data are, got {found.data!r}; try "
-      "data=FILE.npz, data=FOLDER or data=tfds:NAME."
-    )
   return found
 
 
@@ -76,7 +71,9 @@ _LOCK = threading.RLock()
 
 
 def pair(
-  own: Own, data_dir: str | os.PathLike[str] | None = None, cache: bool = True
+  own: Own | None,
+  data_dir: str | os.PathLike[str] | None = None,
+  cache: bool = True,
 ) -> Pair:
   """Returns a user's train and test set, checked against each other.
 
@@ -90,6 +87,11 @@ def pair(
   Raises:
     UserError: in one line, for whatever can't be used.
   """
+  if own is None or not own.data:
+    raise UserError(
+      f"data must say where the data are, got {own and own.data!r}; try "
+      "data=FILE.npz, data=FOLDER or data=tfds:NAME."
+    )
   with _LOCK:
     if own.data in _HELD:
       return _HELD[own.data]

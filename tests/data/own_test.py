@@ -170,6 +170,8 @@ def test_arrays_of_another_program_are_asked_for():
 
 
 def test_fields_that_do_not_go_together_are_refused():
+  with pytest.raises(UserError, match="say where the data are, got None"):
+    data.load("own", "train")
   with pytest.raises(UserError, match="data must say where the data are"):
     config_lib.resolve(config(""))
   c = config("a.npz")
