@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from own_sets import CLASSES, TRAIN, config, make, pair, write_folder, write_npz
+from PIL import Image
 
 import rethinking
 from rethinking import config as config_lib
@@ -178,3 +179,34 @@ def test_fields_that_do_not_go_together_are_refused():
   c.dataset = "digits"
   with pytest.raises(UserError, match="data must be left out with dataset=dig"):
     config_lib.resolve(c)
+
+
+def test_which_examples_are_tested_never_drifts(tmp_path):
+  images, labels, _ = make(30)
+  np.savez(tmp_path / "a.npz", images=images, labels=labels)
+  _, test = pair(tmp_path / "a.npz", test_fraction=0.2)
+  assert test.ids.tolist() == [2, 6, 10, 14, 20, 21]
+
+
+def test_first_frames_and_orientations_are_said(tmp_path):
+  images, labels, names = make(12)
+  root = write_folder(tmp_path / "a", images, labels, names, train=9)
+  frames = [Image.fromarray(image).convert("RGB") for image in images]
+  frames[0].save(
+    root / "train/ant/film.webp",
+    save_all=True,
+    append_images=frames[1:3],
+    lossless=True,
+  )
+  turned = Image.Exif()
+  turned[0x0112] = 6
+  frames[4].save(root / "train/bee/turned.png", exif=turned)
+  train, _ = pair(root)
+  assert (
+    "13 PNG, 1 WEBP, the first frame of 1, the orientation tags of 1 ignored, "
+    "all as RGB"
+  ) in train.identity
+  found = dict(zip(train.names, train.images, strict=True))
+  for name, frame in (("film.webp", 0), ("turned.png", 4)):
+    pixels = np.asarray(frames[frame])
+    np.testing.assert_array_equal(found[name][..., :3], pixels)
