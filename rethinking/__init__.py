@@ -52,12 +52,15 @@ from typing import Any
 __version__ = "0.1.0"
 
 
-def run(config, workdir: str | os.PathLike) -> Any:
+def run(config, workdir: str | os.PathLike, *, train=None, test=None) -> Any:
   """Does what a config describes, as the command does.
 
   Args:
     config: from a config file or `rethinking.config.default`.
     workdir: folder for everything it leaves.
+    train: a `rethinking.data.Dataset` to train on instead of the config's, such
+      as `Dataset.from_arrays` makes; with `test`.
+    test: likewise.
 
   Returns:
     What the experiment's own `run` returns: of a training run its summary.
@@ -69,4 +72,9 @@ def run(config, workdir: str | os.PathLike) -> Any:
   from rethinking.config import experiments
 
   module = importlib.import_module(experiments.chosen(config).module)
-  return module.run(config, workdir)
+  if train is None and test is None:
+    return module.run(config, workdir)
+  from rethinking.data import own
+
+  with own.holding(train, test) as name:
+    return module.run(own.config_of(config, name), workdir)

@@ -44,7 +44,7 @@ def test_it_holds_every_room_the_configs_and_what_they_read(wheel):
   }
   configs = {f"rethinking/{c.relative_to(_ROOT)}" for c in _configs()}
   assert held == package | configs
-  assert len(configs) == 3
+  assert len(configs) == 4
 
 
 def _configs():

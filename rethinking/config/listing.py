@@ -25,6 +25,7 @@ def text() -> str:
     + (", no download" if spec.reader else "")
     for name, spec in registry.SPECS.items()
   }
+  data["own"] = "yours: give data=PATH, see configs/own.py"
   parts = [
     _section("Experiments (a variant sets its own)", _sentences(EXPERIMENTS)),
     _section("Variants (a config file may have more; it says which)", variants),

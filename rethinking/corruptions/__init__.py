@@ -69,7 +69,7 @@ _NAMES = {
   "prepared": "Prepared",
   "noise": "Noise corrupt",
   "report": "Corrupted fingerprint transition_matrix",
-  "keys": "example_keys named_key root_key",
+  "keys": "example_keys name_ids named_key root_key",
   "labels": "drawn",
   "instance_noise": "projection",
   "subsets": "drawn_exactly exact",

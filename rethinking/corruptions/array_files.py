@@ -55,6 +55,33 @@ def read_npz(
   )
 
 
+def npz_headers(
+  path: str | os.PathLike[str],
+) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+  """Returns shape and type of each array of an .npz file, unpacking none.
+
+  Args:
+    path: of the file.
+
+  Raises:
+    ValueError: in one line, for a file that is damaged or holds Python objects
+      or an array of another size than its header says.
+  """
+  found = {}
+  try:
+    with zipfile.ZipFile(path) as archive:
+      for member in archive.infolist():
+        with archive.open(member) as file:
+          shape, dtype, _ = _header(file, member.file_size)
+        found[member.filename.removesuffix(".npy")] = (shape, dtype)
+  # As in read_npz.
+  except Exception as error:
+    raise ValueError(
+      f"{os.fspath(path)!r} can't be read as .npz: {_line(error)}"
+    ) from (error)
+  return found
+
+
 def npz_names(path: str | os.PathLike[str]) -> list[str]:
   """Returns the names of an .npz file's arrays, the first few in order.
 

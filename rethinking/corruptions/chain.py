@@ -8,7 +8,7 @@ import numpy as np
 
 from rethinking.corruptions import checks, report
 from rethinking.corruptions.description import DEFINITIONS, Corruption
-from rethinking.corruptions.keys import root_key
+from rethinking.corruptions.keys import name_ids, root_key
 from rethinking.corruptions.prepared import Prepared
 from rethinking.corruptions.quantiles import ImageStatistics, image_statistics
 from rethinking.corruptions.report import Corrupted, Examples
@@ -26,6 +26,7 @@ def prepare(
   images: np.ndarray | None = None,
   split: str = "train",
   statistics: ImageStatistics | None = None,
+  given_labels: np.ndarray | None = None,
   draw: int | None = None,
 ) -> Prepared:
   """Prepares corruptions of a set, for a program or for `apply`.
@@ -34,11 +35,12 @@ def prepare(
     corruptions: as for `apply`, and so are the others.
     seed: in [0, 2**32).
     labels: integers [N], the true labels, in 0..K-1.
-    ids: integers [N], distinct, in [0, 2**32).
+    ids: integers [N], distinct, in [0, 2**32), or [N, 2] as `name_ids` makes.
     num_classes: K, at least 2.
     images: uint8 [N, H, W, C], or None.
     split: the split's name.
     statistics: of the train images.
+    given_labels: integers [N], in 0..K-1, of the corruption `given`.
     draw: which of independent draws; None: the only one.
 
   Returns:
@@ -65,6 +67,13 @@ def prepare(
   if images is not None:
     images = checks.check_images(images, len(true_labels))
   _check_fit(corruptions, images, split, statistics, num_classes)
+  if given_labels is None and any(
+    "given_labels" in c.definition.needs for c in corruptions
+  ):
+    raise ValueError(
+      "'given' needs given_labels, got none; try a data set that brings them, "
+      "or labels=CSV with a column given_label."
+    )
   root_key(seed)
   files = {
     c: c.definition.read(true_labels, ids, num_classes, **c.arguments)
@@ -74,7 +83,9 @@ def prepare(
   needed = any("statistics" in c.definition.needs for c in corruptions)
   if statistics is None and needed:
     statistics = image_statistics(images)
-  examples = Examples(split, true_labels, ids, num_classes, images, statistics)
+  examples = Examples(
+    split, true_labels, ids, num_classes, images, statistics, given_labels
+  )
   return Prepared(corruptions, examples, seed=seed, files=files, draw=draw)
 
 
@@ -82,12 +93,13 @@ def apply(
   corruptions: Sequence[Corruption],
   *,
   seed: int,
-  labels: np.ndarray,
-  ids: np.ndarray,
-  num_classes: int,
+  labels: np.ndarray | None = None,
+  ids: np.ndarray | Sequence[str] | None = None,
+  num_classes: int | None = None,
   images: np.ndarray | None = None,
   split: str = "train",
   statistics: ImageStatistics | None = None,
+  given_labels: np.ndarray | None = None,
 ) -> Corrupted:
   """Applies corruptions in order to a data set; changes no input.
 
@@ -102,15 +114,21 @@ def apply(
   Args:
     corruptions: what to do, in order; none is allowed.
     seed: in [0, 2**32).
-    labels: integers [N], the true labels, in 0..K-1.
-    ids: integers [N], distinct, in [0, 2**32), stable names of the examples.
-    num_classes: K, at least 2.
+    labels: integers [N], the true labels, in 0..K-1; None: there are none, and
+      only images change.
+    ids: integers [N], distinct, in [0, 2**32), stable ids of the examples, or
+      their names, N distinct strings. None: the numbers of the rows, which the
+      report's `ids` says.
+    num_classes: K, at least 2; None: the largest label + 1, which the report's
+      `classes` says.
     images: uint8 [N, H, W, C], already cropped; may be left out where only
       labels change by label.
     split: the split's name. Labels of the split 'test' can't be changed.
     statistics: `image_statistics` of the train images, needed by
       `gaussian_pixels` and `instance` in any split but 'train', where they
       are measured if left out.
+    given_labels: integers [N], in 0..K-1, that somebody gave: of the corruption
+      `given`.
 
   Returns:
     The corrupted set with its report.
@@ -128,6 +146,21 @@ def apply(
   >>> int((done.labels != done.true_labels).sum()), done.report["flip_rate"]
   (3, 0.3)
   """
+  said, unlabelled = {}, labels is None
+  if unlabelled:
+    labels, num_classes = _no_labels(corruptions, images, num_classes), 2
+  if num_classes is None:
+    num_classes = int(checks.check_labels(labels).max()) + 1
+    if num_classes < 2:
+      raise ValueError(
+        "num_classes must be given where only label 0 is seen; try "
+        "num_classes=2."
+      )
+    said["classes"] = f"largest label + 1 = {num_classes}"
+  if ids is None:
+    ids, said["ids"] = np.arange(len(labels)), "row numbers"
+  elif np.ndim(ids) == 1 and np.asarray(ids).dtype.kind in "UO":
+    ids, said["ids"] = name_ids(ids), "SHA-256 of the names"
   found = prepare(
     corruptions,
     seed=seed,
@@ -137,20 +170,41 @@ def apply(
     images=images,
     split=split,
     statistics=statistics,
+    given_labels=given_labels,
   )
   done = found.images
   if found.drawn is not None:
     done = np.empty_like(found.images)
     for rows, part in found.stream():
       done[rows] = part
+  account = found.report() | said
+  if unlabelled:
+    account |= dict.fromkeys(report.OF_LABELS)
   return Corrupted(
     done,
-    found.labels,
-    found.true_labels,
+    None if unlabelled else found.labels,
+    None if unlabelled else found.true_labels,
     found.ids,
-    found.report(),
+    account,
     found.statistics,
   )
+
+
+def _no_labels(
+  corruptions: Sequence[Corruption],
+  images: np.ndarray | None,
+  num_classes: int | None,
+) -> np.ndarray:
+  """Labels to stand for none, which no corruption of images looks at."""
+  needing = [c for c in corruptions if getattr(c, "target", "") == "labels"]
+  if num_classes is not None:
+    needing.append("num_classes")
+  if images is None or needing:
+    raise ValueError(
+      f"labels must be given for {needing[0] if needing else 'no images'}, got "
+      "None; try labels=integers [N]."
+    )
+  return np.zeros(len(images), np.int32)
 
 
 def _check_fit(

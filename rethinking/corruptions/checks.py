@@ -109,8 +109,15 @@ def check_labels(
 
 
 def check_id_range(ids: Any) -> np.ndarray | jax.Array:
-  """Returns ids as uint32 [N], refusing any that don't fit; they may repeat."""
-  ids = check_integers(ids, "Ids are")
+  """Returns ids as uint32 [N] or [N, 2]; refuses misfits, not repetitions."""
+  ids = ids if is_traced(ids) else np.asarray(ids)
+  if not jnp.issubdtype(ids.dtype, jnp.integer) or (
+    ids.ndim != 1 and (ids.ndim, ids.shape[-1:]) != (2, (2,))
+  ):
+    raise ValueError(
+      f"Ids are {ids.dtype} of shape {list(ids.shape)}; give integers of shape "
+      "[N], or [N, 2] as name_ids makes them."
+    )
   _check_each("Id", ids, 2**32, "[0, 2**32)")
   return ids.astype(np.uint32)
 
@@ -119,27 +126,61 @@ def _check_each(name: str, values: Any, end: int, allowed: str) -> None:
   """Refuses values that are not in 0..end-1; traced ones pass unseen."""
   if is_traced(values):
     return
-  wrong = np.flatnonzero((values < 0) | (values >= end))
+  wrong = np.argwhere((values < 0) | (values >= end))
   if wrong.size:
-    row = wrong[0]
-    raise ValueError(f"{name} {values[row]} at row {row} is outside {allowed}.")
+    value, row = values[tuple(wrong[0])], wrong[0][0]
+    raise ValueError(f"{name} {value} at row {row} is outside {allowed}.")
 
 
 def check_ids(ids: Any, count: int) -> np.ndarray | jax.Array:
-  """Returns ids as uint32 [N], refusing any that repeat or don't fit."""
+  """Returns ids as uint32 [N] or [N, 2]; refuses repetitions and misfits."""
   ids = check_id_range(ids)
   if len(ids) != count:
     raise ValueError(
       f"There are {len(ids)} ids and {count} labels; give one id a label."
     )
   if not is_traced(ids):
-    in_order = np.sort(ids)
+    # One word or two as one integer, on the host alone.
+    in_order = np.sort(_joined(ids))
     repeated = in_order[1:][in_order[1:] == in_order[:-1]]
     if repeated.size:
       raise ValueError(
         f"Id {repeated[0]} comes more than once; each example needs its own."
       )
   return ids
+
+
+def _joined(ids: np.ndarray) -> np.ndarray:
+  if ids.ndim == 1:
+    return ids
+  high, low = ids.astype(np.uint64).T
+  return (high << np.uint64(32)) | low
+
+
+def id_order(ids: np.ndarray) -> np.ndarray:
+  """Returns the rows in ascending order of their ids, int [N].
+
+  Args:
+    ids: uint32 [N] or [N, 2].
+
+  >>> id_order(np.uint32([[1, 5], [0, 9], [1, 4]])).tolist()
+  [1, 2, 0]
+  """
+  return np.argsort(_joined(ids), kind="stable")
+
+
+def id_ranks(ids: np.ndarray) -> np.ndarray:
+  """Returns the place of each id in their ascending order, uint32 [N].
+
+  Args:
+    ids: uint32 [N] or [N, 2], distinct.
+
+  >>> id_ranks(np.uint32([[1, 5], [0, 9], [1, 4]])).tolist()
+  [2, 0, 1]
+  """
+  found = np.empty(len(ids), np.uint32)
+  found[id_order(ids)] = np.arange(len(ids), dtype=np.uint32)
+  return found
 
 
 def check_integers(

@@ -7,8 +7,10 @@ don't.
 """
 
 import functools
+import hashlib
+import unicodedata
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -71,6 +73,41 @@ def named_key(key: jax.Array, *names: str | int) -> jax.Array:
   return key
 
 
+def name_ids(names: Sequence[str]) -> np.ndarray:
+  """Returns the ids of examples with names: two words each.
+
+  The first 8 bytes of the SHA-256 of the name, UTF-8 in NFC. Never one uint64:
+  JAX keeps the low half of it without a word.
+
+  Args:
+    names: N strings, distinct.
+
+  Returns:
+    uint32 [N, 2].
+
+  Raises:
+    ValueError: for what is no string, and a name that comes more than once.
+
+  >>> name_ids(["a.png", "b.png"]).shape
+  (2, 2)
+  """
+  known, words = set(), np.empty((len(names), 2), np.uint32)
+  for row, name in enumerate(names):
+    if not isinstance(name, str) or not name:
+      raise ValueError(
+        f"The name at row {row} is {name!r}; give a string, or integers as ids."
+      )
+    name = unicodedata.normalize("NFC", str(name))
+    if name in known:
+      raise ValueError(
+        f"The name {name!r} comes more than once; each example needs its own."
+      )
+    known.add(name)
+    digest = hashlib.sha256(name.encode()).digest()
+    words[row] = np.frombuffer(digest, ">u4", 2)
+  return words
+
+
 def example_keys(key: jax.Array, ids: jax.Array) -> jax.Array:
   """Returns one key an example, from its id and nothing else.
 
@@ -79,8 +116,8 @@ def example_keys(key: jax.Array, ids: jax.Array) -> jax.Array:
 
   Args:
     key: typed threefry2x32 key, [].
-    ids: [N], integers in [0, 2**32), the examples' stable ids. One that
-      comes twice gets the same key twice.
+    ids: [N], or [N, 2] of two words, integers in [0, 2**32), the examples'
+      stable ids. One that comes twice gets the same key twice.
 
   Returns:
     Typed keys, [N].
@@ -126,7 +163,7 @@ def each_example(
 
   Args:
     key: typed threefry2x32 key, [].
-    ids: uint32 [N].
+    ids: uint32 [N] or [N, 2].
     *entries: arrays [N, ...], what each example brings.
     op: op(key, *entries, **shared) of one example; hashable, so that the same
       one isn't compiled twice.
@@ -193,7 +230,7 @@ def example_words(key: jax.Array, ids: np.ndarray) -> np.ndarray:
 
   Args:
     key: typed threefry2x32 key, [].
-    ids: uint32 [N].
+    ids: uint32 [N] or [N, 2].
 
   Returns:
     uint32 [N, 2].

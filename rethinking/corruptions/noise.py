@@ -62,7 +62,7 @@ def corrupt(
   Args:
     noise: of the split that the batch is of.
     values: int32 [B] labels, or uint8 [B, H, W, C] images.
-    ids: uint32 [B], the examples' ids.
+    ids: uint32 [B] or [B, 2], the examples' ids.
     rows: int32 [B], the examples' rows in `noise.given`.
     draws: int32 [B], which draw of `redraw` each example gets.
 
@@ -101,7 +101,7 @@ def drawn(
 
   Args:
     noise: of images.
-    ids: uint32 [B].
+    ids: uint32 [B] or [B, 2].
     draws: as for `corrupt`.
   """
   keys = _keys(noise, "fraction", ids, draws)

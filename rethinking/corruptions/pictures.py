@@ -7,6 +7,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from rethinking.corruptions.checks import id_order
+
 _PER_CLASS = 10
 
 
@@ -83,18 +85,18 @@ def draw_examples(
 
   Args:
     path: of the PNG file to write, or an open one.
-    before: uint8 [N, H, W, C], C 1 or 3.
+    before: uint8 [N, H, W, C], C 1 or 3, or with opacity 2 or 4.
     after: uint8 [N, H, W, C].
     true_labels: int32 [N].
     labels: int32 [N], given.
-    ids: uint32 [N].
+    ids: uint32 [N] or [N, 2].
     class_names: K strings.
     title: one line.
   """
   from matplotlib.figure import Figure
 
   classes = min(len(class_names), 20)
-  order = np.argsort(ids, kind="stable")
+  order = id_order(ids)
   # One canvas for all images: hundreds of axes would take seconds to draw.
   side = max(before.shape[1:3])
   size = side * max(1, round(64 / side))
@@ -141,6 +143,7 @@ def draw_examples(
 
 
 def _enlarge(image: np.ndarray, factor: int) -> np.ndarray:
-  # Three channels, whether the image is grey or coloured.
+  # Three channels, whether the image is grey or coloured; without opacity.
+  image = image[..., : 3 if image.shape[-1] > 2 else 1]
   larger = image.repeat(factor, axis=0).repeat(factor, axis=1)
   return np.broadcast_to(larger, (*larger.shape[:2], 3))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from rethinking.corruptions import noise, report, thresholds
+from rethinking.corruptions import checks, noise, report, thresholds
 from rethinking.corruptions.description import Corruption
 from rethinking.corruptions.keys import named_key, root_key
 from rethinking.corruptions.noise import Noise
@@ -47,7 +47,7 @@ class Prepared:
     noise: a `Noise` for each corruption, in order.
     labels: int32 [N], the given labels.
     true_labels: int32 [N].
-    ids: uint32 [N].
+    ids: uint32 [N] or [N, 2].
     images: uint8 [N, H, W, C], as they were given, or None.
     drawn: bool [N], the images that any corruption takes; None: no corruption
       is of images.
@@ -157,7 +157,7 @@ class Prepared:
       Rows int64 [B] of the set; uint8 [B, H, W, C].
     """
     own = [one for one in self.noise if one.target == "images"]
-    order = np.argsort(self.ids, kind="stable")
+    order = checks.id_order(self.ids)
     digest = report.digest(self.ids[order], self.images.shape[1:])
     size = max(1, _CHUNK // max(1, self.images[0].size))
     size = min(size, len(order))

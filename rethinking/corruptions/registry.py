@@ -45,7 +45,7 @@ class Definition:
     has_level: whether it takes a level in [0, 1].
     options: each option's default and check(name, value), which returns the
       value to keep.
-    needs: 'images' and 'statistics', where it looks at them.
+    needs: 'images', 'statistics' and 'given_labels', where it looks at them.
     shared: whether all images have one draw, unless `per_image` says no.
     nests: whether an example that is corrupted at a level is corrupted the
       same way at each higher one.
@@ -212,6 +212,14 @@ DEFINITIONS: dict[str, Definition] = {
     has_level=False,
     options={"path": (REQUIRED, _path), "array": (REQUIRED, _text)},
     read=Named("human_labels", "read_human"),
+  ),
+  "given": Definition(
+    "labels",
+    "the given_labels that a data set brings beside its true ones.",
+    Named("subsets", "given"),
+    has_level=False,
+    needs=("given_labels",),
+    over_set=Named("subsets", "as_given"),
   ),
   "shuffled_pixels": _image(
     "one permutation of the positions, the same for train and test."

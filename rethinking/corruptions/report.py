@@ -12,8 +12,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rethinking.corruptions.checks import id_order
 from rethinking.corruptions.description import Corruption
 from rethinking.corruptions.quantiles import ImageStatistics
+
+# What a report says of true labels; None where nobody knows them.
+OF_TRUTH = (
+  "nominal_flip_rate",
+  "nominal_inclusive_rate",
+  "flip_rate",
+  "inclusive_rate",
+  "agreement",
+  "labels_changed",
+  "class_counts_true",
+  "transition_counts",
+)
+# Of labels at all; None where a set has none.
+OF_LABELS = (*OF_TRUTH, "num_classes", "class_counts_given", "labels_sha256")
 
 
 class Examples(NamedTuple):
@@ -22,10 +37,11 @@ class Examples(NamedTuple):
   Attributes:
     split: folded into the key.
     labels: int32 [N].
-    ids: uint32 [N], distinct.
+    ids: uint32 [N] or [N, 2], distinct.
     num_classes: K.
     images: uint8 [N, H, W, C], where the corruption needs them.
     statistics: of the train images, likewise.
+    given: int32 [N], labels that somebody gave, likewise.
   """
 
   split: str
@@ -34,6 +50,7 @@ class Examples(NamedTuple):
   num_classes: int
   images: np.ndarray | None = None
   statistics: ImageStatistics | None = None
+  given: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,9 +60,10 @@ class Corrupted:
   Attributes:
     images: uint8 [N, H, W, C]; the given array itself where no corruption
       changes images, None where none were given.
-    labels: int32 [N], the given (noisy) labels, an array of their own.
-    true_labels: int32 [N].
-    ids: uint32 [N].
+    labels: int32 [N], the given (noisy) labels, an array of their own; None
+      where none were given.
+    true_labels: int32 [N], or None.
+    ids: uint32 [N], or [N, 2] of names.
     report: JSON-able, from `summary`.
     statistics: of the train images; None where nothing needed them.
   """
@@ -136,7 +154,7 @@ def fingerprint(ids: np.ndarray, values: np.ndarray) -> str:
   then labels as little-endian int32 or images as bytes.
 
   Args:
-    ids: uint32 [N], distinct.
+    ids: uint32 [N] or [N, 2], distinct.
     values: int32 [N] labels, or uint8 [N, H, W, C] images.
 
   Returns:
@@ -147,7 +165,7 @@ def fingerprint(ids: np.ndarray, values: np.ndarray) -> str:
   True
   """
   kind = np.dtype(np.uint8 if values.dtype == np.uint8 else "<i4")
-  order = np.argsort(ids, kind="stable")
+  order = id_order(ids)
   found = digest(ids[order], values.shape[1:])
   rows = max(1, 2**22 // max(1, int(np.prod(values.shape[1:]))))
   for start in range(0, len(ids), rows):
@@ -160,7 +178,7 @@ def digest(ids: np.ndarray, shape: tuple[int, ...]):
   """Returns the beginning of a fingerprint: a SHA-256 that takes the values.
 
   Args:
-    ids: uint32 [N], ascending.
+    ids: uint32 [N] or [N, 2], ascending.
     shape: of one value.
   """
   found = hashlib.sha256(ids.astype("<u4").tobytes())

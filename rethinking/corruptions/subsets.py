@@ -19,7 +19,7 @@ def smallest(values: jax.Array, ids: jax.Array, count: jax.Array) -> jax.Array:
 
   Args:
     values: uint32 [N].
-    ids: uint32 [N], distinct.
+    ids: uint32 [N], distinct, or their ranks.
     count: k, [], in 0..N.
 
   Returns:
@@ -47,7 +47,7 @@ def drawn_exactly(key: jax.Array, ids: jax.Array, count: jax.Array):
 
   Args:
     key: typed threefry2x32 key, [].
-    ids: uint32 [N], distinct.
+    ids: uint32 [N] or [N, 2], distinct.
     count: k, [], in 0..N.
 
   Returns:
@@ -66,6 +66,8 @@ def drawn_exactly(key: jax.Array, ids: jax.Array, count: jax.Array):
   if not checks.is_traced(count):
     count = checks.check_integer(count, "The count", 0, len(ids))
   u = jax.vmap(lambda k: keys.words(k, 2)[0])(keys.example_keys(key, ids))
+  if ids.ndim == 2:
+    ids = jnp.argsort(jnp.lexsort((ids[:, 1], ids[:, 0]))).astype(jnp.uint32)
   return smallest(u, ids, count)
 
 
@@ -87,7 +89,7 @@ def exact(
   Args:
     key: typed threefry2x32 key, [].
     labels: int32 [N], in 0..K-1.
-    ids: uint32 [N], distinct.
+    ids: uint32 [N] or [N, 2], distinct.
     p: rate in [0, 1], a number.
     op: `uniform`, `symmetric`, `pair_flip` or `asymmetric`.
     num_classes: K, static.
@@ -128,7 +130,7 @@ def permutation(
   Args:
     key: typed threefry2x32 key, [].
     labels: int32 [N].
-    ids: uint32 [N], distinct.
+    ids: uint32 [N] or [N, 2], distinct.
     p: rate in [0, 1], a number.
 
   Returns:
@@ -151,9 +153,8 @@ def permutation(
   ids = checks.check_ids(ids, len(labels))
   count = thresholds.exact_count(p, len(ids))
   u, order = keys.example_words(key, ids).T
-  # A word and the id below it in one integer: no ties, fast to sort.
-  chosen = np.argsort(thresholds.pairs(u, ids))[:count]
-  shuffled = chosen[np.argsort(thresholds.pairs(order, ids)[chosen])]
+  chosen = thresholds.smallest(u, ids, count)
+  shuffled = chosen[thresholds.smallest(order[chosen], ids[chosen], count)]
   given, drawn = labels.copy(), np.zeros(len(ids), bool)
   given[chosen] = labels[shuffled]
   drawn[chosen] = True
@@ -219,6 +220,11 @@ def human(
   """
   labels = checks.check_labels(labels, num_classes)
   ids = checks.check_ids(ids, len(labels))
+  if ids.ndim != 1:
+    raise ValueError(
+      "Human labels of an .npz are found by an id's number, but these ids are "
+      "names; give a CSV of ids and labels, as labels=CSV."
+    )
   given = checks.check_labels(given, num_classes)
   if ids.size and ids.max() >= len(given):
     raise ValueError(
@@ -259,3 +265,39 @@ def _compare(labels: np.ndarray, given: np.ndarray, num_classes: int) -> None:
       "or an array clean_label beside them.",
       stacklevel=3,
     )
+
+
+def given(
+  labels: np.ndarray, given_labels: np.ndarray, *, num_classes: int
+) -> np.ndarray:
+  """Replaces labels by those that somebody gave, row by row.
+
+  Args:
+    labels: int32 [N], the true labels, in 0..K-1.
+    given_labels: integers [N], in 0..K-1.
+    num_classes: K.
+
+  Returns:
+    int32 [N].
+
+  Raises:
+    ValueError: for a label outside 0..K-1, or another number of them.
+
+  >>> given([3, 4], [3, 5], num_classes=10).tolist()
+  [3, 5]
+  """
+  labels = checks.check_labels(labels, num_classes)
+  given_labels = checks.check_labels(given_labels, num_classes)
+  if len(given_labels) != len(labels):
+    raise ValueError(
+      f"There are {len(given_labels)} given labels and {len(labels)} labels; "
+      "give one of each an example."
+    )
+  return given_labels
+
+
+def as_given(corruption, key, examples):
+  """As `given`, of a set as `chain` gives it; nothing is drawn."""
+  del corruption, key
+  classes = examples.num_classes
+  return given(examples.labels, examples.given, num_classes=classes), None

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from rethinking.corruptions.checks import check_static_rate
+from rethinking.corruptions.checks import check_static_rate, id_ranks
 from rethinking.corruptions.keys import example_words, words
 
 
@@ -37,7 +37,7 @@ class Threshold(NamedTuple):
   Attributes:
     some: bool [], whether any is drawn at all.
     word: uint32 [], compared with the first word of an example's key.
-    id: uint32 [], compared with its id where the words are alike.
+    id: uint32 [] or [2], compared with its id where the words are alike.
   """
 
   some: jax.Array
@@ -52,7 +52,7 @@ def threshold(
 
   Args:
     key: typed threefry2x32 key, [].
-    ids: uint32 [N], distinct.
+    ids: uint32 [N] or [N, 2], distinct.
     p: rate in [0, 1], a number.
     exact: draw round(p N) of them; else each by its own word, as `drawn`.
 
@@ -63,18 +63,38 @@ def threshold(
   """
   if exact:
     count = exact_count(p, len(ids))
-    found = pairs(example_words(key, ids)[:, 0], ids)
-    last = np.partition(found, count - 1)[count - 1] if count else 0
+    words = example_words(key, ids)[:, 0]
+    last = smallest(words, ids, count)[-1:]
+    word, id = words[last], ids[last]
   else:
-    # As `below`, word < round(float32(p) * 2**32), of which the last is left.
-    check_static_rate(p)
-    count = int(np.round(np.float32(p) * np.float32(2**32)))
-    last = (count << 32) - 1 if count else 0
-  return Threshold(
-    np.bool_(count > 0),
-    np.uint32(int(last) >> 32),
-    np.uint32(int(last) & 0xFFFFFFFF),
-  )
+    count = _below(p)
+    word, id = np.uint32([max(count, 1) - 1]), np.full_like(ids[:1], 2**32 - 1)
+  if not count:
+    word, id = np.zeros(1, np.uint32), np.zeros_like(ids[:1])
+  return Threshold(np.bool_(count > 0), word[0], id[0])
+
+
+def _below(p: float) -> int:
+  """How many words a rate draws, as `below` compares them."""
+  check_static_rate(p)
+  return int(np.round(np.float32(p) * np.float32(2**32)))
+
+
+def smallest(words: np.ndarray, ids: np.ndarray, count: int) -> np.ndarray:
+  """Returns the rows of the k smallest words, ties to the lowest id, in order.
+
+  Args:
+    words: uint32 [N].
+    ids: uint32 [N] or [N, 2], distinct.
+    count: k, in 0..N.
+
+  Returns:
+    int [k].
+
+  >>> smallest(np.uint32([5, 1, 5]), np.uint32([9, 8, 7]), 2).tolist()
+  [1, 2]
+  """
+  return np.argsort(pairs(words, id_ranks(ids)))[:count]
 
 
 def drawn_by(limit: Threshold, key: jax.Array, id: jax.Array) -> jax.Array:
@@ -83,11 +103,15 @@ def drawn_by(limit: Threshold, key: jax.Array, id: jax.Array) -> jax.Array:
   Args:
     limit: from `threshold`.
     key: the example's key, [].
-    id: its id, uint32 [].
+    id: its id, uint32 [] or [2].
   """
   word = words(key, 2)[0]
-  before = (word < limit.word) | ((word == limit.word) & (id <= limit.id))
-  return limit.some & before
+  if id.ndim:
+    high, low = id < limit.id, id <= limit.id
+    up_to = high[0] | ((id[0] == limit.id[0]) & low[1])
+  else:
+    up_to = id <= limit.id
+  return limit.some & ((word < limit.word) | ((word == limit.word) & up_to))
 
 
 def select(
@@ -97,7 +121,7 @@ def select(
 
   Args:
     key: typed threefry2x32 key, [].
-    ids: uint32 [N], distinct.
+    ids: uint32 [N] or [N, 2], distinct.
     p: rate in [0, 1], a number.
     exact: draw round(p N) of them; else each by its own word.
 
@@ -109,18 +133,20 @@ def select(
   >>> int(select(key, np.arange(100), 0.29, exact=True).sum())
   29
   """
-  limit = threshold(key, ids, p, exact=exact)
-  last = (int(limit.word) << 32) | int(limit.id)
-  found = pairs(example_words(key, ids)[:, 0], ids)
-  return limit.some & (found <= np.uint64(last))
+  words = example_words(key, ids)[:, 0]
+  if not exact:
+    return words < np.uint64(_below(p))
+  found = np.zeros(len(ids), bool)
+  found[smallest(words, ids, exact_count(p, len(ids)))] = True
+  return found
 
 
-def pairs(words: np.ndarray, ids: np.ndarray) -> np.ndarray:
-  """Returns a word above an id as one integer: distinct, fast to sort.
+def pairs(words: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+  """Returns a word above a rank as one integer: distinct, fast to sort.
 
   Args:
     words: uint32 [N].
-    ids: uint32 [N].
+    ranks: uint32 [N], of the ids.
 
   Returns:
     uint64 [N].
@@ -128,4 +154,4 @@ def pairs(words: np.ndarray, ids: np.ndarray) -> np.ndarray:
   >>> pairs(np.uint32([1]), np.uint32([2]))
   array([4294967298], dtype=uint64)
   """
-  return (words.astype(np.uint64) << np.uint64(32)) | ids.astype(np.uint64)
+  return (words.astype(np.uint64) << np.uint64(32)) | ranks.astype(np.uint64)

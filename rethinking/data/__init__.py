@@ -6,6 +6,10 @@
 preset of `presets`. A new set is a row and what it names: a builder of TFDS's,
 or a function that reads a split of arrays that are there.
 
+`own` is the user's: arrays, checked in `checked`, from an .npz file, `folders`
+of `pictures`, or what TFDS has prepared by any name, in `tfds`; `label_files`
+puts labels of a CSV in their place.
+
 Digits need nothing. The others are prepared once by TensorFlow Datasets,
 without TensorFlow, downloaded from their original sites (the checksums are
 TFDS's) into --data_dir, else TFDS_DATA_DIR, else TFDS's default folder. Decoded
@@ -14,7 +18,7 @@ arrays are kept in ~/.cache/rethinking, or under XDG_CACHE_HOME.
 May import: models, ops, storage, runtime, corruptions.
 """
 
-from rethinking.data.dataset import Dataset, load
+from rethinking.data.dataset import Dataset, load, of_config, shape
 from rethinking.data.registry import NAMES, SPECS
 
-__all__ = ["NAMES", "SPECS", "Dataset", "load"]
+__all__ = ["NAMES", "SPECS", "Dataset", "load", "of_config", "shape"]

@@ -57,7 +57,7 @@ def _prepare(names: Sequence[str], data_dir: str | None) -> int:
   """Prepares the named datasets in a folder; returns the exit code."""
   root = prepared.root(data_dir)
   for name in names:
-    if SPECS[name].reader:
+    if name not in SPECS or SPECS[name].reader:
       print(f"{name}: nothing to prepare")
     else:
       print(f"{name}: {preparation.prepare(name, root)}", flush=True)

@@ -1,5 +1,6 @@
 """The data sets, a row each; imports no more than the standard library."""
 
+import collections
 import dataclasses
 
 
@@ -34,5 +35,8 @@ SPECS = {
   "cifar100": Spec((32, 32, 3), 100, f"{_TFDS}:Cifar100", numbered=True),
 }
 
-# A view, which shows rows of a config file, too.
-NAMES = SPECS.keys()
+# What reads the user's own set.
+OWN = "rethinking.data.own"
+# A view, which shows rows of a config file, too. The user's own has no row: its
+# examples look as they do.
+NAMES = collections.ChainMap(SPECS, {"own": None}).keys()

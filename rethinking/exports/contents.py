@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from rethinking import data
+from rethinking.runtime.errors import UserError
 from rethinking.storage import tables
 from rethinking.training import preprocessing
 from rethinking.training import task as task_lib
@@ -27,8 +27,8 @@ class Contents:
   Attributes:
     config: resolved.
     task: what a run with this config is given.
-    columns: id uint32 [N], true_label and given_label int32 [N], changed
-      bool [N].
+    columns: id uint32 [N] or names [N], true_label and given_label int32 [N],
+      changed bool [N].
     images: file name -> uint8 [N, H, W, C]; empty where no pixels change.
     facts: what the report says, JSON-able.
   """
@@ -54,7 +54,10 @@ class Contents:
 
   def csv(self) -> bytes:
     """The columns as text, one line an example."""
-    values = [c.astype(int).tolist() for c in self.columns.values()]
+    values = [
+      (c.astype(int) if c.dtype.kind == "b" else c).tolist()
+      for c in self.columns.values()
+    ]
     rows = zip(*values, strict=True)
     return tables.csv_text(
       [dict(zip(self.columns, row, strict=True)) for row in rows]
@@ -62,13 +65,8 @@ class Contents:
 
   def original_images(self) -> np.ndarray:
     """The train images as they were, uint8 [N, H, W, C], cropped alike."""
-    c = self.config
-    train = data.load(
-      c.dataset, "train", data_dir=c.data_dir, cache=c.data_cache
-    )
-    order = np.argsort(train.ids)
-    rows = np.searchsorted(train.ids, self.columns["id"], sorter=order)
-    images = train.images[order[rows]]
+    train = self.task.train
+    images = train.dataset.images[train.rows]
     return preprocessing.centre_crop(images, self.facts["crop"])
 
 
@@ -86,6 +84,11 @@ def compute(config: ConfigDict) -> Contents:
   """
   task = task_lib.load(config, where="load")
   train, test = task.train, task.test
+  if train.true_labels is None:
+    raise UserError(
+      "An export must have true labels beside the given ones, got given ones "
+      "alone; try labels=CSV with what is known of them."
+    )
   images = {}
   if config.pixel_noise is not None:
     images = {IMAGES: train.images, TEST_IMAGES: test.images}
@@ -100,7 +103,7 @@ def compute(config: ConfigDict) -> Contents:
   if images:
     facts["test_images_sha256"] = task.test_report["test_images_sha256"]
   columns = {
-    "id": train.ids,
+    "id": train.given_ids,
     "true_label": train.true_labels,
     "given_label": train.labels,
     "changed": train.labels != train.true_labels,

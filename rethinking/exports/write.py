@@ -85,7 +85,7 @@ def _write_all(found: contents.Contents, folder: pathlib.Path) -> None:
     after=task.train.images,
     true_labels=columns["true_label"],
     labels=columns["given_label"],
-    ids=columns["id"],
+    ids=task.train.ids,
     class_names=task.class_names,
     title=title,
   )

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from etils import epath
+from ml_collections import ConfigDict
 
 from rethinking import data
 from rethinking.memorization.design import pack
@@ -113,7 +114,11 @@ def _level(one: Ensemble, score: Scores) -> Iterator[tuple[str, bytes]]:
   if too_few(len(one.masks), config["ratio"]) is None:
     found = pairs(one.masks, one.tested, config["permutations"], config["seed"])
     rows = [
-      {"train_id": int(one.ids[i]), "test_place": int(j), "influence": float(x)}
+      {
+        "train_id": one.ids[i].item(),
+        "test_place": int(j),
+        "influence": float(x),
+      }
       for i, j, x in zip(found.train, found.test, found.influence, strict=True)
     ]
     yield "influence.csv", tables.csv_text(rows).encode()
@@ -264,13 +269,8 @@ def _histogram(one: Ensemble, score: Scores) -> Picture:
 def _images(one: Ensemble, score: Scores) -> Picture:
   """The most memorised examples with true labels, and the least."""
   config = one.config
-  whole = data.load(
-    config["dataset"],
-    "train",
-    data_dir=config["data_dir"],
-    cache=config["data_cache"],
-  )
-  place = {example: row for row, example in enumerate(whole.ids.tolist())}
+  whole = data.of_config(ConfigDict(config), "train")
+  place = {one: row for row, one in enumerate(whole.given_ids.tolist())}
   names = whole.class_names
   # Ties by id, so that the picture is always the same.
   order = np.argsort(-score.mem, kind="stable")
@@ -280,7 +280,7 @@ def _images(one: Ensemble, score: Scores) -> Picture:
     axis.set_axis_off()
   for row, chosen in zip(axes, (kept[:_SHOWN], kept[-_SHOWN:]), strict=True):
     for axis, i in zip(row, chosen, strict=False):
-      image = whole.images[place[int(one.ids[i])]]
+      image = whole.images[place[one.ids[i].item()]]
       axis.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
       given, true = names[one.labels[i]], names[one.true[i]]
       words = given if given == true else f"{given} ({true})"

@@ -127,7 +127,9 @@ class Group:
   @property
   def chance(self) -> float:
     """Test accuracy of a guess."""
-    return 1 / registry.SPECS[self.settings["dataset"]].num_classes
+    # Rows of earlier versions are of sets that have a row.
+    known = self.rows[0].get("num_classes")
+    return 1 / (known or registry.SPECS[self.settings["dataset"]].num_classes)
 
   @property
   def regularisers(self) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking import data
 from rethinking.config import fields
 from rethinking.runtime.errors import UserError
 from rethinking.storage import files, jsonl, reading
@@ -88,19 +87,21 @@ def _check_data(
   """Refuses to add runs to rows that were made from other data."""
 
   @functools.cache
-  def source(name, data_dir, cache):
+  def source(cell):
     return {
-      split: data.load(name, split, data_dir=data_dir, cache=cache).identity
+      split: task_lib.dataset(todo[cell], split).identity
       for split in ("train", "test")
     }
 
+  first = {}
   same = set()
   for row in rows:
     cell = todo[row["cell"]]
     # A run that diverged has no record of its data.
     if row["status"] == "diverged":
       continue
-    now = source(cell.dataset, cell.data_dir, cell.data_cache)
+    read = tuple(cell[name] for name in fields.DATA)
+    now = source(first.setdefault(read, row["cell"]))
     old = row.get("data_source")
     # Runs that agree in these have the same data beneath their own noise.
     about = (*fields.DATA, *fields.LABELS, *fields.PIXELS)

@@ -152,7 +152,7 @@ def _checked(todo: Iterable[ConfigDict]) -> Iterator[None]:
   with processes.reraise_everywhere():
     for cell in todo:
       parallel.check_batch("batch_size", cell.batch_size, devices)
-      size = tuple(cell[name] for name in flagged("sized"))
+      size = (cell.arch, *(cell[name] for name in flagged("sized")))
       if size not in seen:
         seen.add(size)
         held += [task_lib.dataset(cell, split) for split in ("train", "test")]

@@ -180,8 +180,7 @@ def resolve(config: ConfigDict) -> ConfigDict:
     UserError: for a value outside its range, naming the field, what was given
       and what is allowed.
   """
-  from rethinking import models
-  from rethinking.data import registry
+  from rethinking import data, models
 
   experiments.check(config, *_ROWS)
   c = ConfigDict(config.to_dict())
@@ -191,7 +190,8 @@ def resolve(config: ConfigDict) -> ConfigDict:
   records.rename(c)
   if c.corruption_seed is None:
     c.corruption_seed = c.seed
-  checks.choose("dataset", c.dataset, registry.NAMES)
+  checks.choose("dataset", c.dataset, data.NAMES)
+  data.shape(c)
   if "arch" in c:
     checks.choose("arch", c.arch, models.ARCHITECTURES)
   levels = c.get("levels", ())

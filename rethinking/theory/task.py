@@ -27,13 +27,19 @@ def load(config: ConfigDict) -> Task:
     UserError: for a subset larger than the data, and where the data cannot be
       had.
   """
-  fields = config.to_dict()
+  fields = {"arch": "mlp_1x512", "dropout": None, **config.to_dict()}
   # What only a training run has, at values that change nothing.
   fields |= {"experiment": "train", "member": None}
   fields |= {"crop": 0, "batch_size": 1, "epochs": 1}
   fields |= {"augment": "none", "normalization": "per_image", "validation": 0}
   fields |= {"redraw": "never", "validation_labels": "true", "member": None}
-  return task_lib.load(ConfigDict(fields), where="load")
+  task = task_lib.load(ConfigDict(fields), where="load")
+  if task.train.true_labels is None:
+    raise UserError(
+      "Theory must have true labels to count the wrong ones, got given ones "
+      "alone; try labels=CSV with them."
+    )
+  return task
 
 
 def labels_at(

@@ -49,8 +49,13 @@ class Split:
 
   @property
   def ids(self) -> np.ndarray:
-    """uint32 [N]."""
+    """uint32 [N], or [N, 2] of names."""
     return self.own(self.prepared.ids)
+
+  @property
+  def given_ids(self) -> np.ndarray:
+    """[N], as they were given: names, or uint32."""
+    return self.dataset.given_ids[self.rows]
 
   @property
   def labels(self) -> np.ndarray:
@@ -58,8 +63,10 @@ class Split:
     return self.own(self.prepared.labels)
 
   @property
-  def true_labels(self) -> np.ndarray:
-    """int32 [N]."""
+  def true_labels(self) -> np.ndarray | None:
+    """int32 [N]; None where nobody knows them."""
+    if not self.dataset.truth:
+      return None
     return self.own(self.prepared.true_labels)
 
   def drawn(self, draw: int) -> np.ndarray | None:

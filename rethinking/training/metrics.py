@@ -151,7 +151,7 @@ def train_metrics(
   loss: np.ndarray,
   prediction: np.ndarray,
   given: np.ndarray,
-  true: np.ndarray,
+  true: np.ndarray | None,
   drawn: np.ndarray | None = None,
 ) -> dict[str, float | None]:
   """Returns loss and accuracy on the given labels, and where they come from.
@@ -160,7 +160,7 @@ def train_metrics(
     loss: [N], nats, of the given labels.
     prediction: [N], classes.
     given: [N], the labels trained on.
-    true: [N], the labels before corruption.
+    true: [N], the labels before corruption; None: nobody knows them.
     drawn: bool [N], whose images are corrupted; None: no pixel corruption.
 
   Returns:
@@ -170,11 +170,14 @@ def train_metrics(
     `changed_predicted_true`, the share of the changed examples predicted as
     their true class. None where there is no such example.
   """
-  changed = given != true
+  nobody = np.zeros(len(given), bool)
+  changed = nobody if true is None else given != true
+  unchanged = nobody if true is None else ~changed
   fitted = prediction == given
-  parts = {"": slice(None), "_unchanged": ~changed, "_changed": changed}
+  parts = {"": slice(None), "_unchanged": unchanged, "_changed": changed}
   found = _of_parts("train", loss, fitted, parts | _of_images(drawn))
-  found["changed_predicted_true"] = _mean((prediction == true)[changed])
+  right = nobody if true is None else prediction == true
+  found["changed_predicted_true"] = _mean(right[changed])
   return found
 
 

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from rethinking.corruptions.checks import id_ranks
 from rethinking.corruptions.keys import fold_ids
 from rethinking.data.dataset import Dataset
 from rethinking.memorization.design import design
@@ -53,7 +54,9 @@ def _masks(config: ConfigDict, train: Dataset, count: int) -> np.ndarray:
   known = _MASKS.setdefault(train, {})
   if (count, *about) not in known:
     try:
-      drawn = design(train.ids[:count], train.labels[:count], *about)
+      # Which has draws by rank alone: ids of two words are ranks as well.
+      ranks = id_ranks(train.ids[:count])
+      drawn = design(ranks, train.labels[:count], *about)
     except ValueError as error:
       raise UserError(str(error)) from error
     known[count, *about] = drawn

@@ -61,9 +61,10 @@ def write_examples(
   arrays = {}
   for name, split in task.parts().items():
     loss, prediction, given, probabilities = seen[name]
-    arrays[f"{name}_id"] = split.ids
+    arrays[f"{name}_id"] = split.given_ids
     arrays[f"{name}_label"] = given
-    arrays[f"{name}_true_label"] = split.true_labels
+    if split.true_labels is not None:
+      arrays[f"{name}_true_label"] = split.true_labels
     arrays[f"{name}_loss"] = loss
     arrays[f"{name}_prediction"] = prediction
     arrays[f"{name}_correct"] = prediction == given
@@ -85,7 +86,7 @@ def write_presentations(
   """
   _write_arrays(
     workdir / "presentations.npz",
-    id=task.train.ids,
+    id=task.train.given_ids,
     **{name: x[task.train.rows] for name, x in vars(seen).items()},
   )
 
@@ -146,6 +147,7 @@ def summarise(
       part: task.report[f"{part}_sha256"] for part in ("labels", "images")
     },
     "data_source": task.source,
+    "num_classes": task.num_classes,
   }
 
 

@@ -16,15 +16,13 @@ from rethinking import data, models
 from rethinking.config import experiments
 from rethinking.corruptions.chain import prepare
 from rethinking.corruptions.description import Corruption
-from rethinking.corruptions.keys import root_key
 from rethinking.corruptions.noise import Noise
 from rethinking.corruptions.prepared import Prepared
 from rethinking.corruptions.quantiles import ImageStatistics, image_statistics
-from rethinking.corruptions.report import fingerprint
-from rethinking.data import augment
+from rethinking.corruptions.report import OF_TRUTH, fingerprint
 from rethinking.runtime import backend
 from rethinking.runtime.errors import UserError
-from rethinking.training import subsets
+from rethinking.training import fits, subsets
 from rethinking.training.examples import Split, Task, take
 from rethinking.training.preprocessing import centre_crop
 
@@ -55,6 +53,12 @@ def check(config: ConfigDict, train: data.Dataset) -> int:
       f"validation is {config.validation}, but there are {count} train "
       f"examples; give at most {count - 1}."
     )
+  if config.validation and not train.truth:
+    if config.validation_labels == "true":
+      raise UserError(
+        "validation_labels must be given where no true labels are known, got "
+        "true; try validation_labels=given."
+      )
   count -= config.validation
   if config.member is not None:
     count = len(subsets.rows(config, train)[0])
@@ -74,29 +78,9 @@ def check(config: ConfigDict, train: data.Dataset) -> int:
       f"crop is {config.crop}, but the images of {config.dataset} are {side} "
       "pixels wide; give at most that, or 0 for the whole image."
     )
-  _check_augment(config, train.images.shape[1:])
+  fits.check_augment(config, train.images.shape[1:])
+  fits.check_arch(config, train.images.shape[1:], train.num_classes)
   return count
-
-
-def _check_augment(config: ConfigDict, shape: tuple[int, ...]) -> None:
-  """Refuses an augmentation whose images the model could not be tested on."""
-  if config.pixel_noise is not None and config.crop:
-    # Cropped already: see load.
-    shape = (config.crop, config.crop, shape[2])
-  height, width, _ = jax.eval_shape(
-    augment.create(config.augment),
-    root_key(0),
-    jax.ShapeDtypeStruct(shape, np.float32),
-  ).shape
-  seen = (config.crop,) * 2 if config.crop else shape[:2]
-  if min(height, width) < config.crop or (
-    not config.crop and (height, width) != seen
-  ):
-    raise UserError(
-      f"augment={config.augment} leaves {height} x {width} pixels, but test "
-      f"images have {seen[0]} x {seen[1]}; give crop={min(height, width)} or "
-      "another augment."
-    )
 
 
 def channel_statistics(sums: ImageStatistics) -> tuple[np.ndarray, np.ndarray]:
@@ -129,13 +113,13 @@ def dataset(config: ConfigDict, split: str) -> data.Dataset:
   Raises:
     UserError: where the data cannot be had.
   """
+  if config.dataset == "own":  # Which are kept where they are read.
+    return data.of_config(config, split)
   key = (config.dataset, split, config.data_dir, config.data_cache)
   with _LOCK:
     found = _DATASETS.get(key)
     if found is None:
-      found = data.load(
-        config.dataset, split, data_dir=config.data_dir, cache=config.data_cache
-      )
+      found = data.of_config(config, split)
       _DATASETS[key] = found
   return found
 
@@ -254,6 +238,9 @@ def assemble(
         split="test" if name == "test" else "train",
         num_classes=train.num_classes,
         statistics=measured,
+        given_labels=None
+        if whole.given_labels is None
+        else whole.given_labels[rows],
         draw=draw,
       )
     except ValueError as error:
@@ -271,6 +258,8 @@ def assemble(
       noise = _with_labels(noise, train.num_classes, draw)
     splits[name] = Split(whole, rows, made, noise, shown[whole])
     reports[name] = made.report() if pixel else _clean_report(splits[name])
+    if not whole.truth:
+      reports[name] |= dict.fromkeys(OF_TRUTH)
     made.release()
   if ensemble:
     whole = splits["train"]

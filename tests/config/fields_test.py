@@ -18,6 +18,7 @@ _SEEDS = {
 _LABELS = {"label_noise", "label_options", "p", "exact"}
 _LEVELS = {"fraction", "level"}
 _PLACE = {"data_dir", "data_cache", "compilation_cache", "runs_at_once"}
+_OWN = {"data", "labels", "resize", "test_fraction"}
 # Lists of field names as they were kept by hand.
 _KEPT = {
   "seeds": (fields.SEEDS, _SEEDS),
@@ -58,7 +59,7 @@ _KEPT = {
     {
       *("dataset", "subset", "batch_size", "crop", "epochs", "augment"),
       *("ratio", "members", "permutations"),
-      *("pixel_noise", "validation"),
+      *("pixel_noise", "validation", *_OWN),
     },
   ),
   "unseen": (
@@ -81,7 +82,7 @@ _KEPT = {
       *("experiment", "variant", "dataset", "data_dir", "data_cache", "subset"),
       *("pixel_noise", "pixel_options", *_LABELS, *_LEVELS),
       *("seed", "corruption_seed"),
-      *("plots", "compilation_cache"),
+      *("plots", "compilation_cache", *_OWN),
     },
   ),
   # With label_options, exact, pixel_options and validation_labels, which were
@@ -91,7 +92,7 @@ _KEPT = {
     {
       *("dataset", "data_dir", "data_cache", "subset", "validation"),
       *("validation_labels", *_LABELS, "pixel_noise", "pixel_options"),
-      *(*_LEVELS, "redraw", "corrupt_in"),
+      *(*_LEVELS, *_OWN, "redraw", "corrupt_in"),
     },
   ),
 }

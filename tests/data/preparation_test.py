@@ -21,7 +21,7 @@ def _contents(images, labels):
   )
 
 
-@pytest.mark.parametrize("name", [n for n in data.NAMES if n != "digits"])
+@pytest.mark.parametrize("name", [n for n in data.SPECS if n != "digits"])
 def test_what_was_served_is_what_is_loaded(name, serve, tmp_path):
   served = serve(name)
   for split, (images, labels) in served.arrays.items():

@@ -1,0 +1,187 @@
+"""A folder of class folders with images, as arrays."""
+
+import concurrent.futures
+import hashlib
+import itertools
+import os
+import pathlib
+import unicodedata
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from rethinking.data import pictures
+from rethinking.runtime.errors import UserError
+from rethinking.storage import reading
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+_SHOWN = 5
+_LAYOUT = "root/CLASS/IMAGE or root/train/CLASS/IMAGE and root/test/CLASS/IMAGE"
+
+
+class _File(NamedTuple):
+  """An image: its path below the root, with `/`, and its class."""
+
+  path: str
+  label: str
+
+
+def read(
+  root: pathlib.Path, resize: int | None, cache: bool
+) -> tuple[dict[str, dict[str, np.ndarray]], str]:
+  """Returns the arrays of a folder of class folders.
+
+  Args:
+    root: the folder: of class folders, or of `train` and `test` with them.
+    resize: pixels a side; None: the images have one size.
+    cache: whether to keep the decoded images in the user's cache folder.
+
+  Returns:
+    Images, labels, ids and class_names of "train" and "test", or of "all";
+    how the images were stored. An id is the file's name where names are
+    distinct in the whole folder, else the path below it.
+
+  Raises:
+    UserError: for a folder without classes, with files of another kind or
+      links to outside, and as `pictures.decode`.
+  """
+  splits = _splits(root)
+  files = [file for split in splits.values() for file in split]
+  names = sorted({file.label for file in [*splits.values()][0]})
+  other = sorted({file.label for file in files} - {*names})
+  if other:
+    raise UserError(
+      f"{root}/test has the class {other[0]!r}, which {root}/train has not; "
+      "give it train images, or remove it."
+    )
+  paths = [file.path for file in files]
+  short = [path.rpartition("/")[2] for path in paths]
+  # As ids are made of them.
+  distinct = {unicodedata.normalize("NFC", name) for name in short}
+  ids = short if len(distinct) == len(short) else paths
+  images, words = pictures.cached(
+    os.path.realpath(root),
+    _fingerprint(root, paths) if cache else None,
+    resize,
+    lambda: pictures.decode(
+      paths, lambda place: (root / paths[place]).open("rb"), resize
+    ),
+  )
+  found, start = {}, 0
+  for split, own in splits.items():
+    rows = slice(start, start + len(own))
+    found[split] = {
+      "images": images[rows],
+      "labels": np.array([names.index(file.label) for file in own], np.int32),
+      "ids": np.array(ids[rows]),
+      "class_names": names,
+    }
+    start = rows.stop
+  return found, words
+
+
+def stamp(root: pathlib.Path) -> str:
+  """Returns what changes when a file of the folder does: sizes and times.
+
+  Args:
+    root: the folder.
+
+  Raises:
+    UserError: as `read`, for a folder of another kind.
+  """
+  digest = hashlib.sha256()
+  for file in itertools.chain(*_splits(root).values()):
+    try:
+      seen = (root / file.path).stat()
+    except OSError:
+      continue  # Which is named where it is read.
+    about = (file.path, seen.st_size, seen.st_mtime_ns)
+    digest.update(repr(about).encode())
+  return digest.hexdigest()
+
+
+def _splits(root: pathlib.Path) -> dict[str, list[_File]]:
+  folders, _ = _entries(root, root)
+  if not {"train", "test"} & {*folders}:
+    return {"all": _classes(root, "", folders)}
+  if sorted(folders) != ["test", "train"]:
+    raise UserError(
+      f"{root} must hold train and test alone, or class folders, got "
+      f"{folders}; try {_LAYOUT}."
+    )
+  return {
+    split: _classes(root, f"{split}/", _entries(root / split, root)[0])
+    for split in ("train", "test")
+  }
+
+
+def _classes(
+  root: pathlib.Path, prefix: str, folders: Sequence[str]
+) -> list[_File]:
+  if not folders:
+    raise UserError(
+      f"{root / prefix} must have a folder for each class, got none; try "
+      f"{_LAYOUT}."
+    )
+  found, other = [], []
+  for label in folders:
+    inner, files = _entries(root / prefix / label, root)
+    paths = [f"{prefix}{label}/{name}" for name in files]
+    found += [_File(p, label) for p in paths if p.lower().endswith(_SUFFIXES)]
+    other += [p for p in paths if not p.lower().endswith(_SUFFIXES)]
+    other += [f"{prefix}{label}/{name}/" for name in inner]
+  if other:
+    raise UserError(
+      f"{root} must have PNG, JPEG and WebP images alone in its class folders, "
+      f"got {len(other)} other: {', '.join(other[:_SHOWN])}; remove or convert "
+      "them."
+    )
+  if not found:
+    raise UserError(f"{root / prefix} must have images, got none; {_LAYOUT}.")
+  return found
+
+
+def _entries(
+  folder: pathlib.Path, root: pathlib.Path
+) -> tuple[list[str], list[str]]:
+  """Folders and files in it, sorted, hidden ones left out."""
+  inside = os.path.realpath(root)
+  folders, files = [], []
+  try:
+    entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+  except OSError as error:
+    raise UserError(
+      f"{folder} can't be read ({error.strerror}); make it readable."
+    ) from error
+  for entry in entries:
+    if entry.name.startswith("."):
+      continue
+    if entry.is_symlink():
+      target = os.path.realpath(entry.path)
+      if os.path.commonpath([inside, target]) != inside:
+        raise UserError(
+          f"{entry.path} must be in the folder, got a link to {target}; copy "
+          "what it links to."
+        )
+    try:
+      entry.name.encode()
+    except UnicodeEncodeError:
+      raise UserError(
+        f"{entry.path!r} must be named in UTF-8; rename it."
+      ) from None
+    (folders if entry.is_dir() else files).append(entry.name)
+  return folders, files
+
+
+def _fingerprint(root: pathlib.Path, paths: Sequence[str]) -> str:
+  """The SHA-256 of the images and their paths."""
+  try:
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+      sums = [*pool.map(lambda path: reading.sha256(root / path), paths)]
+  except OSError as error:
+    raise UserError(
+      f"{error.filename} can't be read ({error.strerror}); make it readable."
+    ) from error
+  lines = [f"{p} {s}" for p, s in zip(paths, sums, strict=True)]
+  return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,0 +1,79 @@
+"""Labels of a CSV file, in the place of a data set's own."""
+
+import csv
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from rethinking.runtime.errors import UserError
+
+_MOST_BYTES = 2**28
+# What each column holds; the latter two are those of the export's labels.csv.
+_COLUMNS = {
+  "label": "labels",
+  "true_label": "labels",
+  "given_label": "given_labels",
+}
+
+
+def replace(raw: dict[str, Any], path: str) -> None:
+  """Puts a file's labels in the place of those that were read, by id.
+
+  Examples that it does not name keep theirs.
+
+  Args:
+    raw: `images`, `labels`, perhaps `ids` and `class_names`; changed in place.
+    path: of the CSV file: `id` and `label` or `given_label`; a label is a
+      class's number or name.
+
+  Raises:
+    UserError: naming the line of an id or a label that is none.
+  """
+  rows = _rows(path)
+  there = rows[0].keys() if rows else ()
+  columns = [column for column in _COLUMNS if column in there]
+  if "id" not in there or not columns:
+    raise UserError(
+      f"labels={path} must have a first line such as id,label or "
+      f"id,given_label, got {','.join(map(str, there)) or 'no line'}."
+    )
+  ids = raw.get("ids")
+  ids = range(len(raw["images"])) if ids is None else ids
+  places = {str(one): place for place, one in enumerate(ids)}
+  classes = raw.get("class_names")
+  classes = {
+    str(c): i for i, c in enumerate(() if classes is None else classes)
+  }
+  for column in columns:
+    name = _COLUMNS[column]
+    own = raw.get(name)
+    if own is None:
+      own = raw["labels" if name == "given_labels" else "given_labels"]
+    found, seen = np.array(own, np.int64), set()
+    for line, row in enumerate(rows, 2):
+      one, label = row["id"], row[column]
+      if one not in places or one in seen:
+        what = "comes twice" if one in seen else "is no id of the train set"
+        raise UserError(f"labels={path}: {one!r} in line {line} {what}.")
+      seen.add(one)
+      try:
+        found[places[one]] = classes[label] if label in classes else int(label)
+      except (TypeError, ValueError):
+        raise UserError(
+          f"labels={path}: {label!r} in line {line} must be a class's number "
+          f"or name{f', one of {[*classes][:10]}' if classes else ''}."
+        ) from None
+    raw[name] = found
+
+
+def _rows(path: str) -> list[dict[str, str]]:
+  place = pathlib.Path(path).expanduser()
+  try:
+    if place.stat().st_size > _MOST_BYTES:
+      raise ValueError(f"more than {_MOST_BYTES} bytes")
+    with place.open(newline="", encoding="utf-8-sig") as file:
+      return [*csv.DictReader(file, strict=True)]
+  except (OSError, ValueError, csv.Error) as error:
+    line = " ".join(str(error).split())[:200]
+    raise UserError(f"labels={path} can't be read as CSV: {line}.") from error

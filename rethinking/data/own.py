@@ -1,0 +1,342 @@
+"""The data set "own": from a file, a folder, prepared data or Python arrays."""
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import pathlib
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rethinking.corruptions import array_files, keys, thresholds
+from rethinking.data import checked, folders, label_files
+from rethinking.data.dataset import Dataset
+from rethinking.runtime import memory
+from rethinking.runtime.errors import UserError
+
+_ARRAYS = ("images", "labels", "ids", "given_labels")
+_NEEDED = _ARRAYS[:2]
+_HELD_PREFIX = "sha256:"
+Pair = tuple[Dataset, Dataset]
+Raw = dict[str, dict[str, Any]]
+
+
+class Own(NamedTuple):
+  """Where a user's data are, as the config says it.
+
+  Attributes:
+    data: a path of an .npz file or a folder, "tfds:NAME", or "sha256:..." of
+      arrays that `holding` holds.
+    labels: of a CSV file, or None.
+    resize: pixels a side of a folder's images, or None.
+    test_fraction: of one set, the share that is the test set, or None.
+  """
+
+  data: str | None
+  labels: str | None = None
+  resize: int | None = None
+  test_fraction: float | None = None
+
+
+def of(config: Any) -> Own | None:
+  """Returns where a config's own data are; None for a built-in set.
+
+  Args:
+    config: of any experiment, resolved or not.
+
+  Raises:
+    UserError: for fields of own data without `dataset=own`.
+  """
+  found = Own(*(config[field] for field in Own._fields))
+  if config.dataset != "own":
+    given = [f for f in Own._fields if config[f] is not None]
+    if given:
+      raise UserError(
+        f"{given[0]} must be left out with dataset={config.dataset}, got "
+        f"{config[given[0]]!r}; try configs/own.py."
+      )
+    return None
+  return found
+
+
+# The pair that was read last, which runs beside each other share.
+_LAST: dict[Any, Pair] = {}
+_HELD: dict[str, Pair] = {}
+_LOCK = threading.RLock()
+
+
+def pair(
+  own: Own | None,
+  data_dir: str | os.PathLike[str] | None = None,
+  cache: bool = True,
+) -> Pair:
+  """Returns a user's train and test set, checked against each other.
+
+  Identical images in both, or with different labels, are warned about.
+
+  Args:
+    own: where they are.
+    data_dir: folder of prepared TFDS data, of "tfds:NAME".
+    cache: whether to keep decoded images in the user's cache folder.
+
+  Raises:
+    UserError: in one line, for whatever can't be used.
+  """
+  if own is None or not own.data:
+    raise UserError(
+      f"data must say where the data are, got {own and own.data!r}; try "
+      "data=FILE.npz, data=FOLDER or data=tfds:NAME."
+    )
+  with _LOCK:
+    if own.data in _HELD:
+      return _HELD[own.data]
+    if own.data.startswith(_HELD_PREFIX):
+      raise UserError(
+        f"data={own.data} are arrays of a Python program, which are not here; "
+        "try rethinking.run(config, workdir, train=..., test=...) with them."
+      )
+    key = (own, data_dir, cache, _stamp(own.data), _stamp(own.labels))
+    if key not in _LAST:
+      _LAST.clear()
+      _LAST[key] = _read(own, data_dir, cache)
+    return _LAST[key]
+
+
+@contextlib.contextmanager
+def holding(train: Dataset, test: Dataset) -> Iterator[str]:
+  """Holds arrays of a Python program; yields what the config calls them.
+
+  Args:
+    train: from `Dataset.from_arrays` or its like.
+    test: likewise.
+
+  Yields:
+    The value of `data`, by which other arrays are told from these.
+  """
+  for name, one in (("train", train), ("test", test)):
+    if not isinstance(one, Dataset):
+      raise UserError(
+        f"{name} must be a Dataset, got a {type(one).__name__}; try "
+        "rethinking.data.Dataset.from_arrays(images, labels)."
+      )
+  found = _together(train, test, "")
+  both = "".join(one.identity for one in found)
+  name = _HELD_PREFIX + hashlib.sha256(both.encode()).hexdigest()
+  with _LOCK:
+    _HELD[name] = found
+  try:
+    yield name
+  finally:
+    with _LOCK:
+      _HELD.pop(name, None)
+
+
+def config_of(config: Any, name: str) -> Any:
+  """Returns a config whose data are those that are held.
+
+  Args:
+    config: of any experiment; not changed.
+    name: what `holding` yielded.
+  """
+  found = type(config)(config.to_dict())
+  found.update(dict.fromkeys(Own._fields) | {"dataset": "own", "data": name})
+  return found
+
+
+def _stamp(path: str | None) -> Any:
+  """What tells that a file or a folder was changed."""
+  if path is None or path.startswith("tfds:"):
+    return None
+  place = pathlib.Path(path).expanduser()
+  if place.is_dir():
+    return folders.stamp(place)
+  try:
+    seen = place.stat()
+  except OSError:
+    return None
+  return seen.st_size, seen.st_mtime_ns
+
+
+def _read(own: Own, data_dir: Any, cache: bool) -> Pair:
+  note = ""
+  path = pathlib.Path(own.data).expanduser()
+  if own.data.startswith("tfds:"):
+    from rethinking.data import tfds
+
+    raw, note = tfds.read(own.data, data_dir, own.resize, cache)
+  elif path.is_dir():
+    raw, note = folders.read(path, own.resize, cache)
+  elif own.resize is not None:
+    raise UserError(
+      f"resize is of a folder's images, but data is {own.data!r}; try "
+      "without it."
+    )
+  else:
+    raw = _read_npz(path)
+  if own.labels is not None:
+    first = raw["train"] if "train" in raw else raw["all"]
+    label_files.replace(first, own.labels)
+  if "all" not in raw:
+    if own.test_fraction is not None:
+      raise UserError(
+        f"test_fraction must be left out where {own.data} has a test set, got "
+        f"{own.test_fraction}."
+      )
+    return _together(*(_dataset(raw[s], own) for s in ("train", "test")), note)
+  whole = _dataset(raw["all"], own)
+  if own.test_fraction is None:
+    raise UserError(
+      f"{own.data} holds one set of {len(whole.ids)} examples, so "
+      "test_fraction must say how much of it is the test set; try "
+      "test_fraction=0.2."
+    )
+  key = keys.named_key(keys.root_key(0), "test_fraction")
+  tested = thresholds.select(key, whole.ids, own.test_fraction, exact=False)
+  if tested.all() or not tested.any():
+    raise UserError(
+      f"test_fraction={own.test_fraction} makes {int(tested.sum())} of "
+      f"{len(tested)} examples the test set; try 0.2."
+    )
+  print(
+    f"note: {int(tested.sum())} of {len(tested)} examples are the test set "
+    f"(test_fraction={own.test_fraction}).",
+    file=sys.stderr,
+  )
+  return _together(*(_rows(whole, part) for part in (~tested, tested)), note)
+
+
+def _dataset(raw: dict[str, Any], own: Own) -> Dataset:
+  try:
+    return Dataset.from_arrays(
+      **{name: raw.get(name) for name in (*_ARRAYS, "class_names")}
+    )
+  except UserError as error:
+    raise UserError(f"{own.data}: {error}") from error
+
+
+def _rows(whole: Dataset, rows: np.ndarray) -> Dataset:
+  found = {name: getattr(whole, name) for name in ("names", *_ARRAYS)}
+  return dataclasses.replace(
+    whole, **{k: None if v is None else v[rows] for k, v in found.items()}
+  )
+
+
+def _read_npz(path: pathlib.Path) -> Raw:
+  """Arrays of an .npz file, by split; headers first."""
+  if not path.is_file():
+    raise UserError(
+      f"data must be an .npz file, a folder or tfds:NAME, got {str(path)!r}, "
+      "which is not there; try another path."
+    )
+  try:
+    there = array_files.npz_headers(path)
+    splits = {"": "all"}
+    if not {*_NEEDED} <= {*there}:
+      splits = {"train_": "train", "test_": "test"}
+    needed = {prefix + name for prefix in splits for name in _NEEDED}
+    if "train_given_labels" in there:
+      needed.remove("train_labels")
+    if not needed <= {*there}:
+      raise ValueError(
+        f"{path} must have images and labels, or train_images, train_labels, "
+        f"test_images and test_labels, got {', '.join(sorted(there)[:10])}; try"
+        " np.savez_compressed with these names."
+      )
+    for prefix in splits:
+      checked.check_kind(*there[f"{prefix}images"])
+    room = memory.available_bytes()
+    names = {prefix + name for prefix in splits for name in _ARRAYS}
+    arrays = array_files.read_npz(
+      path, {*names, "class_names"}, most_bytes=room
+    )
+  except ValueError as error:
+    raise UserError(f"data={path}: {error}") from error
+  classes = arrays.get("class_names")
+  return {
+    split: {name: arrays.get(prefix + name) for name in _ARRAYS}
+    | {"class_names": classes}
+    for prefix, split in splits.items()
+  }
+
+
+def _together(train: Dataset, test: Dataset, note: str) -> Pair:
+  """A train and a test set that belong together, with their identities."""
+  if train.images.shape[1:] != test.images.shape[1:]:
+    raise UserError(
+      f"train and test images must have one shape, got "
+      f"{list(train.images.shape[1:])} and {list(test.images.shape[1:])}."
+    )
+  classes = train.class_names
+  numbers = tuple(map(str, range(test.num_classes)))
+  own = test.class_names in (numbers, classes[: test.num_classes])
+  if not own or test.num_classes > len(classes):
+    raise UserError(
+      "The test set must have the classes of the train set, "
+      f"{list(classes[:5])} and so on, got {list(test.class_names[:5])}, "
+      f"{test.num_classes} beside {len(classes)}; try the same class_names."
+    )
+  if not test.truth:
+    raise UserError(
+      "The labels of the test set must be true, got given ones alone; try "
+      "test_labels, or labels= of its Dataset."
+    )
+  counts = np.bincount(train.labels, minlength=len(classes))
+  if counts.min() < 2 or len(classes) < 2:
+    label = int(counts.argmin())
+    raise UserError(
+      f"There must be at least 2 classes of at least 2 train examples, got "
+      f"{counts[label]} of {classes[label]!r}; remove the class, or give it "
+      "more."
+    )
+  if train.names is not None and test.names is not None:
+    shared = np.intersect1d(train.names, test.names)
+    if shared.size:
+      raise UserError(
+        f"train and test must share no name, got {shared.size} in both, such "
+        f"as {str(shared[0])!r}; try other names, or one set and test_fraction."
+      )
+  _warn_of_repeats(train, test)
+  common = {"num_classes": len(classes), "class_names": classes}
+  return tuple(
+    dataclasses.replace(
+      one, split=name, identity=_identity(one, name, classes, note), **common
+    )
+    for name, one in (("train", train), ("test", test))
+  )
+
+
+def _identity(
+  one: Dataset, split: str, classes: tuple[str, ...], note: str
+) -> str:
+  digest = hashlib.sha256(repr(classes).encode())
+  for name in ("ids", *_ARRAYS):
+    array = getattr(one, name)
+    if array is not None:
+      digest.update(f"{name} {array.shape}".encode())
+      digest.update(np.ascontiguousarray(array).data)
+  return f"own {split}{note and f' ({note})'} sha256:{digest.hexdigest()}"
+
+
+def _warn_of_repeats(train: Dataset, test: Dataset) -> None:
+  """Warns of identical images in both sets, and with different labels."""
+  seen: dict[bytes, int] = {}
+  differ = 0
+  for image, label in zip(train.images, train.labels.tolist(), strict=True):
+    first = seen.setdefault(_digest(image), label)
+    differ += first != label
+  both = sum(_digest(image) in seen for image in test.images)
+  for count, what in (
+    (both, "test images are train images, too"),
+    (differ, "train images have been seen before with another label"),
+  ):
+    if count:
+      warnings.warn(f"{count} {what}.", RuntimeWarning, stacklevel=2)
+
+
+def _digest(image: np.ndarray) -> bytes:
+  return hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()
