@@ -8,7 +8,9 @@ import numpy as np
 from etils import epath
 
 from rethinking.memorization.scores import pred_probs
-from rethinking.report.rows import Row
+from rethinking.report.rows import Group, Row
+
+WHO = ("label unchanged", "label changed")
 
 
 class Ensemble(NamedTuple):
@@ -24,6 +26,7 @@ class Ensemble(NamedTuple):
     predicted: int32 [K, n].
     p: float32 [K, n], the probability of the given label.
     outside: float32 [n, C], mean probabilities of the runs outside.
+    test_ids: uint32 [m].
     tested: bool [K, m], whether the test examples are right.
     seen: what was summed over presentations, [K, n] by name.
   """
@@ -37,8 +40,18 @@ class Ensemble(NamedTuple):
   predicted: np.ndarray
   p: np.ndarray
   outside: np.ndarray
+  test_ids: np.ndarray
   tested: np.ndarray
   seen: dict[str, np.ndarray]
+
+  def parts(self) -> dict[str, np.ndarray]:
+    """Returns which examples there are of each kind of `WHO`, bool [n]."""
+    parts = dict(zip(WHO, (~self.changed, self.changed), strict=True))
+    return {who: among for who, among in parts.items() if among.any()}
+
+  @property
+  def permutations(self) -> int:
+    return len(self.masks) // self.config["members"]
 
   @property
   def changed(self) -> np.ndarray:
@@ -49,26 +62,47 @@ class Ensemble(NamedTuple):
     return self.predicted == self.labels
 
 
+def levels(groups: Sequence[Group], workdir: epath.Path) -> list[Ensemble]:
+  """Returns the ensembles whose files are there.
+
+  Args:
+    groups: of a sweep.
+    workdir: of the sweep.
+  """
+  found = []
+  for group in groups:
+    for seed in dict.fromkeys(row["config"]["seed"] for row in group.rows):
+      mine = [row for row in group.rows if row["config"]["seed"] == seed]
+      found.append(read(mine, workdir / "cells"))
+  return [one for one in found if one is not None]
+
+
 def read(rows: Sequence[Row], cells: epath.Path) -> Ensemble | None:
   """Returns the runs of one level whose files are there; None without any.
+
+  Only whole permutations: where a run is missing, so are those it goes with.
 
   Args:
     rows: of the runs, in the order of their numbers.
     cells: the folder of their folders.
   """
-  kept: dict[str, list[Any]] = {}
+  blocks: dict[int, list[dict[str, Any]]] = {}
   for row in rows:
-    folder = cells / row["cell"]
-    last = max(folder.glob("per_example/*.npz"), default=None)
-    if last is None or not (folder / "presentations.npz").exists():
+    folder, config = cells / row["cell"], row["config"]
+    found = last(folder)
+    if found is None or not (folder / "presentations.npz").exists():
       continue
-    for name, value in _run(_arrays(last), folder).items():
-      kept.setdefault(name, []).append(value)
-  if not kept:
+    block = blocks.setdefault(config["member"] // config["members"], [])
+    block.append(_run(found, folder))
+  whole = [b for b in blocks.values() if len(b) == rows[0]["config"]["members"]]
+  runs = [run for block in whole for run in block]
+  if not runs:
     return None
-  shared = {name: kept.pop(name)[0] for name in ("ids", "labels", "true")}
+  kept = {name: [run.pop(name) for run in runs] for name in [*runs[0]]}
+  names = ("ids", "labels", "true", "test_ids")
+  shared = {name: kept.pop(name)[0] for name in names}
   probabilities = kept.pop("probabilities")
-  stacked = {name: np.stack(values) for name, values in kept.items()}
+  stacked = {name: np.stack(kept.pop(name)) for name in [*kept]}
   own = ("masks", "predicted", "p", "tested")
   return Ensemble(
     name=rows[0]["cell"].rpartition("-member")[0],
@@ -78,6 +112,16 @@ def read(rows: Sequence[Row], cells: epath.Path) -> Ensemble | None:
     **{name: stacked.pop(name) for name in own},
     seen=stacked,
   )
+
+
+def last(folder: epath.Path) -> dict[str, np.ndarray] | None:
+  """Returns what a run's last evaluation saw of each example; None without.
+
+  Args:
+    folder: the run's.
+  """
+  path = max(folder.glob("per_example/*.npz"), default=None)
+  return path and _arrays(path)
 
 
 def _arrays(path: epath.Path) -> dict[str, np.ndarray]:
@@ -110,6 +154,7 @@ def _run(found: dict[str, np.ndarray], folder: epath.Path) -> dict[str, Any]:
     "predicted": every("prediction"),
     "p": np.exp(-every("loss")),
     "probabilities": every("probabilities"),
+    "test_ids": found["test_id"],
     "tested": found["test_correct"],
     **summed,
   }

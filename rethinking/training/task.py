@@ -54,9 +54,7 @@ def check(config: ConfigDict, train: data.Dataset) -> int:
       f"validation is {config.validation}, but there are {count} train "
       f"examples; give at most {count - 1}."
     )
-  count -= config.validation
-  if config.member is not None:
-    count = len(subsets.rows(config, train)[0])
+  count = len(subsets.rows(config, train)[0])
   if config.batch_size > count:
     raise UserError(
       f"batch_size is {config.batch_size}, but there are {count} train "
@@ -215,7 +213,8 @@ def assemble(
   taken = config.subset or len(train.ids)
   kept, held = subsets.rows(config, train)
   every = np.arange(taken, dtype=np.int32)
-  ensemble = config.member is not None
+  # What is left out is corrupted with the rest.
+  partly = config.member is not None or config.without
   pixel = [c for c in chain if c.target == "images"]
   # The paper crops first: a permutation of the whole image would move pixels
   # of the margin into the crop.
@@ -229,11 +228,11 @@ def assemble(
     shown = {whole: np.empty_like(part) for whole, part in clean.items()}
   measured = None
   if pixel or config.validation:
-    counted = every if ensemble else kept
+    counted = every if partly else kept
     measured = image_statistics(take(clean[train], counted))
   parts = {
     # The runs of an ensemble have subsets of one corrupted set.
-    "train": (train, every if ensemble else kept, chain),
+    "train": (train, every if partly else kept, chain),
     "test": (test, np.arange(len(test.ids), dtype=np.int32), pixel),
   }
   if config.validation:
@@ -271,7 +270,7 @@ def assemble(
     splits[name] = Split(whole, rows, made, noise, shown[whole])
     reports[name] = made.report() if pixel else _clean_report(splits[name])
     made.release()
-  if ensemble:
+  if partly:
     whole = splits["train"]
     splits |= {
       name: dataclasses.replace(whole, rows=rows, places=rows)

@@ -1,6 +1,6 @@
 """What a workdir holds already, and whether a run may continue there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from etils import epath
@@ -13,7 +13,10 @@ from rethinking.storage import files, reading
 
 
 def check(
-  workdir: epath.Path, config: ConfigDict, results: str | None = None
+  workdir: epath.Path,
+  config: ConfigDict,
+  results: str | None = None,
+  anew: Sequence[str] = (),
 ) -> dict[str, Any] | None:
   """Checks that what is in a workdir belongs to this config.
 
@@ -21,6 +24,7 @@ def check(
     workdir: the folder; it need not be there.
     config: resolved.
     results: the file to name where the run is finished; None: print nothing.
+    anew: fields that ask more of a finished run where they are others.
 
   Returns:
     The summary of a finished run with the same config, else None.
@@ -40,7 +44,9 @@ def check(
         "give another workdir, or the config of that run."
       )
     done = workdir / "summary.json"
-    return read_json(done) if done.exists() else None
+    old = config_lib.recorded(old)
+    asked = any(old[name] != new[name] for name in anew)
+    return read_json(done) if done.exists() and not asked else None
 
   found = processes.on_first(find)
   if found is not None and results is not None:
