@@ -29,9 +29,9 @@ def page(
     scored: theirs.
     references: others' scores, float [n] a level; what is wrong with their
       file; None: none are asked for.
-    leaning: what the folder of each level says of influence: `influence`, rows
-      of its pairs, `threshold`, `expected_false`, and `causal`, rows of the
-      check, all None where nothing was sought; None: not asked for.
+    leaning: what each level's folder says of influence: `pairs` and `causal`,
+      rows of those files, `threshold` and `expected_false`, None where there
+      is none; None: not asked for.
   """
   parts = [
     "# Memorisation\n",

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from rethinking.memorization.scores import largest_standard_error
 from rethinking.runtime.console import duration
+from rethinking.sweeps import groups
 from rethinking.sweeps.console import SweepConsole
 from rethinking.training import optim, placement
 from rethinking.training import step as step_lib
@@ -32,11 +33,8 @@ def say(
   """
   plan = [(left, number, 1) for left, number in together]
   for width, left in separate.items():
-    shapes: dict[tuple[int, str, str], Cells] = {}
-    for name, cell in left.items():
-      shape = (cell.epochs, cell.arch, cell.dataset)
-      shapes.setdefault(shape, {})[name] = cell
-    plan += [(cells, 1, width) for cells in shapes.values()]
+    for group in groups.groups(left):
+      plan.append(({name: left[name] for name in group}, 1, width))
   cells = [cell for left, _, _ in plan for cell in left.values()]
   errors = {
     largest_standard_error(c.members * c.permutations, c.ratio)
