@@ -99,7 +99,7 @@ _SWEEPS = {
   # For an accelerator; `arch=mlp_1x512` for a CPU.
   "memorization": {
     **figures.memorization(
-      ratio=0.5, members=2, permutations=15, levels=(0.0,)
+      ratio=0.5, members=2, permutations=30, levels=(0.0,)
     ),
     "batch_size": 512,
     "dtype": "bfloat16",

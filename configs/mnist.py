@@ -15,7 +15,8 @@ takes 18 s of CPU time: fitted by epoch 9, test accuracy 94.7 %.
 train together, or a night on two CPU cores (not measured).
 
 `memorization` trains 30 MLPs on half of the images each and compares, of each
-image, those that saw it with the others. With label noise it wants more epochs.
+image, those that saw it with the others. With label noise, as in
+`--config.levels='(0.0, 0.2)'`, it trains 20 a level for 60 epochs each.
 
 `dataset=fashion_mnist` takes Fashion-MNIST with the same settings. There is no
 validation set: the test set is evaluated along the run and nothing is chosen
@@ -53,18 +54,24 @@ _SWEEPS = {
   },
   "portions": figures.portions("mlp_1x512", "keras_mnist_cnn"),
   "redraw": figures.redraw("mlp_1x512"),
-  # Feldman and Zhang's demonstration, shortened; with label noise 60 epochs of
-  # Adam: changed labels are hardly fitted in 5.
+  # Feldman and Zhang's demonstration, shortened. Of changed labels 5 epochs fit
+  # 1 %, 24 of Adam 49 %, 60 fit 84 %.
   "memorization": {
-    **figures.memorization(
-      ratio=0.5, members=2, permutations=15, levels=(0.0,)
-    ),
-    "optimizer": "sgd",
-    "learning_rate": 0.1,
-    "schedule": "constant",
+    **figures.memorization(ratio=0.5, members=2, permutations=15),
+    "recipe": "feldman",
     "epochs": 5,
-    "eval_epochs": 5,
-    "checkpoint_epochs": 5,
+    "eval_epochs": 60,
+    "levels": (0.0,),
+    "grids": {
+      "clean": {"variant": ("partial_labels",), "p": (0.0,)},
+      "noisy": {
+        "variant": ("partial_labels",),
+        "p": (0.2,),
+        "recipe": ("adam_cosine",),
+        "epochs": (60,),
+        "permutations": (10,),
+      },
+    },
   },
 }
 

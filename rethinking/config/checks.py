@@ -90,6 +90,11 @@ def check(c: ConfigDict) -> None:
       f"and {c.arch} has none; give l2=0 or l2_kernels=all."
     )
   _ensemble(c)
+  if max(c.el2n_epochs, default=0) > c.epochs:
+    raise UserError(
+      f"el2n_epochs must be at most epochs, {c.epochs}, got {c.el2n_epochs}; "
+      "try '(1,)'."
+    )
   if not c.validation and (c.schedule == "plateau" or c.early_stopping):
     raise UserError(
       f"recipe={c.recipe} with schedule={c.schedule} and early_stopping="
@@ -115,6 +120,11 @@ def _meaning(c: ConfigDict) -> None:
 
 def _ensemble(c: ConfigDict) -> None:
   """Refuses half an ensemble, and what its runs could not be compared with."""
+  if c.without and (c.member is not None or c.validation):
+    raise UserError(
+      "without must be empty in a run of an ensemble and beside validation, "
+      f"got {c.without!r}; try it in a run of its own."
+    )
   given = {name: c[name] for name in ENSEMBLE}
   if set(given.values()) == {None}:
     return
@@ -128,11 +138,13 @@ def _ensemble(c: ConfigDict) -> None:
     raise UserError(
       f"member must be below members x permutations = {runs}, got {c.member}."
     )
-  if c.validation or c.early_stopping or c.stop_at_fit:
+  looks = c.validation or c.early_stopping or c.schedule == "plateau"
+  if looks or c.stop_at_fit:
     raise UserError(
-      "validation and early_stopping must be 0 and stop_at_fit false in a run "
-      f"of an ensemble, got {c.validation}, {c.early_stopping} and "
-      f"{c.stop_at_fit}: runs are compared at their ends, on the rest."
+      "validation and early_stopping must be 0, stop_at_fit false and schedule "
+      f"not plateau in a run of an ensemble, got {c.validation}, "
+      f"{c.early_stopping}, {c.stop_at_fit} and {c.schedule}: runs are "
+      "compared at their ends, on the rest."
     )
 
 

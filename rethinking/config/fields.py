@@ -14,6 +14,18 @@ ABOVE_0 = Range("above 0", lambda x: x > 0, "0.001")
 FRACTION = Range("in (0, 1]", lambda x: 0 < x <= 1, "1")
 INSIDE_1 = Range("in (0, 1)", lambda x: 0 < x < 1, "0.5")
 SEED = Range("in [0, 2**32)", lambda x: 0 <= x < 2**32, "0")
+LEVELS = Range(
+  "one or more rates in [0, 1], as --config.levels='(0.0, 0.2)'",
+  # key=value makes characters of a tuple's text.
+  lambda x: (
+    len(x) > 0
+    and all(isinstance(one, int | float) and RATE.holds(one) for one in x)
+  ),
+)
+EPOCHS = Range(
+  "epochs, from 1, as --config.el2n_epochs='(1, 5)'",
+  lambda x: all(isinstance(one, int) and one >= 1 for one in x),
+)
 
 
 class Field(NamedTuple):
@@ -30,6 +42,7 @@ class Field(NamedTuple):
       images: they may, unless images are corrupted at load.
       resume: it changes no number, so that a resume may bring another value.
       sweep: the sweep's own, which its cells do not have.
+      anew: of a finished sweep, another value asks for more.
       unseen: no condition in reports: it changes no number, is a repetition's,
         or is said by other fields.
       regulariser: reports compare runs that have more of these with others.
@@ -83,6 +96,15 @@ TABLE: tuple[Field, ...] = (
           "The cells whose names contain this; none: all.", absent=None),
     Field("runs_at_once", int, "group resume sweep unseen",
           "Runs in one program; none: by platform.", AT_LEAST_1, absent=None),
+    Field("levels", tuple, "sweep",
+          "Label-noise levels, as '(0.0, 0.2)', of each grid that has some of "
+          "their kind, 0 or above; none: the grids' own.", LEVELS, absent=None),
+    Field("influence", False, "resume sweep anew unseen",
+          "Of runs on subsets: which test examples lean on which train "
+          "examples, and a check by runs without these.", absent=False),
+    Field("reference", str, "resume sweep anew unseen",
+          "Of runs on subsets: a file of scores to compare p_out with.",
+          absent=None),
   ),
   *_section("data", "Data",
     Field("dataset", "cifar10", "sized common", "The data set; see Data sets."),
@@ -110,6 +132,9 @@ TABLE: tuple[Field, ...] = (
     Field("validation_labels", "true", "",
           "Theirs: true, or given, corrupted as the train labels are.",
           ("true", "given"), absent="true"),
+    Field("without", "", "sized group",
+          "Ids that are not trained on, as 12+45; validated on instead.",
+          absent=""),
   ),
   *_section("ensemble", "A run of an ensemble on subsets; all or none",
     Field("member", int, "group unseen",
@@ -176,7 +201,7 @@ TABLE: tuple[Field, ...] = (
   ),
   *_section("optimiser", "Optimisation; none: the recipe's own",
     Field("recipe", "adam_cosine", "",
-          "adam_cosine, paper or keras; see rethinking.config.recipes.",
+          "A name of rethinking.config.recipes.RECIPES.",
           renamed={"seed": "keras"}),
     Field("batch_size", 128, "program sized",
           "Examples a step, over all devices; an epoch's rest begins the next "
@@ -221,6 +246,12 @@ TABLE: tuple[Field, ...] = (
     Field("presentations", False, "program unseen",
           "Write what training saw of each example each time, summed, by id.",
           absent=False),
+    Field("early_epochs", int, "program unseen",
+          "Of these: the first epochs, whose losses and margins are summed; "
+          "none: all.", AT_LEAST_1, absent=None),
+    Field("el2n_epochs", (), "program unseen",
+          "Of these: epochs, from 1, whose EL2N is, as '(1, 5)'.", EPOCHS,
+          absent=[]),
     Field("checkpoint_epochs", int, "unseen",
           "Epochs between checkpoints; none: ten checkpoints in a run.",
           AT_LEAST_1),

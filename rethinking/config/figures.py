@@ -125,6 +125,9 @@ def memorization(
     "permutations": permutations,
     "per_example": True,
     "presentations": True,
+    # Of pair-flipped labels the first epochs say the most.
+    "early_epochs": 5,
+    "el2n_epochs": (1,),
     "grids": {"ensemble": {"variant": ("partial_labels",), "p": levels}},
   }
 

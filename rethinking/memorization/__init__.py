@@ -12,20 +12,24 @@ arrays of masks and outcomes, from anyone's training:
 
 `design` draws the subsets, balanced over examples and runs; `scores` has the
 formulas, an example a row; `means` averages them over a group and resamples
-permutations; `influence` finds the test examples that lean on a training
-example; `draws` has the random words and the checks that all share.
+permutations; `agreement` ranks them against those of half the runs and of
+others; `influence` finds the test examples that lean on a training example;
+`draws` has the random words and the checks that all share.
 
 May import: config, data, models, ops, storage, runtime, corruptions.
 """
 
+from rethinking.memorization.agreement import compare, halves
 from rethinking.memorization.design import design, pack, unpack
 from rethinking.memorization.influence import influence, pairs
 from rethinking.memorization.means import interval, means, resampled
 from rethinking.memorization.scores import forgetting, pred_probs, scores
 
 __all__ = [
+  "compare",
   "design",
   "forgetting",
+  "halves",
   "influence",
   "interval",
   "means",

@@ -248,32 +248,29 @@ def pred_probs(
   return _ratio(total, outside).astype(np.float32)
 
 
-def from_training(
-  times: np.ndarray, loss: np.ndarray, margin: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-  """Returns the area under the margin and the mean loss, at presentation.
+def at_presentation(times: np.ndarray, total: np.ndarray) -> np.ndarray:
+  """Returns each example's mean over its presentations in all runs inside.
 
-  Both are means over all presentations, in all runs inside, of the epochs that
-  were summed.
+  Of losses it is the mean loss, of margins the area under the margin, of errors
+  EL2N at presentation; over the epochs that were summed.
 
   Args:
     times: integers [K, n], presentations that were summed; 0 outside.
-    loss: float [K, n], sums of the loss of the given label, nats.
-    margin: float [K, n], sums of its logit less the greatest other one.
+    total: float [K, n], their sums.
 
   Returns:
-    float64 [n] each: aum, loss_mean; NaN where there was no presentation.
+    float64 [n], NaN where there was no presentation.
 
   Reference: Pleiss, Zhang, Elenberg, Weinberger (2020), section 3, who stop at
-    the first drop of the learning rate.
+    the first drop of the learning rate; Paul, Ganguli, Dziugaite (2021),
+    section 2, who take EL2N after early epochs, averaged over runs.
+
+  >>> at_presentation(np.array([[2, 0], [1, 0]]), np.array([[5, 0], [4, 0]]))
+  array([ 3., nan])
   """
   times = _check_times(times)
-  totals = (
-    np.sum(check_shape(value, name, times.shape), axis=0, dtype=np.float64)
-    for value, name in ((margin, "margin"), (loss, "loss"))
-  )
-  aum, loss_mean = (_ratio(total, times.sum(axis=0)) for total in totals)
-  return aum, loss_mean
+  total = check_shape(total, "total", times.shape)
+  return _ratio(np.sum(total, axis=0, dtype=float), times.sum(axis=0))
 
 
 def forgetting(

@@ -8,7 +8,9 @@ support it. Published numbers and their sources are in published.json.
 `rows` reads results.jsonl, `series` and `settings` group it, `published` and
 `claims` compare, `tables` and `pictures` draw, `figure1` and `studies` are the
 figures, which have their rows in `rethinking.config.figures`. What is measured
-has its rows in `rethinking.training.metrics`.
+has its rows in `rethinking.training.metrics`. `ensembles` reads runs on
+subsets; `memorization` writes what they say of each example, with a page
+(`memorization_page`) and pictures (`memorization_pictures`).
 
 May import: training, memorization, config, data, models, ops, storage, runtime,
 corruptions.

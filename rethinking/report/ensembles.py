@@ -1,19 +1,22 @@
 """The runs of an ensemble on subsets, as arrays."""
 
+import contextlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from etils import epath
 
 from rethinking.memorization.scores import pred_probs
-from rethinking.report.rows import Row
+from rethinking.report.rows import Group, Row
 from rethinking.runtime.errors import UserError
 from rethinking.storage import reading
 
 # Probabilities of 60,000 examples and 100 classes are 24 MB.
 _MOST_BYTES = 2**32
+
+WHO = ("label unchanged", "label changed")
 
 
 class Ensemble(NamedTuple):
@@ -29,6 +32,7 @@ class Ensemble(NamedTuple):
     predicted: int32 [K, n].
     p: float32 [K, n], the probability of the given label.
     outside: float32 [n, C], mean probabilities of the runs outside.
+    test_ids: uint32 [m].
     tested: bool [K, m], whether the test examples are right.
     seen: what was summed over presentations, [K, n] by name.
   """
@@ -42,8 +46,18 @@ class Ensemble(NamedTuple):
   predicted: np.ndarray
   p: np.ndarray
   outside: np.ndarray
+  test_ids: np.ndarray
   tested: np.ndarray
   seen: dict[str, np.ndarray]
+
+  def parts(self) -> dict[str, np.ndarray]:
+    """Returns which examples there are of each kind of `WHO`, bool [n]."""
+    parts = dict(zip(WHO, (~self.changed, self.changed), strict=True))
+    return {who: among for who, among in parts.items() if among.any()}
+
+  @property
+  def permutations(self) -> int:
+    return len(self.masks) // self.config["members"]
 
   @property
   def changed(self) -> np.ndarray:
@@ -54,35 +68,48 @@ class Ensemble(NamedTuple):
     return self.predicted == self.labels
 
 
+def levels(groups: Sequence[Group], workdir: epath.Path) -> list[Ensemble]:
+  """Returns the ensembles whose files are there.
+
+  Args:
+    groups: of a sweep.
+    workdir: of the sweep.
+  """
+  found = []
+  for group in groups:
+    for seed in dict.fromkeys(row["config"]["seed"] for row in group.rows):
+      mine = [row for row in group.rows if row["config"]["seed"] == seed]
+      found.append(read(mine, workdir / "cells"))
+  return [one for one in found if one is not None]
+
+
 def read(rows: Sequence[Row], cells: epath.Path) -> Ensemble | None:
   """Returns the runs of one level whose files are there; None without any.
+
+  Only whole permutations: where a run is missing, so are those it goes with.
 
   Args:
     rows: of the runs, in the order of their numbers.
     cells: the folder of their folders.
   """
-  kept: dict[str, list[Any]] = {}
+  blocks: dict[int, list[dict[str, Any]]] = {}
   for row in rows:
-    folder = cells / row["cell"]
-    last = max(folder.glob("per_example/*.npz"), default=None)
-    if last is None or not (folder / "presentations.npz").exists():
-      continue
-    try:
-      found = _run(_arrays(last), folder)
-    # Bytes that were made to confuse a parser make it raise anything.
-    except Exception as error:
-      reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-      raise UserError(
-        f"{folder} must hold the arrays that its run wrote, got {reason}; "
-        f"restore them, or remove {last.name} to leave the run out."
-      ) from error
-    for name, value in found.items():
-      kept.setdefault(name, []).append(value)
-  if not kept:
+    folder, config = cells / row["cell"], row["config"]
+    with _named(folder):
+      found = last(folder)
+      if found is None or not (folder / "presentations.npz").exists():
+        continue
+      run = _run(found, folder)
+    blocks.setdefault(config["member"] // config["members"], []).append(run)
+  whole = [b for b in blocks.values() if len(b) == rows[0]["config"]["members"]]
+  runs = [run for block in whole for run in block]
+  if not runs:
     return None
-  shared = {name: kept.pop(name)[0] for name in ("ids", "labels", "true")}
+  kept = {name: [run.pop(name) for run in runs] for name in [*runs[0]]}
+  names = ("ids", "labels", "true", "test_ids")
+  shared = {name: kept.pop(name)[0] for name in names}
   probabilities = kept.pop("probabilities")
-  stacked = {name: np.stack(values) for name, values in kept.items()}
+  stacked = {name: np.stack(kept.pop(name)) for name in [*kept]}
   own = ("masks", "predicted", "p", "tested")
   return Ensemble(
     name=rows[0]["cell"].rpartition("-member")[0],
@@ -92,6 +119,30 @@ def read(rows: Sequence[Row], cells: epath.Path) -> Ensemble | None:
     **{name: stacked.pop(name) for name in own},
     seen=stacked,
   )
+
+
+def last(folder: epath.Path) -> dict[str, np.ndarray] | None:
+  """Returns what a run's last evaluation saw of each example; None without.
+
+  Args:
+    folder: the run's.
+  """
+  path = max(folder.glob("per_example/*.npz"), default=None)
+  return path and _arrays(path)
+
+
+@contextlib.contextmanager
+def _named(folder: epath.Path) -> Iterator[None]:
+  """Names the run whose arrays are damaged."""
+  try:
+    yield
+  # Bytes that were made to confuse a parser make it raise anything.
+  except Exception as error:
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    raise UserError(
+      f"{folder} must hold the arrays that its run wrote, got {reason}; "
+      "restore them, or remove its per_example to leave the run out."
+    ) from error
 
 
 def _arrays(path: epath.Path) -> dict[str, np.ndarray]:
@@ -125,6 +176,7 @@ def _run(found: dict[str, np.ndarray], folder: epath.Path) -> dict[str, Any]:
     "predicted": every("prediction"),
     "p": np.exp(-every("loss")),
     "probabilities": every("probabilities"),
+    "test_ids": found["test_id"],
     "tested": found["test_correct"],
     **summed,
   }

@@ -1,8 +1,10 @@
 """Many runs of one config: a figure's or a table's.
 
-`run` does what a sweep's config asks, `grid` lists its runs, `rows` keeps
-results.jsonl, `console` shows it; `groups` trains runs of one shape in one
-program, `threads` beside each other.
+`run` does what a sweep's config asks, `grid` lists its runs, `cells` makes
+them, `rows` keeps results.jsonl, `console` shows it; `groups` trains runs of
+one shape in one program, `threads` beside each other. Of runs on subsets
+`estimate` says what they will take, `causal` which test examples lean on which
+train examples.
 
 Runs of the same program, whatever their seeds and levels, are vectorized where
 that was measured to win: small dense networks on a CPU

@@ -1,14 +1,15 @@
 """The runs of a sweep: its grids, expanded."""
 
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
 from rethinking.config import experiments
-from rethinking.config.checks import kind
-from rethinking.config.fields import TABLE, flagged
+from rethinking.config.checks import kind, ranges
+from rethinking.config.fields import SWEEP, TABLE, flagged
 from rethinking.runtime.allowed import choose
 from rethinking.runtime.errors import UserError
 
@@ -45,17 +46,21 @@ def expand(config: ConfigDict) -> dict[str, ConfigDict]:
       f"member must be left out of a sweep, which makes them all, got "
       f"{config.member}; try only=member{config.member}."
     )
+  ranges(config, (row for row in TABLE if row.name in SWEEP))
   own = flagged("sweep")
   base = {k: v for k, v in config.to_dict().items() if k not in own}
   found: dict[str, ConfigDict] = {}
   for title, grid in config.grids.items():
     axes = grid.to_dict()
+    if config.levels is not None and "p" in axes:
+      # Such as those of a grid that has settings for noise.
+      kinds = {p == 0 for p in axes["p"]}
+      axes["p"] = tuple(p for p in config.levels if (p == 0) in kinds)
+      if not axes["p"]:
+        continue
     for axis, values in axes.items():
       _check_axis(f"grids.{title}.{axis}", axis, values)
-    if config.members and config.permutations:
-      axes["member"] = range(config.members * config.permutations)
-    for values in itertools.product(*axes.values()):
-      name, cell = _cell(base, dict(zip(axes, values, strict=True)))
+    for name, cell in _cells(base, axes):
       other = found.setdefault(name, cell)
       longer = [_without_stop(one) for one in (cell, other)]
       if longer[0] == longer[1]:
@@ -65,6 +70,18 @@ def expand(config: ConfigDict) -> dict[str, ConfigDict]:
           f"Two different cells of the grids would be called {name!r}; let an "
           "axis tell them apart."
         )
+  if not found:
+    raise UserError(
+      "levels must have one of a grid's kind, 0 or above, got "
+      f"{config.levels}; try another grid."
+    )
+  subsets = any(cell.member is not None for cell in found.values())
+  if not subsets and (config.influence or config.reference):
+    raise UserError(
+      "influence and reference must be left out of a sweep without runs on "
+      f"subsets, got {config.influence} and {config.reference}; try the "
+      "variant memorization."
+    )
   kept = {n: c for n, c in found.items() if (config.only or "") in n}
   if not kept:
     raise UserError(
@@ -92,6 +109,17 @@ def _check_axis(name: str, axis: str, values: Any) -> None:
     )
   for value in values:
     kind(name, _AXES[axis], value)
+
+
+def _cells(
+  base: dict[str, Any], axes: dict[str, Any]
+) -> Iterator[tuple[str, ConfigDict]]:
+  for values in itertools.product(*axes.values()):
+    chosen = dict(zip(axes, values, strict=True))
+    one = {**base, **chosen}
+    runs = (one["members"] or 0) * (one["permutations"] or 0)
+    for member in [{"member": i} for i in range(runs)] or [{}]:
+      yield _cell(base, chosen | member)
 
 
 def _cell(

@@ -42,7 +42,8 @@ def group_key(config: ConfigDict) -> str:
   if _at_load(config):
     own = {*flagged("group")} - {"validation_seed"}
   fields = {k: v for k, v in config_lib.plain(config).items() if k not in own}
-  return json.dumps([fields, _label_op(config)], sort_keys=True)
+  removed = config.without and config.without.count("+")
+  return json.dumps([fields, _label_op(config), removed], sort_keys=True)
 
 
 def _at_load(config: ConfigDict) -> bool:

@@ -5,24 +5,21 @@ import functools
 import pathlib
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import report
 from rethinking.config.fields import flagged
+from rethinking.memorization import agreement
 from rethinking.runtime import backend, processes, signals
-from rethinking.runtime.errors import Diverged, Stopped
-from rethinking.storage import files, jsonl
+from rethinking.storage import files
 from rethinking.storage.lock import Lock
-from rethinking.sweeps import grid as cells
-from rethinking.sweeps import groups, threads
+from rethinking.sweeps import causal, cells, grid
 from rethinking.sweeps import rows as sweep_rows
 from rethinking.sweeps.console import SweepConsole
 from rethinking.training import parallel, placement
-from rethinking.training import run as train
 from rethinking.training import task as task_lib
 from rethinking.training import workdir as workdir_lib
 
@@ -48,7 +45,7 @@ def run(
     Stopped: after SIGTERM or Ctrl-C; the cell's state is saved.
   """
   began = time.monotonic()
-  todo = cells.expand(config)
+  todo = grid.expand(config)
   # XLA reads its flags when the devices are first asked for.
   backend.configure(
     compilation_cache=config.compilation_cache,
@@ -57,73 +54,35 @@ def run(
   quiet = quiet or not processes.is_first()
   workdir = files.workdir(workdir)
   results_file = None if quiet else "table.md"
-  finished = workdir_lib.check(workdir, config, results_file)
+  check = functools.partial(
+    workdir_lib.check, workdir, config, results_file, anew=flagged("anew")
+  )
+  finished = check()
   if finished is not None:
     return finished
-  with _checked(todo.values()), Lock(workdir):
+  with (
+    _checked(todo.values(), config.reference),
+    Lock(workdir),
+    # Several processes must stop at the same step, which only a run ensures;
+    # else a signal counts between runs, too.
+    contextlib.nullcontext(threading.Event())
+    if processes.started()
+    else signals.deferred() as stop,
+  ):
     # Checks again, now that no other job can be writing.
-    finished = workdir_lib.check(workdir, config, results_file)
+    finished = check()
     if finished is not None:
       return finished
     workdir_lib.begin(workdir, config)
-    results = jsonl.JsonLines(workdir / "results.jsonl", sweep_rows.NEEDED)
-    kept = processes.on_first(
-      lambda: sweep_rows.kept(results, todo, config.variant, workdir)
+    console = SweepConsole(len(todo), config.variant, quiet=quiet)
+    rows = cells.run(
+      todo, workdir, config.variant, config.runs_at_once, console, stop
     )
-    rows = {row["cell"]: row for row in kept}
-    with (
-      SweepConsole(len(todo), config.variant, quiet=quiet) as console,
-      # Several processes must stop at the same step, which only a run ensures;
-      # else a signal counts between runs, too.
-      contextlib.nullcontext(threading.Event())
-      if processes.started()
-      else signals.deferred() as stop,
-    ):
-      for warning in results.warnings:
-        console.warn(warning)
-      for row in rows.values():
-        console.count(row)
-      if rows:
-        console.say(f"{len(rows)} of {len(todo)} cells are finished already.")
-
-      def finish(name: str, seen: Mapping[str, Any]) -> None:
-        rows[name] = processes.on_first(
-          lambda: sweep_rows.make(
-            name, todo[name], config.variant, workdir, seen
-          )
-        )
-        results.append(rows[name])
-        console.finished(name, rows[name])
-
-      separate: dict[int, dict[str, ConfigDict]] = {}
-      for group in groups.groups(todo):
-        left = {name: todo[name] for name in group if name not in rows}
-        if not left:
-          continue
-        _check_stop(stop, workdir)
-        first = next(iter(left.values()))
-        at_once = groups.slots(first, len(group), config.runs_at_once)
-        if at_once > 1:
-          groups.run(left, workdir, at_once, finish, console)
-        else:
-          width = threads.width(first, config.runs_at_once)
-          separate.setdefault(width, {}).update(left)
-      for width, left in separate.items():
-        one = functools.partial(
-          _run_cell,
-          todo=left,
-          stop=stop,
-          workdir=workdir,
-          console=console,
-          concurrent=min(width, len(left)),
-        )
-        threads.run(left, width, one, finish)
-      if processes.is_first():
-        report.draw(workdir)
-      # What groups saved is of no use once all have their rows.
-      (workdir / "groups").rmtree(missing_ok=True)
-    summary = sweep_rows.summary(rows.values())
-    summary |= backend.numerics()
+    if config.influence:
+      causal.run(workdir, stop, quiet=quiet)
+    if processes.is_first():
+      report.draw(workdir)
+    summary = sweep_rows.summary(rows) | backend.numerics()
     summary["wall_seconds"] = time.monotonic() - began
     workdir_lib.finish(workdir, summary)
     console.say(
@@ -142,7 +101,9 @@ def run(
 
 
 @contextlib.contextmanager
-def _checked(todo: Iterable[ConfigDict]) -> Iterator[None]:
+def _checked(
+  todo: Iterable[ConfigDict], reference: str | None
+) -> Iterator[None]:
   """Refuses what a run would, before anything is written.
 
   The data stay until the end, so that all cells have one copy of them.
@@ -157,50 +118,8 @@ def _checked(todo: Iterable[ConfigDict]) -> Iterator[None]:
         seen.add(size)
         held += [task_lib.dataset(cell, split) for split in ("train", "test")]
         task_lib.check(cell, held[-2])
+        if reference is not None:
+          taken = slice(cell.subset)
+          of = (held[-2].ids[taken], held[-2].labels[taken])
+          agreement.read(reference, *of)
   yield
-
-
-def _check_stop(stop: threading.Event, workdir: epath.Path) -> None:
-  if stop.is_set():
-    raise Stopped("every run that had begun", workdir)
-
-
-def _run_cell(
-  name: str,
-  *,
-  todo: Mapping[str, ConfigDict],
-  stop: threading.Event,
-  workdir: epath.Path,
-  console: SweepConsole,
-  concurrent: int,
-) -> dict[str, Any]:
-  """One run in a program of its own; what `sweep_rows.make` makes a row of.
-
-  Args:
-    name: the cell's.
-    todo: resolved configs by name.
-    stop: set when no further run is to begin.
-    workdir: of the sweep.
-    console: shows what is running.
-    concurrent: how many runs share the machine, this one included.
-  """
-  _check_stop(stop, workdir)
-  began = time.monotonic()
-  cell = todo[name]
-  try:
-    seen = train.run(
-      cell,
-      workdir / "cells" / name,
-      quiet=True,
-      console=console.cell(name, cell.epochs),
-    )
-    seen = {"status": "finished", **seen}
-  except Stopped as error:
-    # The command that continues is the sweep's.
-    raise Stopped(error.what, workdir) from None
-  except Diverged as error:
-    seen = {"status": "diverged", "step": error.step}
-  # Its share of the time, as that of runs in one program is; with what it took
-  # before an interruption.
-  seconds = seen.get("wall_seconds", time.monotonic() - began)
-  return {**seen, "seconds": seconds / concurrent}

@@ -39,7 +39,7 @@ def check_arch(
     reason = "" if all(x.size for x in jax.tree.leaves(made)) else "no weights"
   # Whatever a module raises, perhaps a user's own.
   except Exception as error:  # noqa: BLE001
-    reason = str(error).partition("\n")[0]
+    reason = f"{type(error).__name__}: {error}".partition("\n")[0]
   if reason:
     raise UserError(
       f"arch={config.arch} must have images such as {list(row.image)}, got "

@@ -90,6 +90,7 @@ def train(
   devices: Sequence[jax.Device],
   *,
   spread: bool,
+  add: Callable[..., presentations.Presentations] = presentations.add,
 ) -> Callable[..., tuple[step_lib.TrainState, jax.Array]]:
   """Makes `chunk(most, state, data, stream, sizes, limit, keys, noise)`.
 
@@ -102,6 +103,7 @@ def train(
     devices: which ones, of all processes.
     spread: whether each device has R / devices whole runs; else every device
       has a part of each run's batch.
+    add: adds what a step saw to a run's presentations.
 
   Returns:
     A pmapped function of the steps that a dispatch takes at most (static),
@@ -132,7 +134,7 @@ def train(
           seen = (*batch, metrics["seen"])
           if share < batch_size:
             seen = jax.lax.all_gather(seen, AXIS, tiled=True)
-          known = presentations.add(known, *seen, live=i < size)
+          known = add(known, *seen, live=i < size)
           new = new.replace(presentations=known)
         return new, losses.at[i].set(metrics["loss"])
 

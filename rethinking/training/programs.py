@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from rethinking import models
 from rethinking.config.fields import flagged
 from rethinking.data import augment
-from rethinking.training import optim, parallel, placement
+from rethinking.training import optim, parallel, placement, presentations
 from rethinking.training import step as step_lib
 
 Shape = tuple[int, int, int]
@@ -131,7 +131,17 @@ def create(
   learn = parallel.over_runs(functools.partial(_learn, config), (0, 0, 0, 0))
   return Programs(
     init=init,
-    train=parallel.train(train_step, config.batch_size, devices, spread=spread),
+    train=parallel.train(
+      train_step,
+      config.batch_size,
+      devices,
+      spread=spread,
+      add=functools.partial(
+        presentations.add,
+        early=config.early_epochs,
+        errors_at=tuple(config.el2n_epochs),
+      ),
+    ),
     evaluate=parallel.evaluate(eval_step, devices, spread=spread),
     learn=jax.jit(learn),
     compiled=set(),

@@ -17,6 +17,7 @@ from rethinking.training.preprocessing import centre_crop, normalize, to_float
 from rethinking.training.presentations import (
   Presentations,
   Presented,
+  error,
   margin,
 )
 
@@ -207,7 +208,9 @@ def make_train_step(
     each = _cross_entropy(logits, labels)
     loss, correct = each.mean(), jnp.argmax(logits, -1) == labels
     accuracy = jnp.mean(correct, dtype=loss.dtype)
-    seen = Presented(each, margin(logits, labels), correct)
+    seen = Presented(
+      each, margin(logits, labels), correct, error(logits, labels)
+    )
     return loss, (updates.get("batch_stats", {}), accuracy, seen)
 
   def step(state, data, batch, key, noise):

@@ -26,7 +26,7 @@ def rows(config: ConfigDict, train: Dataset) -> tuple[np.ndarray, np.ndarray]:
 
   Returns:
     int32 [N] and [M]: an ensemble's run leaves out what is not in its subset,
-    others their validation set.
+    others what they are to do without, or their validation set.
 
   Raises:
     UserError: for subsets that the set has no examples for.
@@ -36,6 +36,15 @@ def rows(config: ConfigDict, train: Dataset) -> tuple[np.ndarray, np.ndarray]:
   if config.member is not None:
     inside = _masks(config, train, len(ids))[config.member]
     return every[inside], every[~inside]
+  if config.without:
+    names = train.given_ids[: len(ids)]
+    left_out = np.isin(names.astype(str), config.without.split("+"))
+    if left_out.sum() != config.without.count("+") + 1 or left_out.all():
+      raise UserError(
+        f"without must be some of the {len(ids)} train ids, joined by +, got "
+        f"{config.without!r}; try such as {names[0]}."
+      )
+    return every[~left_out], every[left_out]
   if not config.validation:
     return every, every[:0]
   key = step.root(config.validation_seed, "validation")

@@ -200,7 +200,8 @@ def assemble(
   taken = config.subset or len(train.ids)
   kept, held = subsets.rows(config, train)
   every = np.arange(taken, dtype=np.int32)
-  ensemble = config.member is not None
+  # What is left out is corrupted with the rest.
+  partly = config.member is not None or config.without
   pixel = [c for c in chain if c.target == "images"]
   # The paper crops first: a permutation of the whole image would move pixels
   # of the margin into the crop.
@@ -214,11 +215,11 @@ def assemble(
     shown = {whole: np.empty_like(part) for whole, part in clean.items()}
   measured = None
   if pixel or config.validation:
-    counted = every if ensemble else kept
+    counted = every if partly else kept
     measured = image_statistics(take(clean[train], counted))
   parts = {
     # The runs of an ensemble have subsets of one corrupted set.
-    "train": (train, every if ensemble else kept, chain),
+    "train": (train, every if partly else kept, chain),
     "test": (test, np.arange(len(test.ids), dtype=np.int32), pixel),
   }
   if config.validation:
@@ -261,7 +262,7 @@ def assemble(
     if not whole.truth:
       reports[name] |= dict.fromkeys(OF_TRUTH)
     made.release()
-  if ensemble:
+  if partly:
     whole = splits["train"]
     splits |= {
       name: dataclasses.replace(whole, rows=rows, places=rows)

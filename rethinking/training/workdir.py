@@ -1,7 +1,7 @@
 """What a workdir holds already, and whether a run may continue there."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from etils import epath
@@ -17,7 +17,10 @@ _SUMMED = ("corruption.json", "metrics.jsonl", "results.jsonl")
 
 
 def check(
-  workdir: epath.Path, config: ConfigDict, results: str | None = None
+  workdir: epath.Path,
+  config: ConfigDict,
+  results: str | None = None,
+  anew: Sequence[str] = (),
 ) -> dict[str, Any] | None:
   """Checks that what is in a workdir belongs to this config.
 
@@ -25,6 +28,7 @@ def check(
     workdir: the folder; it need not be there.
     config: resolved.
     results: the file to name where the run is finished; None: print nothing.
+    anew: fields that ask more of a finished run where they are others.
 
   Returns:
     The summary of a finished run with the same config, else None.
@@ -48,7 +52,8 @@ def check(
         f"{workdir} holds a run of another config ({'; '.join(different)}); "
         "give another workdir, or the config of that run."
       )
-    if not done.exists():
+    old = config_lib.recorded(old)
+    if not done.exists() or any(old[name] != new[name] for name in anew):
       return None
     check_sums(workdir)
     return read_json(done)

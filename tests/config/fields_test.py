@@ -30,15 +30,20 @@ _KEPT = {
   # Pictures and event files were not in it.
   "resume": (
     fields.flagged("resume"),
-    _PLACE | {"plots", "tensorboard", "corrupt_in"},
+    _PLACE | {"plots", "tensorboard", "corrupt_in", "influence", "reference"},
   ),
   "sweep": (
     fields.flagged("sweep"),
-    {"experiment", "variant", "grids", "only", "runs_at_once"},
+    {
+      *("experiment", "variant", "grids", "only", "runs_at_once"),
+      *("levels", "influence", "reference"),
+    },
   ),
   "group": (
     fields.flagged("group"),
-    _PLACE | {"stop_at_fit", "member"} | _SEEDS - {"corruption_seed"},
+    _PLACE
+    | {"stop_at_fit", "member", "without"}
+    | _SEEDS - {"corruption_seed"},
   ),
   "images": (
     fields.flagged("images"),
@@ -51,7 +56,7 @@ _KEPT = {
       "matmul_precision",
       *("batch_size", "epochs", "optimizer", "learning_rate", "schedule"),
       *("decay", "weight_decay", "l2", "l2_kernels"),
-      *("per_example", "presentations"),
+      *("per_example", "presentations", "early_epochs", "el2n_epochs"),
     },
   ),
   "sized": (
@@ -59,7 +64,7 @@ _KEPT = {
     {
       *("dataset", "subset", "batch_size", "crop", "epochs", "augment"),
       *("ratio", "members", "permutations"),
-      *("pixel_noise", "validation", *_OWN),
+      *("pixel_noise", "validation", "without", *_OWN),
     },
   ),
   "unseen": (
@@ -67,7 +72,8 @@ _KEPT = {
     {
       *("experiment", "variant", "only", "eval_batch_size", "chunk_steps"),
       *("checkpoint_epochs", "stop_at_fit", "per_example", "tensorboard"),
-      *("member", "presentations"),
+      *("member", "presentations", "early_epochs", "el2n_epochs"),
+      *("influence", "reference"),
       *("plots", "corrupt_in", *_PLACE, *_SEEDS),
     },
   ),
@@ -91,7 +97,8 @@ _KEPT = {
     (*fields.DATA, *fields.LABELS, *fields.PIXELS),
     {
       *("dataset", "data_dir", "data_cache", "subset", "validation"),
-      *("validation_labels", *_LABELS, "pixel_noise", "pixel_options"),
+      *("without", "validation_labels", *_LABELS),
+      *("pixel_noise", "pixel_options"),
       *(*_LEVELS, *_OWN, "redraw", "corrupt_in"),
     },
   ),
@@ -108,7 +115,7 @@ def test_every_flag_means_something():
   flags = {flag for row in fields.TABLE for flag in row.flags.split()}
   assert flags == {
     *("program", "sized", "group", "images", "resume", "sweep", "unseen"),
-    *("regulariser", "own", "common"),
+    *("regulariser", "own", "common", "anew"),
   }
   assert all(row.sentence.endswith(".") for row in fields.TABLE)
 

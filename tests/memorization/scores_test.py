@@ -12,7 +12,7 @@ from rethinking.memorization import (
   scores,
 )
 from rethinking.memorization.scores import (
-  from_training,
+  at_presentation,
   largest_standard_error,
   newcombe,
 )
@@ -215,7 +215,7 @@ def test_what_training_says_is_that_of_a_loop():
   correct[:, 7] = 0
   forgotten = random.integers(0, 3, size=times.shape).clip(max=correct)
   loss, margin = random.normal(size=(2, *times.shape)) * times
-  aum, loss_mean = from_training(times, loss, margin)
+  aum, loss_mean = (at_presentation(times, x) for x in (margin, loss))
   events, never = forgetting(times, correct, forgotten)
   for i in range(30):
     inside = [k for k in range(9) if times[k, i]]
@@ -278,9 +278,9 @@ def test_right_on_the_true_label_is_refused():
 
 def test_presentations_of_another_shape_are_refused():
   times = np.ones((3, 4), int)
-  with pytest.raises(ValueError, match=r"loss must have shape \[3, 4\]"):
-    from_training(times, np.zeros((4, 3)), times)
+  with pytest.raises(ValueError, match=r"total must have shape \[3, 4\]"):
+    at_presentation(times, np.zeros((4, 3)))
   with pytest.raises(ValueError, match=r"forgotten must have shape \[3, 4\]"):
     forgetting(times, times, times[:1])
   with pytest.raises(ValueError, match=r"times must be integers .* float64"):
-    from_training(times / 2, times, times)
+    at_presentation(times / 2, times)

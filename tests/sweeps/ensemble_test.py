@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import shutil
 
 import numpy as np
@@ -11,9 +12,10 @@ import small
 from rethinking import config as config_lib
 from rethinking import data, memorization, report
 from rethinking.runtime.errors import UserError
-from rethinking.sweeps import grid
+from rethinking.sweeps import estimate, grid
 from rethinking.sweeps import run as sweep
-from rethinking.training import task
+from rethinking.sweeps.console import SweepConsole
+from rethinking.training import loop, task
 
 _FIELDS = {
   "ratio": 0.5,
@@ -21,6 +23,8 @@ _FIELDS = {
   "permutations": 2,
   "per_example": True,
   "presentations": True,
+  "early_epochs": 2,
+  "el2n_epochs": (1, 3),
   "eval_epochs": 3,
   "batch_size": 8,
 }
@@ -137,6 +141,114 @@ def test_the_scores_are_those_of_the_runs(ensemble):
   np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
 
+_COLUMNS = """id label true_label changed k_in k_out acc_in acc_out mem mem_low
+  mem_high p_in p_out mem_p heldout_true forgetting never_learned aum loss_mean
+  el2n"""
+
+
+def _lines(folder):
+  return [*csv.DictReader(io.StringIO((folder / "examples.csv").read_text()))]
+
+
+def test_presentations_are_means_over_named_epochs_and_runs(ensemble):
+  workdir, cells = ensemble
+  sums = {}
+  for name, cell in cells.items():
+    if cell.p == 0.5:
+      seen = _arrays(workdir / "cells" / name / "presentations.npz")
+      for i, *values in zip(
+        *(seen[k].tolist() for k in ("id", "margin", "loss", "error")),
+        strict=True,
+      ):
+        sums.setdefault(i, []).append(values)
+  lines = _lines(workdir / "memorization" / "mlp_1x512-partial_labels-p0.5")
+  assert [*lines[0]] == _COLUMNS.split()
+  for line in lines:
+    want = np.mean(sums[int(line["id"])], axis=0) / 2
+    found = [float(line[k]) for k in ("aum", "loss_mean", "el2n")]
+    np.testing.assert_allclose(found, want, rtol=1e-6)
+    assert 0 < found[2] < 2**0.5
+
+
+def test_the_page_has_halves_differences_and_what_is_not_fitted(ensemble):
+  text = (ensemble[0] / "memorization.md").read_text()
+  rows = [line.split(" | ") for line in text.splitlines() if "| 0" in line]
+  assert [row[:2] for row in rows] == [
+    ["| 0", "label unchanged"],
+    ["| 0.5", "label unchanged"],
+    ["| 0.5", "label changed, not fitted"],
+    ["| 0", "8"],
+    ["| 0.5", "8"],
+  ]
+  assert [" to " in row[7] for row in rows[:3]] == [False, True, False]
+  assert -1 < float(rows[3][3]) < 1
+  assert [row[2] for row in rows[3:]] == ["0.354"] * 2
+
+
+def test_only_whole_permutations_count(ensemble, tmp_path):
+  shutil.copytree(ensemble[0], tmp_path, dirs_exist_ok=True)
+  shutil.rmtree(tmp_path / "cells" / "mlp_1x512-true_labels-member6")
+  report.draw(tmp_path)
+  kept = _arrays(tmp_path / "memorization" / "mlp_1x512-true_labels/masks.npz")
+  np.testing.assert_array_equal(
+    memorization.unpack(kept["masks"], 64), _masks()[:4]
+  )
+
+
+def test_time_and_standard_error_are_said_before_the_start(ensemble, capsys):
+  console = SweepConsole(16, "memorization")
+  estimate.say(console, [], {2: ensemble[1]})
+  found = capsys.readouterr().out
+  assert re.match(r"About \d+:\d\d:\d\d for 16 runs\. An example's", found)
+  assert "at most 0.354, that of shares of 1/2" in found
+  estimate.say(console, [], {2: {"one": small.as_run()}})
+  assert not capsys.readouterr().out
+
+
+def test_a_finished_ensemble_is_held_against_a_reference(
+  ensemble, tmp_path, monkeypatch, capsys
+):
+  workdir = tmp_path / "w"
+  shutil.copytree(ensemble[0], workdir)
+  train = data.load("digits", "train")
+  scores = [float(x["p_out"]) for x in _lines(next(workdir.glob("mem*/*tr*")))]
+  path = tmp_path / "scores.npz"
+  np.savez(path, scores=scores, labels=train.labels[:64])
+  monkeypatch.setattr(loop.Loop, "run", None)
+  asked = {"runs_at_once": 8, "learning_rate": 3e-3, "reference": str(path)}
+  sweep.run(_config(**asked), workdir, quiet=True)
+  text = (workdir / "memorization.md").read_text()
+  row = next(x for x in text.splitlines() if x.startswith("| 0 | 64 |"))
+  assert row.split(" | ")[2:5] == ["1.000", "1.000", "1.000"]
+  assert row.endswith("| 1.000 |")
+  assert (next(workdir.glob("mem*/*tr*")) / "reference.svg").exists()
+  sweep.run(_config(**asked), workdir)
+  assert "Finished already" in capsys.readouterr().out
+  path.unlink()
+  report.draw(workdir)
+  assert (
+    "reference must be a readable .npz or .npy"
+    in (workdir / "memorization.md").read_text()
+  )
+
+
+@pytest.mark.parametrize(
+  ("scores", "labels", "message"),
+  [(63, 0, "for each of 64 examples"), (64, 3, "labels of the reference must")],
+)
+def test_another_reference_is_refused_before_the_start(
+  tmp_path, scores, labels, message
+):
+  own = data.load("digits", "train").labels[:scores]
+  own = own.copy()
+  own[:labels] += 1
+  path = tmp_path / "scores.npz"
+  np.savez(path, scores=np.ones(scores), labels=own)
+  with pytest.raises(UserError, match=message):
+    sweep.run(_config(reference=str(path)), tmp_path / "w", quiet=True)
+  assert not (tmp_path / "w").exists()
+
+
 def test_drawn_again_the_files_are_the_same(ensemble):
   workdir, _ = ensemble
   files = [*workdir.glob("memor*"), *workdir.glob("memorization/*/*")]
@@ -166,9 +278,16 @@ def test_a_report_is_drawn_where_the_data_are_not(
     ({"member": 8, **_FIELDS}, "below members x permutations = 8, got 8"),
     ({"member": 0, **_FIELDS, "ratio": 0.3}, "ratio"),
     ({"member": 0, **_FIELDS, "ratio": 1.0}, "ratio"),
-    ({"member": 0, **_FIELDS, "validation": 9}, "must be 0 and"),
+    ({"member": 0, **_FIELDS, "validation": 9}, "must be 0, stop_at_fit"),
     ({"member": 0, **_FIELDS, "stop_at_fit": True}, "stop_at_fit false"),
+    ({"member": 0, **_FIELDS, "schedule": "plateau"}, "not plateau in a run"),
     ({"member": 0, **_FIELDS, "batch_size": 40}, "batch_size"),
+    ({"member": 0, **_FIELDS, "without": "3"}, "without must be empty"),
+    ({"without": "3", "validation": 9}, "without must be empty"),
+    ({"without": "3+x"}, "some of the 64 train ids, joined by"),
+    ({"without": "64"}, "joined by .*, got '64'; try such as 0"),
+    ({"el2n_epochs": (1, 4)}, "at most epochs, 3, got"),
+    ({"el2n_epochs": (0,)}, "epochs, from 1, as"),
   ],
 )
 def test_what_is_no_run_of_an_ensemble_is_refused(fields, message):

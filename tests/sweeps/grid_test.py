@@ -158,3 +158,61 @@ def test_seeds_are_separate_axes():
   for cell in cells_lib.expand(_config(grid)).values():
     assert (cell.seed, cell.order_seed, cell.noise_seed) == (0, 3, 0)
     assert cell.init_seed in (1, 2)
+
+
+_NOISE = {
+  "clean": {"variant": ("partial_labels",), "p": (0.0,)},
+  "noisy": {"variant": ("partial_labels",), "p": (0.2,), "epochs": (9,)},
+  "pixels": {"variant": ("random_pixels",)},
+}
+
+
+@pytest.mark.parametrize(
+  ("levels", "want"),
+  [
+    (None, {(0, 3), (0.2, 9)}),
+    ((0.0,), {(0, 3)}),
+    ((0.1, 0.0, 0.4), {(0.1, 9), (0, 3), (0.4, 9)}),
+    ((1.0,), {(1, 9)}),
+  ],
+)
+def test_levels_go_to_the_grids_that_have_some_of_their_kind(levels, want):
+  cells = cells_lib.expand(small.config(_NOISE, levels=levels))
+  found = {(c.p, c.epochs) for c in cells.values() if not c.pixel_noise}
+  assert found == want
+  assert "mlp_1x512-random_pixels" in cells
+
+
+@pytest.mark.parametrize(
+  ("levels", "message"),
+  [
+    ((0.2, 1.5), "levels is "),
+    ((), "levels is "),
+    (tuple("0.2"), "levels is "),
+    ((0.5,), "grid's kind"),
+  ],
+)
+def test_levels_that_no_grid_has_are_refused(levels, message):
+  grids = {"clean": _NOISE["clean"]}
+  with pytest.raises(UserError, match=message) as error:
+    cells_lib.expand(small.config(grids, levels=levels))
+  assert "\n" not in str(error.value)
+
+
+def test_a_grid_may_have_subsets_of_its_own():
+  ensemble = {"ratio": 0.5, "members": 2, "permutations": 3}
+  grids = {**_NOISE, "noisy": {**_NOISE["noisy"], "permutations": (2,)}}
+  del grids["pixels"]
+  found = {}
+  for cell in cells_lib.expand(small.config(grids, **ensemble)).values():
+    found.setdefault(cell.p, []).append((cell.permutations, cell.member))
+  assert found == {
+    0.0: [(3, i) for i in range(6)],
+    0.2: [(2, i) for i in range(4)],
+  }
+
+
+@pytest.mark.parametrize("field", [{"influence": True}, {"reference": "a.npy"}])
+def test_influence_wants_runs_on_subsets(field):
+  with pytest.raises(UserError, match="left out of a sweep without runs on"):
+    cells_lib.expand(small.config(_NOISE, **field))

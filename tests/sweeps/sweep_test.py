@@ -14,6 +14,7 @@ from etils import epath
 from rethinking import data
 from rethinking.runtime.errors import Stopped, UserError
 from rethinking.storage import jsonl
+from rethinking.sweeps import cells
 from rethinking.sweeps import grid as cells_lib
 from rethinking.sweeps import rows as sweep_rows
 from rethinking.sweeps import run as sweep
@@ -74,7 +75,7 @@ def test_a_cell_is_the_run_of_the_main_job_to_the_bit(undisturbed, tmp_path):
 def test_a_sweep_that_was_killed_loses_nothing_and_repeats_nothing(
   undisturbed, tmp_path, monkeypatch
 ):
-  whole = sweep._run_cell
+  whole = cells._run_cell
   ran = []
 
   def crash(name, **others):
@@ -86,7 +87,7 @@ def test_a_sweep_that_was_killed_loses_nothing_and_repeats_nothing(
     return row
 
   with monkeypatch.context() as patch:
-    patch.setattr(sweep, "_run_cell", crash)
+    patch.setattr(cells, "_run_cell", crash)
     with pytest.raises(RuntimeError, match="power cut"):
       sweep.run(_config(_LEVELS), tmp_path, quiet=True)
   assert list(small.rows(tmp_path)) == ran

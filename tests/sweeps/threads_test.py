@@ -11,8 +11,8 @@ from ml_collections import ConfigDict
 
 from rethinking.runtime import signals
 from rethinking.runtime.errors import Stopped
+from rethinking.sweeps import cells, threads
 from rethinking.sweeps import run as sweep
-from rethinking.sweeps import threads
 from rethinking.training import loop, placement, programs
 
 
@@ -36,7 +36,7 @@ def test_side_by_side_they_are_the_same_to_the_bit(
 ):
   sweep.run(_config(runs_at_once=1), tmp_path / "after", quiet=True)
   met = threading.Barrier(2, timeout=60)
-  whole = sweep._run_cell
+  whole = cells._run_cell
 
   def meeting(name, **others):
     # Two wait for each other: had they no threads, they would for ever.
@@ -44,7 +44,7 @@ def test_side_by_side_they_are_the_same_to_the_bit(
       met.wait()
     return whole(name, **others)
 
-  monkeypatch.setattr(sweep, "_run_cell", meeting)
+  monkeypatch.setattr(cells, "_run_cell", meeting)
   sweep.run(_config(), tmp_path / "beside", quiet=True)
   assert small.rows(tmp_path / "beside") == small.rows(tmp_path / "after")
 

@@ -23,15 +23,19 @@ from rethinking.training import run as train
 
 from . import runs
 
-_NAMES = ("times", "loss", "margin", "correct", "forgotten")
-_add = jax.jit(presentations.add)
+_NAMES = ("times", "loss", "margin", "error", "correct", "forgotten")
+_add = jax.jit(presentations.add, static_argnames=("early", "errors_at"))
 
 
 @given(
-  seed=st.integers(0, 99), batch_size=st.integers(1, 7), stop=st.integers(0, 9)
+  seed=st.integers(0, 99),
+  batch_size=st.integers(1, 7),
+  stop=st.integers(0, 9),
+  early=st.sampled_from((None, 1, 3)),
+  errors_at=st.sampled_from(((), (1,), (2, 4))),
 )
 def test_sums_are_those_of_one_presentation_after_another(
-  seed, batch_size, stop
+  seed, batch_size, stop, early, errors_at
 ):
   # Seven examples, so that batches go from one epoch into the next.
   rng = np.random.default_rng(seed)
@@ -41,6 +45,7 @@ def test_sums_are_those_of_one_presentation_after_another(
     rng.integers(0, 9, count).astype(np.float32),
     rng.integers(-9, 9, count).astype(np.float32),
     rng.integers(0, 2, count).astype(bool),
+    rng.integers(0, 9, count).astype(np.float32),
   )
   known = presentations.none_yet(9)
   for at in range(0, count, batch_size):
@@ -51,14 +56,18 @@ def test_sums_are_those_of_one_presentation_after_another(
       jnp.arange(count)[part] // 7,
       jax.tree.map(lambda x, part=part: jnp.asarray(x[part]), seen),
       live=at // batch_size < stop,
+      early=early,
+      errors_at=errors_at,
     )
   want = {name: [0] * 9 for name in _NAMES}
   last = [False] * 9
   for at in range(min(count, stop * batch_size)):
     row = index[at]
     want["times"][row] += 1
-    want["loss"][row] += seen.loss[at]
-    want["margin"][row] += seen.margin[at]
+    if early is None or at // 7 < early:
+      want["loss"][row] += seen.loss[at]
+      want["margin"][row] += seen.margin[at]
+    want["error"][row] += seen.error[at] * (at // 7 + 1 in errors_at)
     want["correct"][row] += int(seen.correct[at])
     want["forgotten"][row] += int(last[row] and not seen.correct[at])
     last[row] = seen.correct[at]
@@ -93,6 +102,9 @@ def test_a_step_says_what_it_saw_of_each_example():
     margin = own - others.max()
     np.testing.assert_allclose(found["seen"].margin[row], margin, rtol=1e-4)
     assert found["seen"].correct[row] == (margin > 0)
+    softmax = np.exp(logits[row]) / np.exp(logits[row]).sum()
+    error = np.linalg.norm(softmax - np.eye(10)[label])
+    np.testing.assert_allclose(found["seen"].error[row], error, rtol=1e-5)
   assert found["seen"].correct[1]
 
 
@@ -104,7 +116,8 @@ def _kept(folder):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
   workdir = tmp_path_factory.mktemp("presentations")
-  config = runs.config(presentations=True, validation=16)
+  more = {"early_epochs": 2, "el2n_epochs": (1, 3)}
+  config = runs.config(presentations=True, validation=16, **more)
   train.run(config, workdir, quiet=True)
   return workdir, config, _kept(workdir)
 
@@ -117,6 +130,9 @@ def test_a_run_keeps_the_presentations_of_its_train_examples(whole, tmp_path):
   assert (kept["correct"] <= 6).all() and kept["correct"].any()
   assert (kept["forgotten"] <= 3).all() and kept["forgotten"].any()
   assert (kept["loss"] > 0).all()
+  # Of two epochs each; that of one image is at most sqrt(2).
+  assert (kept["error"] > 0).all() and (kept["error"] < 2 * 2**0.5).all()
+  assert kept["loss"].mean() < 2 * 3.5
   # They change nothing else.
   without = runs.config(validation=16)
   train.run(without, tmp_path, quiet=True)
@@ -142,7 +158,7 @@ def test_one_device_sums_what_four_do(whole, tmp_path, monkeypatch):
   monkeypatch.setattr(placement, "all_devices", lambda: one)
   train.run(config, tmp_path, quiet=True)
   for name, value in _kept(tmp_path).items():
-    if name in ("loss", "margin"):
+    if name in ("loss", "margin", "error"):
       np.testing.assert_allclose(value, kept[name], rtol=1e-3, atol=1e-3)
     else:
       np.testing.assert_array_equal(value, kept[name])
