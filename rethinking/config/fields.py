@@ -15,16 +15,18 @@ FRACTION = Range("in (0, 1]", lambda x: 0 < x <= 1, "1")
 INSIDE_1 = Range("in (0, 1)", lambda x: 0 < x < 1, "0.5")
 SEED = Range("in [0, 2**32)", lambda x: 0 <= x < 2**32, "0")
 LEVELS = Range(
-  "one or more rates in [0, 1], as --config.levels='(0.0, 0.2)'",
+  "one or more rates in [0, 1]",
   # key=value makes characters of a tuple's text.
   lambda x: (
     len(x) > 0
     and all(isinstance(one, int | float) and RATE.holds(one) for one in x)
   ),
+  "--config.levels='(0.0, 0.2)'",
 )
 EPOCHS = Range(
-  "epochs, from 1, as --config.el2n_epochs='(1, 5)'",
+  "epochs, from 1",
   lambda x: all(isinstance(one, int) and one >= 1 for one in x),
+  "--config.el2n_epochs='(1, 5)'",
 )
 
 
@@ -116,7 +118,7 @@ TABLE: tuple[Field, ...] = (
           absent=None),
     Field("resize", int, "sized common",
           "Pixels a side that its images get; none: they have one size.",
-          Range("in 4..256", lambda x: 4 <= x <= 256), absent=None),
+          Range("in 4..256", lambda x: 4 <= x <= 256, "32"), absent=None),
     Field("test_fraction", float, "sized common",
           "The share of its examples to test on, where it is one set.",
           INSIDE_1, absent=None),

@@ -86,10 +86,11 @@ def corruptions(config: ConfigDict) -> tuple[Corruption, ...]:
   from rethinking.corruptions import DEFINITIONS, Corruption
 
   found = []
-  for field, target, own in (
-    ("label_noise", "labels", {"exact": False}),
-    ("pixel_noise", "images", {"fraction": 1.0, "level": None}),
-  ):
+  targets = {
+    "labels": ("label_noise", {"exact": False}),
+    "images": ("pixel_noise", {"fraction": 1.0, "level": None}),
+  }
+  for target, (field, own) in targets.items():
     name = config[field]
     if name is None:
       continue

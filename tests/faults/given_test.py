@@ -341,19 +341,3 @@ def test_a_folder_beyond_ascii_in_another_locale_is_one_line(to, tmp_path):
   assert line.startswith("error: A folder must be named in ASCII where the loc")
   assert "; try PYTHONUTF8=1" in line
   assert not [*tmp_path.iterdir()]
-
-
-def test_the_folder_above_a_clone_of_the_same_name(tmp_path):
-  (tmp_path / "rethinking").symlink_to(_ROOT)
-  flags = ["--config=rethinking/configs/digits.py:true_labels,epochs=0"]
-  for module, code in (("main", 2), ("export", 2), ("report", 2)):
-    found = subprocess.run(
-      [sys.executable, "-m", f"rethinking.{module}", *flags],
-      cwd=tmp_path,
-      env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
-      capture_output=True,
-      text=True,
-    )
-    assert found.returncode == code, found.stderr
-    (line,) = found.stderr.splitlines()
-    assert line.startswith("error: ")
