@@ -73,6 +73,7 @@ def check(c: ConfigDict) -> None:
   presets.resolve(c.augment)
   ranges(c, TABLE)
   _meaning(c)
+  unused(c)
   if c.p > 0 and c.label_noise is None:
     raise UserError(
       f"p is {c.p} but label_noise is None; choose a variant with label "
@@ -101,6 +102,31 @@ def check(c: ConfigDict) -> None:
       f"{c.early_stopping} looks at a validation loss, but validation is 0; "
       "give a number of train examples, such as validation=5000."
     )
+
+
+# What means something to a corruption alone, and which one names it.
+OPTIONS = {
+  row.name: f"{row.role.removesuffix('s')}_noise"
+  for row in TABLE
+  if "option" in row.flags.split()
+}
+
+
+def unused(c: ConfigDict) -> None:
+  """Refuses options of a corruption that there is not.
+
+  Args:
+    c: of a run or of an experiment of the theory.
+
+  Raises:
+    UserError: naming the option.
+  """
+  for name, noise in OPTIONS.items():
+    if c[noise] is None and c[name]:
+      raise UserError(
+        f"{name} must be left out where {noise} is None, got {c[name]!r}; try "
+        f"a variant with noise, or {noise}."
+      )
 
 
 def _meaning(c: ConfigDict) -> None:

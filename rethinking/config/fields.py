@@ -50,6 +50,7 @@ class Field(NamedTuple):
       regulariser: reports compare runs that have more of these with others.
       own: each run of an ensemble has its own.
       common: the theory's experiments have it, too.
+      option: it means nothing without the corruption that it is of.
     sentence: what it says, with unit and range.
     allowed: a range, or the words to choose from; None: checked elsewhere, or
       every value of its type.
@@ -156,9 +157,9 @@ TABLE: tuple[Field, ...] = (
     Field("label_noise", str, "images common",
           "A label corruption's name; none: none."),
     Field("p", 0.0, "images common", "Its level, in [0, 1].", RATE),
-    Field("exact", False, "images common",
+    Field("exact", False, "images common option",
           "Corrupt exactly round(p n) labels, not n coins."),
-    Field("label_options", "", "images common",
+    Field("label_options", "", "images common option",
           "Its other options, such as map=cifar10; by a flag also "
           "matrix=((0.9, 0.1), (0.2, 0.8)).", absent=""),
   ),
@@ -169,7 +170,7 @@ TABLE: tuple[Field, ...] = (
           "The share of the images that it corrupts.", RATE, absent=1.0),
     Field("level", float, "images common",
           "Its level, in [0, 1], where it has one.", RATE, absent=None),
-    Field("pixel_options", "", "common",
+    Field("pixel_options", "", "common option",
           'Its other options, such as "per_image=True".', absent=""),
     Field("redraw", "never", "",
           "Draw labels and pixels anew each epoch, or never.",

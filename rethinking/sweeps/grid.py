@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
 from rethinking.config import experiments
-from rethinking.config.checks import kind, ranges
+from rethinking.config.checks import OPTIONS, kind, ranges
 from rethinking.config.fields import SWEEP, TABLE, flagged
 from rethinking.runtime.allowed import choose
 from rethinking.runtime.errors import UserError
@@ -135,6 +135,10 @@ def _cell(
     fields.update({"label_noise": None, "p": 0.0})
     fields.update(config_lib.VARIANTS[variant])
   fields["variant"] = variant
+  # Options of all cells go to those with the corruption that they are of.
+  for name, noise in OPTIONS.items():
+    if fields[noise] is None:
+      fields[name] = _AXES[name].initial
   parts = [fields["arch"], variant]
   parts += [
     f"{k}{v}"

@@ -200,6 +200,7 @@ def resolve(config: ConfigDict) -> ConfigDict:
       f"p is {c.p}, levels {tuple(levels)}, but label_noise is None; set"
       " label_noise, such as uniform."
     )
+  checks.unused(c)
   checks.ranges(c, rows)
   if "eval_steps" in c:
     words = f"one or more steps in [0, steps = {c.steps}]"

@@ -14,6 +14,7 @@ import pytest
 from rethinking import config as config_lib
 from rethinking import corruptions, memorization
 from rethinking.runtime.errors import UserError
+from rethinking.sweeps import grid
 from rethinking.theory import config as theory_config
 from rethinking.training import metrics
 
@@ -341,3 +342,27 @@ def test_a_folder_beyond_ascii_in_another_locale_is_one_line(to, tmp_path):
   assert line.startswith("error: A folder must be named in ASCII where the loc")
   assert "; try PYTHONUTF8=1" in line
   assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("lib", [config_lib, theory_config])
+@pytest.mark.parametrize(
+  ("name", "value"),
+  [
+    ("label_options", "map=cifar10"),
+    ("exact", True),
+    ("pixel_options", "per_image=True"),
+  ],
+)
+def test_options_of_no_corruption_are_refused(name, value, lib):
+  variant = "true_labels" if lib is config_lib else "kernel"
+  noise = "pixel_noise" if name == "pixel_options" else "label_noise"
+  _refused(
+    lambda: _resolved(variant, lib, **{name: value}),
+    f"{name} must be left out where {noise} is None, got {value!r}; try ",
+  )
+
+
+def test_a_sweeps_options_go_to_the_cells_with_their_corruption():
+  cells = grid.expand(_get_config("figure1,exact=true"))
+  exact = {cell.label_noise: cell.exact for cell in cells.values()}
+  assert exact == {None: False, "uniform": True}
