@@ -66,7 +66,7 @@ def run(
     if finished is not None:
       return finished
     workdir_lib.begin(workdir, config)
-    results = jsonl.JsonLines(workdir / "results.jsonl", sweep_rows.NEEDED)
+    results = jsonl.JsonLines(workdir / "results.jsonl")
     kept = processes.on_first(
       lambda: sweep_rows.kept(results, todo, config.variant, workdir)
     )
