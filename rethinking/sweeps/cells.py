@@ -40,7 +40,7 @@ def run(
     UserError: for rows that are not of this sweep.
     Stopped: after SIGTERM or Ctrl-C; the cell's state is saved.
   """
-  results = jsonl.JsonLines(workdir / "results.jsonl", sweep_rows.NEEDED)
+  results = jsonl.JsonLines(workdir / "results.jsonl")
   kept = processes.on_first(
     lambda: sweep_rows.kept(results, todo, title, workdir)
   )

@@ -16,7 +16,7 @@ from rethinking.training import task as task_lib
 from rethinking.training import workdir as workdir_lib
 
 # What every row has, and those of each status.
-NEEDED = {"cell": str, "status": str, "config": dict, "seconds": float}
+_NEEDED = {"cell": str, "status": str, "config": dict, "seconds": float}
 _BY_STATUS = {
   "finished": {
     "steps": int,
@@ -49,10 +49,11 @@ def kept(
   """
   rows = [config_lib.recorded_row(row) for row in results.rows()]
   for number, row in enumerate(rows, 1):
-    name, status = row["cell"], row["status"]
-    trouble = "it is no row of this sweep"
-    if name in todo and status in _BY_STATUS:
-      trouble = jsonl.wrong(row, _BY_STATUS[status])
+    name, status = row.get("cell"), row.get("status")
+    trouble = jsonl.wrong(row, _NEEDED)
+    if trouble is None and (name not in todo or status not in _BY_STATUS):
+      trouble = "it is no row of this sweep"
+    trouble = trouble or jsonl.wrong(row, _BY_STATUS[status])
     if trouble is not None:
       raise UserError(
         f"{results.path} is damaged in line {number}: {trouble}; restore the "
