@@ -266,7 +266,8 @@ def _histogram(one: Ensemble, score: Scores) -> Picture:
 def _images(one: Ensemble, score: Scores) -> Picture:
   """The most memorised examples with true labels, and the least."""
   config = one.config
-  whole = data.of_config(ConfigDict(config), "train")
+  where = data.source(ConfigDict(config))
+  whole = data.load(config["dataset"], "train", **where)
   place = {one: row for row, one in enumerate(whole.given_ids.tolist())}
   names = whole.class_names
   # Ties by id, so that the picture is always the same.
