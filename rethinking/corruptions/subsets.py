@@ -283,6 +283,9 @@ def given(
   Raises:
     ValueError: for a label outside 0..K-1, or another number of them.
 
+  Reference: Wei, Zhu, Cheng, Liu, Niu, Liu (2022), "Learning with noisy
+    labels revisited", section 3, on labels that people gave.
+
   >>> given([3, 4], [3, 5], num_classes=10).tolist()
   [3, 5]
   """

@@ -18,7 +18,7 @@ arrays are kept in ~/.cache/rethinking, or under XDG_CACHE_HOME.
 May import: models, ops, storage, runtime, corruptions.
 """
 
-from rethinking.data.dataset import Dataset, load, of_config, shape
+from rethinking.data.dataset import Dataset, load, shape, source
 from rethinking.data.registry import NAMES, SPECS
 
-__all__ = ["NAMES", "SPECS", "Dataset", "load", "of_config", "shape"]
+__all__ = ["NAMES", "SPECS", "Dataset", "load", "shape", "source"]

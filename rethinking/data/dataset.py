@@ -196,23 +196,20 @@ def _of_own(name: str) -> Any:
   return pkgutil.resolve_name(f"{registry.OWN}:{name}")
 
 
-def of_config(config: Any, split: str) -> Dataset:
-  """Returns a split of the data set that a config names.
+def source(config: Any) -> dict[str, Any]:
+  """Returns where a config's data are, as `load` takes it.
 
   Args:
-    config: resolved, of any experiment.
-    split: "train" or "test".
+    config: of any experiment, resolved or not.
 
   Raises:
-    UserError: as `load`.
+    UserError: for fields of own data without `dataset=own`.
   """
-  return load(
-    config.dataset,
-    split,
-    data_dir=config.data_dir,
-    cache=config.data_cache,
-    own=_of_own("of")(config),
-  )
+  return {
+    "data_dir": config.data_dir,
+    "cache": config.data_cache,
+    "own": _of_own("of")(config),
+  }
 
 
 def shape(config: Any) -> tuple[int, int, int]:
@@ -225,9 +222,10 @@ def shape(config: Any) -> tuple[int, int, int]:
     UserError: for fields of own data that do not go with the rest, and as
       `load`.
   """
-  if _of_own("of")(config) is None:
+  given = source(config)
+  if given["own"] is None:
     return registry.SPECS[config.dataset].shape
-  return of_config(config, "train").images.shape[1:]
+  return load(config.dataset, "train", **given).images.shape[1:]
 
 
 def _read(source: prepared.Source, cache: bool) -> tuple[Arrays, str]:

@@ -117,7 +117,8 @@ def _scatter(one: Ensemble, score: Scores, reference: np.ndarray) -> Picture:
 
 
 def _load(one: Ensemble, split: str) -> data.Dataset:
-  return data.of_config(ConfigDict(one.config), split)
+  where = data.source(ConfigDict(one.config))
+  return data.load(one.config["dataset"], split, **where)
 
 
 def _places(ids: np.ndarray) -> dict[str, int]:

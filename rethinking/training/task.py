@@ -113,13 +113,13 @@ def dataset(config: ConfigDict, split: str) -> data.Dataset:
   Raises:
     UserError: where the data cannot be had.
   """
-  if config.dataset == "own":  # Which are kept where they are read.
-    return data.of_config(config, split)
+  if config.dataset == "own":  # Which is kept where it is read.
+    return data.load(config.dataset, split, **data.source(config))
   key = (config.dataset, split, config.data_dir, config.data_cache)
   with _LOCK:
     found = _DATASETS.get(key)
     if found is None:
-      found = data.of_config(config, split)
+      found = data.load(config.dataset, split, **data.source(config))
       _DATASETS[key] = found
   return found
 

@@ -19,6 +19,7 @@ EXAMPLES = [
   Corruption.create("asymmetric", level=0.4, map=[1, 0]),
   Corruption.create("instance", level=0.3),
   Corruption.create("human", path="labels.npz", array="worse_label"),
+  Corruption.create("given"),
   Corruption.create("gaussian_noise", level=0.1),
   Corruption.create("occlusion", level=0.5, value=128),
 ]

@@ -135,7 +135,7 @@ def test_mnist(mnist, name, seed):
 
 def test_every_definition_is_covered():
   assert {name for name, _ in DIGITS} == {*LABEL_NOISE, *PIXEL_NOISE}
-  # Promised for a platform and version only, or from a file.
-  apart = {"instance", "gaussian_noise", "human"}
+  # Promised for a platform and version only, or from people.
+  apart = {"instance", "gaussian_noise", "human", "given"}
   named = {c.name for c in [*LABEL_NOISE.values(), *PIXEL_NOISE.values()]}
   assert named | apart == set(corruptions.DEFINITIONS)

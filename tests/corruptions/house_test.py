@@ -112,8 +112,8 @@ def test_the_help_has_every_corruption():
 def test_ops_have_a_formula_and_a_source(name):
   text = text_of(name)
   before, _, after = text.partition("Args:")
-  # The permutation's and human labels' definitions are words.
-  if name not in ("exact", "permutation", "human"):
+  # The definitions of the permutation and of labels from people are words.
+  if name not in ("exact", "permutation", "human", "given"):
     assert re.search(r"P\(|x'[^=]* =|x'\[i, j\] = value", before), (
       "no formula before Args"
     )
@@ -152,6 +152,7 @@ def test_keys_come_first_and_deterministic_forms_have_none(name):
   parameters = list(inspect.signature(getattr(corruptions, name)).parameters)
   without = (
     "human",
+    "given",
     "shuffle_pixels",
     "look_up_pixels",
     "add_noise",
