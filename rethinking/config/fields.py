@@ -204,7 +204,7 @@ TABLE: tuple[Field, ...] = (
   ),
   *_section("optimiser", "Optimisation; none: the recipe's own",
     Field("recipe", "adam_cosine", "",
-          "A name of rethinking.config.recipes.RECIPES.",
+          "adam_cosine, paper or keras; see rethinking.config.recipes.",
           renamed={"seed": "keras"}),
     Field("batch_size", 128, "program sized",
           "Examples a step, over all devices; an epoch's rest begins the next "

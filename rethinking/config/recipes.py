@@ -18,8 +18,6 @@ RECIPES: dict[str, dict[str, Any]] = {
   # batch size is not stated there; 128 is what reproductions use. The learning
   # rate is the architecture's.
   "paper": {"optimizer": "sgd", "schedule": "exponential"},
-  # Feldman and Zhang's demonstration (2020): SGD with momentum 0.9.
-  "feldman": {"optimizer": "sgd", "learning_rate": 0.1, "schedule": "constant"},
   # The Keras study's notebooks, in Keras, whose l2(1e-4) adds 1e-4 times the
   # sum of squares where l2 here adds half of that.
   "keras": {
