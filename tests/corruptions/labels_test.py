@@ -277,7 +277,7 @@ def test_other_keys_are_refused():
 @pytest.mark.parametrize(
   ("matrix", "message"),
   [
-    (((0.5, 0.6), (0.0, 1.0)), "Row 0 .* sums to 1.1"),
+    (((0.5, 0.6), (0.0, 1.0)), "Row 0 .* must sum to 1, got 1.1"),
     (((1.0, 0.0), (1.5, -0.5)), r"Row 1 .* is \[1.5, -0.5\]"),
     (((1.0, 0.0, 0.0),) * 3, r"shape \[3, 3\]; give \[2, 2\]"),
     (((1.0, 0.0), (1.0,)), "not a rectangle"),
