@@ -55,7 +55,7 @@ _SWEEPS = {
   "portions": figures.portions("mlp_1x512", "keras_mnist_cnn"),
   "redraw": figures.redraw("mlp_1x512"),
   # Feldman and Zhang's demonstration, shortened, its rate falling to 0: at a
-  # constant one halves of 12 runs agree less, 0.79 instead of 0.92. Of changed
+  # constant one halves of the runs agree less, 0.86 instead of 0.95. Of changed
   # labels 5 epochs fit 1 %, 24 of Adam 49 %, 60 fit 84 %.
   "memorization": {
     **figures.memorization(ratio=0.5, members=2, permutations=15),
