@@ -73,6 +73,7 @@ def run(
     )
     rows = {row["cell"]: row for row in kept}
     with (
+      backend.shared_programs(workdir / "programs"),
       SweepConsole(len(todo), config.variant, quiet=quiet) as console,
       # Several processes must stop at the same step, which only a run ensures;
       # else a signal counts between runs, too.
