@@ -24,9 +24,10 @@ ONE MACHINE
 The first command makes .venv beside this script, then becomes the job: signals
 and exit codes are the job's. It installs again when setup.cfg, pyproject.toml,
 .ci/constraints.txt (the versions that were tested), the Python or the folder
-changed, and from nothing where an install was interrupted. Extras: cuda where
-nvidia-smi lists a GPU, tpu where a TPU chip is on the PCI bus, gcs where a flag
-names gs://. One process uses all GPUs; there is nothing to set.
+changed, and from nothing where an install was interrupted. Extras: cuda13 where
+nvidia-smi lists GPUs, for an older driver or GPU than CUDA 13 takes cuda12, tpu
+where a TPU chip is on the PCI bus, gcs where a flag names gs://. One process
+uses all GPUs; there is nothing to set.
 Python is the python3 of the PATH; where that is older than 3.11, the newest
 python3.X there; where there is none, what uv brings. LAUNCH_PYTHON names
 another one to make .venv with, LAUNCH_VENV another folder for it.
@@ -188,10 +189,27 @@ install() { # EXTRAS
   exec 9>&-
 }
 
+# Prints the extra of the CUDA that is installed already, which newer drivers
+# run too, or the newest that all GPUs take.
+cuda_extra() {
+  local extra=cuda13 gpu capability
+  if sed -n 2p "$stamp" 2>/dev/null | tr , '\n' | grep -m 1 '^cuda'; then
+    return
+  fi
+  while read -r gpu; do
+    capability=${gpu##* }
+    if ! { [ "${gpu%%.*}" -ge 580 ] && [ "${capability/./}" -ge 75 ]; }; then
+      extra=cuda12
+    fi 2>/dev/null
+  done < <(nvidia-smi --query-gpu=driver_version,compute_cap \
+    --format=csv,noheader 2>&1)
+  echo "$extra"
+}
+
 # Prints the extras that this machine and the job's FLAGS ask for.
 extras_for() { # FLAGS ...
   local vendor
-  if [[ $(nvidia-smi -L 2>/dev/null) == GPU\ * ]]; then echo cuda; fi
+  if [[ $(nvidia-smi -L 2>/dev/null) == GPU\ * ]]; then cuda_extra; fi
   # Google's network cards carry the same vendor id, so the device decides.
   for vendor in $(grep -lsx 0x1ae0 /sys/bus/pci/devices/*/vendor); do
     if grep -qxE '0x00(27|56|5e|62|63|6f|76)' "${vendor%vendor}device"; then

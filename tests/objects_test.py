@@ -9,14 +9,17 @@ import sys
 import types
 
 import fsspec
+import jax
+import numpy as np
 import pytest
 from etils import epath
+from jax.experimental.compilation_cache import compilation_cache
 from ml_collections import ConfigDict
 from orbax.checkpoint._src.path import gcs_utils
 
 from rethinking import config as config_lib
 from rethinking import report
-from rethinking.runtime import signals
+from rethinking.runtime import backend, processes, signals
 from rethinking.runtime.errors import Stopped, UserError
 from rethinking.storage import files, jsonl
 from rethinking.storage.events import Events
@@ -274,3 +277,38 @@ def test_listings_are_not_remembered():
   files.workdir(RUN)
   options = fsspec.config.apply_config(Objects, {}, fsspec.config.conf)
   assert options == {"use_listings_cache": False}
+
+
+def test_programs_that_processes_share_are_objects(
+  objects, monkeypatch, tmp_path
+):
+  """As in a job of several; XLA's own cache for GPUs knows no buckets."""
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+  monkeypatch.setattr(processes, "several", lambda: True)
+  monkeypatch.setattr(processes, "on_first", lambda function: function())
+  names = ("compilation_cache_dir", "persistent_cache_enable_xla_caches")
+  names = [f"jax_{name}" for name in names]
+  least = "jax_persistent_cache_min_compile_time_secs"
+  kept = {name: getattr(jax.config, name) for name in (*names, least)}
+  own = [f"{tmp_path}/rethinking/xla", "all"]
+
+  def now():
+    return [getattr(jax.config, name) for name in names]
+
+  try:
+    jax.config.update(least, 0)
+    for name, value in zip(names, own, strict=True):
+      jax.config.update(name, value)
+    with backend.shared_programs(epath.Path(RUN) / "programs"):
+      # As a sweep's runs do.
+      with backend.shared_programs(epath.Path(RUN) / "cells/a/programs"):
+        assert now() == [f"{RUN}/programs", "none"]
+        jax.jit(lambda x: x * 3 + 1)(np.arange(7.0))
+      assert now() == [f"{RUN}/programs", "none"]
+    assert now() == own
+    [name] = objects.names()
+    assert name.startswith("bucket/run/programs/jit")
+  finally:
+    for name, value in kept.items():
+      jax.config.update(name, value)
+    compilation_cache.reset_cache()

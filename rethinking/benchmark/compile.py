@@ -10,7 +10,6 @@ speed.
 
 import argparse
 import datetime
-import importlib.metadata
 import importlib.util
 import itertools
 import json
@@ -19,17 +18,16 @@ import subprocess
 import sys
 from typing import Any
 
+import jax
 from etils import epath
 
 from rethinking import models
 from rethinking.benchmark import ahead, chips
-from rethinking.runtime import cli
+from rethinking.runtime import backend, cli
 from rethinking.runtime.allowed import choose
 from rethinking.runtime.console import Console
 from rethinking.runtime.errors import UserError
 from rethinking.storage import files, tables
-
-_VERSIONS = ("jax", "libtpu", "jax-cuda12-plugin", "jax-cuda13-plugin")
 
 
 def main(argv: list[str]) -> int:
@@ -59,13 +57,9 @@ def main(argv: list[str]) -> int:
   for name, _ in wanted:
     _check_installed(name)
   console = Console(0, "benchmark")
-  folder = epath.Path(args.out)
+  folder = epath.Path(files.local(args.out, "--out"))
   folder.mkdir(parents=True, exist_ok=True)
-  versions = {
-    name: importlib.metadata.version(name)
-    for name in _VERSIONS
-    if importlib.util.find_spec(name.replace("-", "_"))
-  }
+  versions = {"jax": jax.__version__, **backend.plugins()}
   result: dict[str, Any] = {
     "date": datetime.date.today().isoformat(),
     "batch_size": ahead.BATCH,

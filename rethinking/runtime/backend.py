@@ -1,18 +1,24 @@
 """Starts JAX on this machine: flags, memory, program cache, description."""
 
+import contextlib
 import ctypes
+import glob
+import importlib.metadata
 import os
 import pathlib
 import platform
+import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
 import jaxlib
 import numpy as np
+from etils import epath
+from jax.experimental.compilation_cache import compilation_cache
 
-from rethinking.runtime import paths, xla_flags
+from rethinking.runtime import paths, processes, xla_flags
 from rethinking.runtime.errors import UserError
 
 _DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
@@ -20,6 +26,18 @@ _DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 # Parameters of glibc's mallopt (malloc.h), and their new values in bytes.
 _TRIM_THRESHOLD = (-1, 2**31 - 1)
 _MMAP_THRESHOLD = (-3, 2**30)
+# Of NVIDIA's GPUs, on WSL2 too; AMD's; TPUs. A container may see some of them.
+_DEVICE_FILES = (
+  "/dev/nvidiactl",
+  "/dev/nvidia[0-9]*",
+  "/dev/dxg",
+  "/dev/kfd",
+  "/dev/accel[0-9]*",
+  "/dev/vfio/[0-9]*",
+)
+_NVIDIA_DRIVER = pathlib.Path("/proc/driver/nvidia/version")
+# What compiles for and runs on accelerators, where it is installed.
+_PLUGINS = ("libtpu", "jax-cuda12-plugin", "jax-cuda13-plugin")
 # By these users say how memory is kept, or where programs run.
 _USERS = {
   "JAX_CPU_ENABLE_ASYNC_DISPATCH",
@@ -166,8 +184,49 @@ def _cpu_only() -> bool:
   platforms = jax.config.jax_platforms or os.environ.get("JAX_PLATFORMS", "")
   if platforms:
     return platforms == "cpu"
-  devices = ("/dev/nvidiactl", "/dev/accel0", "/dev/vfio/0")
-  return not any(map(os.path.exists, devices))
+  return not any(map(glob.glob, _DEVICE_FILES))
+
+
+def _own_cache() -> pathlib.Path:
+  return paths.cache_folder() / "xla"
+
+
+@contextlib.contextmanager
+def shared_programs(folder: epath.Path) -> Iterator[None]:
+  """Keeps a job's compiled programs where all its processes find them.
+
+  Of several processes JAX lets the first one alone write them, and the user's
+  cache folder is another one on each host: in it the others would find nothing
+  when the job starts again. They read what is in this one. It changes nothing
+  for a single process, without a cache, for a folder that the user chose, and
+  within itself. Whoever may write there decides what code runs here.
+
+  Args:
+    folder: shared by the processes, local or gs://; made.
+  """
+  own = str(_own_cache())
+  mine = processes.several() and jax.config.jax_compilation_cache_dir == own
+  # All call it, though a host may have no cache.
+  processes.on_first(
+    lambda: folder.mkdir(parents=True, exist_ok=True) if mine else None
+  )
+  if not mine:
+    yield
+    return
+  beside = jax.config.jax_persistent_cache_enable_xla_caches
+  # What XLA for GPUs keeps beside JAX's files it cannot put into a bucket.
+  _keep_programs_in(str(folder), "none" if "://" in str(folder) else beside)
+  try:
+    yield
+  finally:
+    _keep_programs_in(own, beside)
+
+
+def _keep_programs_in(folder: str, beside: str) -> None:
+  jax.config.update("jax_compilation_cache_dir", folder)
+  jax.config.update("jax_persistent_cache_enable_xla_caches", beside)
+  # JAX opens a folder at its first program and keeps to it.
+  compilation_cache.reset_cache()
 
 
 def _use_compilation_cache() -> None:
@@ -183,6 +242,15 @@ def _use_compilation_cache() -> None:
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
+def plugins() -> dict[str, str]:
+  """Returns the versions of the accelerators' packages that are installed."""
+  found = {}
+  for name in _PLUGINS:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+      found[name] = importlib.metadata.version(name)
+  return found
+
+
 def describe(devices: Sequence[jax.Device]) -> dict[str, Any]:
   """Returns what a run ran on, for its summary.
 
@@ -191,8 +259,9 @@ def describe(devices: Sequence[jax.Device]) -> dict[str, Any]:
 
   Returns:
     `device`, `device_count`, `process_count`, `platform`, `processor`,
-    `cpu_count`, `python`, `versions`, `xla_flags`, and what `numerics`
-    returns, JSON-able.
+    `cpu_count`, `python`, `versions`, `platform_version` (of CUDA or libtpu,
+    as XLA says it), `driver` (NVIDIA's, or None), `xla_flags`, `libtpu_flags`,
+    and what `numerics` returns, JSON-able.
   """
   import flax
   import optax
@@ -207,10 +276,23 @@ def describe(devices: Sequence[jax.Device]) -> dict[str, Any]:
     "python": platform.python_version(),
     "versions": {
       m.__name__: m.__version__ for m in (jax, jaxlib, flax, optax, np)
-    },
+    }
+    | plugins(),
+    "platform_version": devices[0].client.platform_version,
+    "driver": _driver(),
     "xla_flags": os.environ.get("XLA_FLAGS", ""),
     **numerics(),
+    "libtpu_flags": os.environ.get("LIBTPU_INIT_ARGS", ""),
   }
+
+
+def _driver() -> str | None:
+  """The version of NVIDIA's driver, as its first line has it."""
+  try:
+    found = re.search(r"\b\d+(\.\d+)+", _NVIDIA_DRIVER.read_text())
+  except OSError:
+    return None
+  return found and found[0]
 
 
 def _processor() -> str:

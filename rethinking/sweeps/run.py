@@ -75,11 +75,12 @@ def run(
       return finished
     workdir_lib.begin(workdir, config)
     console = SweepConsole(len(todo), config.variant, quiet=quiet)
-    rows = cells.run(
-      todo, workdir, config.variant, config.runs_at_once, console, stop
-    )
-    if config.influence:
-      causal.run(workdir, stop, quiet=quiet)
+    with backend.shared_programs(workdir / "programs"):
+      rows = cells.run(
+        todo, workdir, config.variant, config.runs_at_once, console, stop
+      )
+      if config.influence:
+        causal.run(workdir, stop, quiet=quiet)
     if processes.is_first():
       report.draw(workdir)
     summary = sweep_rows.summary(rows) | backend.numerics()

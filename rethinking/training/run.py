@@ -91,7 +91,11 @@ def run(
       alone=True,
       workdir=workdir,
     )
-    with console, signals.deferred() as stop:
+    with (
+      backend.shared_programs(workdir / "programs"),
+      console,
+      signals.deferred() as stop,
+    ):
       loop.run(1, stop)
     results.show(console, summary, task, workdir)
   return summary

@@ -217,14 +217,43 @@ def test_another_python_and_uv_fill_in(machine):
   assert len(machine.lines("uv venv")) == 1
 
 
-def test_the_extra_follows_the_hardware(machine):
-  machine.add("nvidia-smi", "#!/bin/bash\necho 'GPU 0: X'; echo 'GPU 1: X'\n")
-  assert machine.launch("--config=a").returncode == 0
+def _gpus(*answers: str) -> str:
+  """An nvidia-smi that lists GPUs and says their driver and capability."""
+  said = "".join(f"echo '{answer}'; " for answer in answers)
+  return (
+    f'#!/bin/bash\nif [ "$1" = -L ]; then echo "GPU 0: X"; exit; fi\n{said}\n'
+  )
+
+
+@pytest.mark.parametrize(
+  ("answers", "extra"),
+  [
+    (("580.65.06, 9.0", "580.65.06, 12.0"), "cuda13"),
+    (("580.65.06, 7.5",), "cuda13"),
+    (("580.65.06, 9.0", "580.65.06, 7.0"), "cuda12"),
+    (("570.86.15, 9.0",), "cuda12"),
+    (('Field "compute_cap" is not a valid field to query.',), "cuda12"),
+  ],
+)
+def test_the_extra_follows_the_driver_and_the_gpus(machine, answers, extra):
+  machine.add("nvidia-smi", _gpus(*answers))
+  result = machine.launch("--config=a")
+  assert (result.returncode, result.stderr.count("\n")) == (0, 1)
+  assert machine.lines("pip") == [f"pip .[{extra}]"]
+
+
+def test_an_environment_keeps_the_cuda_that_it_has(machine):
+  """Two of them in one environment are one too many for JAX."""
+  machine.launch("setup", "cuda")
+  machine.add("nvidia-smi", _gpus("580.65.06, 9.0"))
+  machine.launch("--config=a")
   assert machine.lines("pip") == ["pip .[cuda]"]
+
+
+def test_without_a_driver_there_is_no_cuda(machine):
   machine.add("nvidia-smi", "#!/bin/bash\necho 'no driver'; exit 9\n")
-  shutil.rmtree(machine.tree / ".venv")
   assert machine.launch("--config=a").returncode == 0
-  assert machine.lines("pip")[1:] == ["pip ."]
+  assert machine.lines("pip") == ["pip ."]
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,9 @@ class Job:
       environment |= {
         "PYTHONPATH": str(ROOT),
         "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
-        "XDG_CACHE_HOME": str(self.folder / "cache"),
+        # Of its own, as on a host of its own.
+        "XDG_CACHE_HOME": str(self.folder / f"cache{index}"),
+        "PROGRAMS_LOG": str(self.folder / f"{name}{index}.programs"),
         "WATCHED": str(self.workdir),
         "WATCH_LOG": str(logs[-1]),
         "STEPS_LOG": str(self.steps_log(index)),
@@ -133,6 +135,12 @@ class Job:
       [log.read_text().splitlines() for log in logs],
       now - float(hit_log.read_text()) if hit_log.exists() else None,
     )
+
+  def programs(self, name, index):
+    """Keys of the programs that a process read, and that it compiled."""
+    lines = (self.folder / f"{name}{index}.programs").read_text().splitlines()
+    words = [line.split() for line in lines]
+    return tuple({n for w, n in words if w == kind} for kind in ("hit", "miss"))
 
   def steps_log(self, index):
     return self.folder / f"steps{index}"

@@ -109,6 +109,23 @@ def test_only_the_first_writes_and_prints(stopped, stopped_again, broken):
     ] == []
 
 
+def test_a_restart_reads_the_programs_that_the_first_wrote(
+  job, stopped, stopped_again
+):
+  """Each process has a cache folder of its own, as on a host of its own."""
+  kept = {
+    p.name.removesuffix("-cache").lower()
+    for p in (job.workdir / "programs").iterdir()
+  }
+  (_, first), (_, second) = (job.programs("stopped", i) for i in range(2))
+  # The step, and an evaluation of each part, on the devices of both.
+  both = kept & first & second
+  for index in range(2):
+    read, compiled = job.programs("again", index)
+    assert len(both & read) >= 3
+    assert not both & compiled
+
+
 def test_orbax_wrote_in_one_process_too(job, stopped):
   names = {p.name for p in job.cell(1).rglob("*")}
   assert "ocdbt.process_0" in names

@@ -1,16 +1,19 @@
 """The main command, watched: its writes, its steps, a signal at one of them."""
 
 import json
+import logging
 import os
+import re
 import signal
 import sys
 import time
 
 import jax
 import numpy as np
+from jax._src import cache_key
 
 from rethinking import main
-from rethinking.runtime import cli
+from rethinking.runtime import backend, cli
 from rethinking.training import loop
 from rethinking.training import step as step_lib
 from rethinking.training import task as task_lib
@@ -30,6 +33,8 @@ def watch(root: str, log: str) -> None:
     else:
       path = arguments[0] if arguments else None
       changes = event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir")
+    # A folder that is there already is not made.
+    changes = changes and not (event == "os.mkdir" and os.path.isdir(path))
     if changes and isinstance(path, str | os.PathLike):
       path = os.fspath(path)
       if path.startswith(root):
@@ -88,6 +93,34 @@ def _examples(one, step):
   return [int(rows[orders[e][p]]) for e, p in zip(epoch, place, strict=True)]
 
 
+def note_programs(log: str) -> None:
+  """Notes each program that JAX's cache has, and each that it has not."""
+  whole = backend.configure
+
+  def configure(**settings):
+    whole(**settings)
+    # However soon a program is compiled, it is kept.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
+  backend.configure = configure
+
+  # JAX takes the CPUs of two processes for two kinds of machine, but TPUs and
+  # GPUs of a job for one.
+  cache_key._hash_accelerator_config = lambda *_: None
+
+  class Noted(logging.Handler):
+    def emit(self, record):
+      text = record.getMessage().lower()
+      if found := re.match(r"persistent.* (hit|miss) for .* key '(.+)'", text):
+        with open(log, "a") as file:
+          file.write(f"{found[1]} {found[2]}\n")
+
+  logger = logging.getLogger("jax._src.compiler")
+  logger.setLevel(logging.DEBUG)
+  logger.addHandler(Noted())
+  logger.propagate = False
+
+
 def come_late(seconds: int) -> None:
   """Lets the others wait while this process reads its data."""
   whole = task_lib.load
@@ -101,6 +134,7 @@ def come_late(seconds: int) -> None:
 
 if __name__ == "__main__":
   watch(os.environ["WATCHED"], os.environ["WATCH_LOG"])
+  note_programs(os.environ["PROGRAMS_LOG"])
   loop.Loop.check = noting(loop.Loop.check, os.environ["STEPS_LOG"])
   if "LATE" in os.environ:
     come_late(int(os.environ["LATE"]))

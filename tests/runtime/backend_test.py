@@ -146,3 +146,43 @@ def test_the_description_is_json():
   found = json.loads(json.dumps(backend.describe(jax.devices())))
   assert found["platform"] == "cpu" and found["device_count"] == 4
   assert found["versions"]["jax"] == jax.__version__
+
+
+@pytest.mark.parametrize(
+  "name",
+  ["nvidia7", "nvidiactl", "dxg", "kfd", "accel3", "vfio/12"],
+)
+def test_an_accelerator_is_one_whatever_its_number(monkeypatch, tmp_path, name):
+  jax_platforms = jax.config.jax_platforms
+  monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+  files = [f"{tmp_path}{pattern}" for pattern in backend._DEVICE_FILES]
+  monkeypatch.setattr(backend, "_DEVICE_FILES", files)
+  # As on a machine whose kernel could pass devices on, and passes on none.
+  (tmp_path / "dev" / "vfio").mkdir(parents=True)
+  (tmp_path / "dev" / "vfio" / "vfio").touch()
+  (tmp_path / "dev" / "accel").mkdir()
+  jax.config.update("jax_platforms", None)
+  try:
+    assert backend._cpu_only()
+    (tmp_path / "dev" / name).touch()
+    assert not backend._cpu_only()
+  finally:
+    jax.config.update("jax_platforms", jax_platforms)
+
+
+def test_the_driver_is_what_its_file_says(monkeypatch, tmp_path):
+  path = tmp_path / "version"
+  monkeypatch.setattr(backend, "_NVIDIA_DRIVER", path)
+  assert backend.describe(jax.devices())["driver"] is None
+  path.write_text(
+    "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.95.05  "
+    "Release Build  (builder@host)\nGCC version:  gcc version 12.3.0\n"
+  )
+  assert backend.describe(jax.devices())["driver"] == "580.95.05"
+
+
+def test_packages_of_accelerators_are_among_the_versions(monkeypatch):
+  monkeypatch.setattr(backend, "_PLUGINS", ("pytest", "no-such-package"))
+  versions = backend.describe(jax.devices())["versions"]
+  assert versions["pytest"] == pytest.__version__
+  assert "no-such-package" not in versions
