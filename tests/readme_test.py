@@ -5,6 +5,7 @@ import importlib.util
 import pathlib
 import re
 
+import numpy as np
 import pytest
 
 from rethinking import config as config_lib
@@ -25,7 +26,7 @@ def _configs():
   found = {}
   for page in _PAGES:
     for name in re.findall(
-      r"--config=(configs/\w+\.py:[\w.,=]+)", page.read_text()
+      r"--config=(configs/\w+\.py:[\w.,=/]+)", page.read_text()
     ):
       found.setdefault(name, _names(page))
   return found
@@ -75,7 +76,15 @@ def test_results_are_all_reachable_from_the_readme():
 
 
 @pytest.mark.parametrize("name", list(_configs()))
-def test_a_commands_config_is_accepted(name):
+def test_a_commands_config_is_accepted(name, tmp_path):
+  if "FOLDER" in name:
+    images = np.zeros((6, 8, 8), np.uint8)
+    arrays = {"images": images, "labels": np.arange(6) % 2}
+    parts = {
+      f"{p}_{k}": v for p in ("train", "test") for k, v in arrays.items()
+    }
+    np.savez(tmp_path / "own.npz", **parts)
+    name = name.replace("FOLDER", str(tmp_path / "own.npz"))
   config = _parse(name)
   if config.experiment == "sweep":
     assert cells.expand(config), _configs()[name]
