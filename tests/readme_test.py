@@ -78,13 +78,17 @@ def test_results_are_all_reachable_from_the_readme():
 @pytest.mark.parametrize("name", list(_configs()))
 def test_a_commands_config_is_accepted(name, tmp_path):
   if "FOLDER" in name:
-    images = np.zeros((6, 8, 8), np.uint8)
-    arrays = {"images": images, "labels": np.arange(6) % 2}
+    images, labels = np.zeros((6, 8, 8), np.uint8), np.arange(6) % 2
+    arrays = {"images": images, "labels": labels, "ids": np.arange(6)}
     parts = {
       f"{p}_{k}": v for p in ("train", "test") for k, v in arrays.items()
     }
     np.savez(tmp_path / "own.npz", **parts)
+    (tmp_path / "labels.csv").write_text(
+      "id,label\n" + "".join(f"{i},{i % 2}\n" for i in range(6))
+    )
     name = name.replace("FOLDER", str(tmp_path / "own.npz"))
+    name = name.replace("noisy/labels.csv", str(tmp_path / "labels.csv"))
   config = _parse(name)
   if config.experiment == "sweep":
     assert cells.expand(config), _configs()[name]

@@ -3,6 +3,7 @@
   python -m rethinking.benchmark [what ...] [--out=FOLDER] [--rounds=5]
   python -m rethinking.benchmark inception --batch_size=512 --dtype=bfloat16
   python -m rethinking.benchmark compile --help
+  python -m rethinking.benchmark accelerator --help
 
 `what` is start, data, corruptions, epoch, sweep, checkpoint, memory, an
 architecture's name (its training step and evaluation) or `all`, which also is
@@ -11,6 +12,7 @@ of its own.
 """
 
 import argparse
+import importlib
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +24,7 @@ from rethinking.runtime import backend, cli
 from rethinking.runtime.allowed import AT_LEAST_1, choose
 from rethinking.runtime.console import Console
 from rethinking.runtime.errors import UserError
+from rethinking.storage import files
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -32,11 +35,10 @@ def main(argv: list[str] | None = None) -> int:
   """
   argv = sys.argv[1:] if argv is None else argv
   try:
-    if argv[:1] != ["compile"]:
+    if argv[:1] not in (["compile"], ["accelerator"]):
       return _measure(argv)
-    from rethinking.benchmark import compile as ahead_of_time
-
-    return ahead_of_time.main(argv[1:])
+    module = importlib.import_module(f"rethinking.benchmark.{argv[0]}")
+    return module.main(argv[1:])
   except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     return cli.REFUSED
@@ -96,7 +98,7 @@ def _measure(argv: list[str]) -> int:
       f"{args.batch_size}; try {128 * count}."
     )
   console = Console(0, "benchmark")
-  folder = epath.Path(args.out)
+  folder = epath.Path(files.local(args.out, "--out"))
   folder.mkdir(parents=True, exist_ok=True)
   result: dict[str, Any] = {
     "machine": machine.describe(),

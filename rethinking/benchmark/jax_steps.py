@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -69,18 +70,16 @@ def random_task(
   )
 
 
-def contenders(
+def lay_out(
   arch: str,
   shape: tuple[int, int, int],
   batch_size: int,
   *,
-  dtype: str = "float32",
-  crop: int | None = 0,
-  chunk_steps: int | None = None,
   corruptions: Sequence[Corruption] = (),
   runs: int = 1,
-) -> tuple[Callable[[int], None], Callable[[int], None]]:
-  """Returns functions that train for, and evaluate, a number of batches.
+  **fields: Any,
+) -> tuple[Slots, list[Run]]:
+  """Returns runs that are about to take their first step, and their slots.
 
   The programs are those that `train.run` makes, data on the device, Adam.
 
@@ -88,22 +87,33 @@ def contenders(
     arch: a name of models.ARCHITECTURES.
     shape: [H, W, C] of an image.
     batch_size: examples, over all devices.
-    dtype: compute type.
-    crop: side of what the model sees; 0: the whole image.
-    chunk_steps: in a dispatch; None: by platform.
     corruptions: made in the step.
     runs: how many take these steps together.
+    **fields: others of the config; models see whole images.
   """
   config = config_lib.default()
-  config.update(arch=arch, batch_size=batch_size, dtype=dtype, crop=crop)
   # The evaluations' batches are those of PyTorch's.
-  config.update(chunk_steps=chunk_steps, eval_batch_size=1024)
+  config.update(arch=arch, batch_size=batch_size, crop=0, eval_batch_size=1024)
+  config.update(fields)
   config = config_lib.resolve(config)
   task = random_task(shape, corruptions)
   slots = Slots(config, task, placement.all_devices())
   root = step_lib.root(0, "noise")
   every = [Run(str(k), task, root, root, k) for k in range(runs)]
   slots.lay_out(every, runs)
+  return slots, every
+
+
+def contenders(
+  *about: Any, **fields: Any
+) -> tuple[Callable[[int], None], Callable[[int], None]]:
+  """Returns functions that train for, and evaluate, a number of batches.
+
+  Args:
+    *about: of `lay_out`, as all that follows.
+    **fields: likewise.
+  """
+  slots, every = lay_out(*about, **fields)
 
   def steps(count: int) -> None:
     ends = {one.name: one.step + count for one in every}

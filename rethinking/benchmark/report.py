@@ -102,6 +102,16 @@ def show_part(name: str, values: Mapping[str, Any], console: Console) -> None:
     values: what it returned.
     console: where to.
   """
+  console.table(part_rows(name, values))
+
+
+def part_rows(name: str, values: Mapping[str, Any]) -> list[tuple[str, ...]]:
+  """Returns the rows of a part's table, the first with its titles.
+
+  Args:
+    name: of the part.
+    values: what it returned.
+  """
   rows = [(name, "median", "lowest", "highest")]
   for key, value in values.items():
     if isinstance(value, Mapping):
@@ -110,7 +120,7 @@ def show_part(name: str, values: Mapping[str, Any], console: Console) -> None:
       shown = f"{value:,.3g}" if isinstance(value, float) else str(value)
       cells = [shown, "", ""]
     rows.append((key, *cells))
-  console.table(rows)
+  return rows
 
 
 def show_model(result: Mapping[str, Any], name: str, console: Console) -> None:

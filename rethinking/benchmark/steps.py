@@ -4,6 +4,8 @@ import contextlib
 import importlib.util
 from typing import Any
 
+import jax
+
 from rethinking import models
 from rethinking.benchmark import jax_steps, operations, subprocesses, timing
 
@@ -22,22 +24,33 @@ def measure(
 
   Returns:
     `operations` an image, `training` and `evaluation`: contender -> summary of
-    images per second; and `training_ratio`, the project's median over that of
-    the better PyTorch contender, None without PyTorch.
+    images per second; `training_ratio` and `evaluation_ratio`, the project's
+    median over that of the better PyTorch contender, None without PyTorch; and
+    `failed`: contender -> why it is left out.
   """
   shape = models.ARCHITECTURES[arch].image
   pairs = {"jax": jax_steps.contenders(arch, shape, batch_size, dtype=dtype)}
-  result: dict[str, Any] = {"operations": operations.per_image(arch, shape)}
+  result: dict[str, Any] = {
+    "operations": operations.per_image(arch, shape),
+    "failed": {},
+  }
   sizes = {"training": batch_size, "evaluation": jax_steps.EXAMPLES}
   with contextlib.ExitStack() as processes:
     for kind in _torch_kinds(arch):
-      pairs[f"torch_{kind}"] = processes.enter_context(
+      pair = processes.enter_context(
         subprocesses.functions(
           "rethinking.benchmark.torch_steps",
           "contender",
           (arch, shape, batch_size, dtype, kind),
         )
       )
+      try:
+        pair[0](1)
+      # Such as torch.compile where there is no C compiler.
+      except RuntimeError as error:
+        result["failed"][f"torch_{kind}"] = str(error).partition("\n")[0]
+      else:
+        pairs[f"torch_{kind}"] = pair
     for index, (kind, images) in enumerate(sizes.items()):
       works = {name: pair[index] for name, pair in pairs.items()}
       taken = timing.interleaved(works, rounds, seconds)
@@ -49,9 +62,13 @@ def measure(
 
 
 def _torch_kinds(arch: str) -> tuple[str, ...]:
-  """PyTorch's ways to train this model here, none without PyTorch."""
+  """PyTorch's ways to train this model on what JAX has here, if any."""
   if importlib.util.find_spec("torch") is None:
     return ()
+  import torch
+
   from rethinking.benchmark import torch_models, torch_steps
 
+  if jax.default_backend() != "cpu" and not torch.cuda.is_available():
+    return ()
   return torch_steps.kinds() if arch in torch_models.BUILDERS else ()

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 
-def _pool() -> concurrent.futures.ProcessPoolExecutor:
+def pool() -> concurrent.futures.ProcessPoolExecutor:
+  """Returns an executor of one fresh process."""
   return concurrent.futures.ProcessPoolExecutor(
     1, multiprocessing.get_context("spawn")
   )
@@ -27,8 +28,8 @@ def call(function: Callable[[], Any]) -> Any:
   Args:
     function: of a module, picklable; so must its result be.
   """
-  with _pool() as pool:
-    return pool.submit(function).result()
+  with pool() as executor:
+    return executor.submit(function).result()
 
 
 @contextlib.contextmanager
@@ -46,12 +47,12 @@ def functions(
   Yields:
     As many functions, each of which calls one there and waits for its end.
   """
-  with _pool() as pool:
+  with pool() as executor:
 
     def call(index: int, count: int) -> None:
-      pool.submit(_call, index, count).result()
+      executor.submit(_call, index, count).result()
 
-    made = pool.submit(_start, module, make, arguments).result()
+    made = executor.submit(_start, module, make, arguments).result()
     yield [functools.partial(call, index) for index in range(made)]
 
 

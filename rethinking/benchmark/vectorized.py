@@ -21,7 +21,7 @@ _STEPS = 100
 
 
 def measure(rounds: int, seconds: float) -> dict[str, Any]:
-  """Returns run-steps per second, and how much faster vectorized runs are.
+  """Returns what `compare` does, of all that is measured on this platform.
 
   Args:
     rounds: measurements of each contender.
@@ -29,23 +29,44 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
   """
   cpu = jax.default_backend() == "cpu"
   result: dict[str, Any] = {}
-  for arch, shape, runs in _ON_CPU if cpu else _ON_ACCELERATORS:
-    contenders = {
-      # As a run takes them on a CPU.
-      "one after another": _steps(arch, shape, 1, None if cpu else _STEPS),
-      "together": _steps(arch, shape, runs, _STEPS),
-    }
-    taken = timing.interleaved(contenders, rounds, seconds)
-    name = f"{runs} x {arch} on {'x'.join(map(str, shape))}"
-    medians = []
-    for (who, found), number in zip(taken.items(), (1, runs), strict=True):
-      rates = timing.rates(found, _STEPS * number)
-      result[f"{name}, {who} (run-steps/s)"] = rates
-      medians.append(rates["median"])
-    alone, together = medians
-    ratio = round(together / alone, 2)
-    result[f"{name}, together over one after another"] = ratio
+  for about in _ON_CPU if cpu else _ON_ACCELERATORS:
+    result |= compare(*about, rounds, seconds)
   return result
+
+
+def compare(
+  arch: str,
+  shape: tuple[int, int, int],
+  runs: int,
+  rounds: int,
+  seconds: float,
+) -> dict[str, Any]:
+  """Returns run-steps per second, and how much faster vectorized runs are.
+
+  Args:
+    arch: a name of models.ARCHITECTURES.
+    shape: [H, W, C] of an image.
+    runs: how many train together.
+    rounds: measurements of each contender.
+    seconds: roughly how long one takes.
+  """
+  # As a run takes them on a CPU.
+  chunk = None if jax.default_backend() == "cpu" else _STEPS
+  contenders = {
+    "one after another": _steps(arch, shape, 1, chunk),
+    "together": _steps(arch, shape, runs, _STEPS),
+  }
+  taken = timing.interleaved(contenders, rounds, seconds)
+  name = f"{runs} x {arch} on {'x'.join(map(str, shape))}"
+  result: dict[str, Any] = {}
+  medians = []
+  for (who, found), number in zip(taken.items(), (1, runs), strict=True):
+    rates = timing.rates(found, _STEPS * number)
+    result[f"{name}, {who} (run-steps/s)"] = rates
+    medians.append(rates["median"])
+  alone, together = medians
+  ratio = round(together / alone, 2)
+  return result | {f"{name}, together over one after another": ratio}
 
 
 def _steps(

@@ -150,6 +150,19 @@ def _check_paths(words: Iterable[str]) -> None:
       )
 
 
+def load(text: str) -> ConfigDict:
+  """Returns the config of FILE:VARIANT, as --config would have it.
+
+  Args:
+    text: "configs/NAME.py:VARIANT" is the package's own where there is no
+      folder `configs`.
+
+  Raises:
+    UserError: where there is no such file, or it fails.
+  """
+  return _load(*_with_shipped(text).partition(":")[::2])
+
+
 def _with_shipped(word: str) -> str:
   """Where there is no folder `configs`, the package's own stands for it."""
   match = re.match(r"(--?config=)?(configs/\w+\.py)(?=:|$)", word)

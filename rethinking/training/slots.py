@@ -247,9 +247,7 @@ class Slots:
       part: of the task's parts.
     """
     shared, dispatches = self.evaluation(part)
-    found = self._read(
-      [self._programs.evaluate(*shared, index) for index in dispatches]
-    )
+    found = [self._programs.evaluate(*shared, index) for index in dispatches]
     count = len(getattr(self._shown()[0].task, part).rows)
 
     def join(*parts):
@@ -257,7 +255,7 @@ class Slots:
       whole = [x.reshape(len(self.runs), -1, *x.shape[3:]) for x in parts]
       return np.concatenate(whole, axis=1)[:, :count]
 
-    return jax.tree.map(join, *found)
+    return jax.tree.map(join, *self._read(found))
 
   def learn(self, losses, seen, chosen) -> None:
     """Lets evaluations steer the learning rate and choose the weights.

@@ -1,5 +1,6 @@
 """The benchmark counts right and runs; it asserts no time."""
 
+import contextlib
 import json
 import os
 import time
@@ -12,6 +13,7 @@ from rethinking.benchmark import __main__ as command
 from rethinking.benchmark import (
   corruption,
   operations,
+  steps,
   subprocesses,
   timing,
 )
@@ -103,6 +105,22 @@ def test_work_is_done_in_another_process():
       end(0)
 
 
+def test_a_contender_that_fails_is_left_out_and_said(monkeypatch):
+  @contextlib.contextmanager
+  def functions(module, make, arguments):
+    def fail(count):
+      raise RuntimeError("no C compiler\nby torch")
+
+    kind = arguments[-1]
+    yield [fail if kind == "compiled" else lambda count: None] * 2
+
+  monkeypatch.setattr(steps, "_torch_kinds", lambda arch: ("nchw", "compiled"))
+  monkeypatch.setattr(steps.subprocesses, "functions", functions)
+  found = steps.measure("mlp_1x512", 64, "float32", 1, 0)
+  assert [*found["training"]] == ["jax", "torch_nchw"]
+  assert found["failed"] == {"torch_compiled": "no C compiler"}
+
+
 def test_contenders_take_turns():
   calls = []
   taken = timing.interleaved(
@@ -146,7 +164,7 @@ def test_command(tmp_path, capsys, dtype):
   ("arguments", "message"),
   [
     (["foo"], "Unknown part 'foo'"),
-    (["data", "--rounds=0"], "--rounds is 0; it must be at least 1"),
+    (["data", "--rounds=0"], "--rounds must be at least 1, got 0"),
     (["digits_cnn", "--batch_size=6"], "a multiple of 4"),
   ],
 )
