@@ -78,12 +78,12 @@ def test_results_are_all_reachable_from_the_readme():
 @pytest.mark.parametrize("name", list(_configs()))
 def test_a_commands_config_is_accepted(name, tmp_path):
   if "FOLDER" in name:
-    images, labels = np.zeros((6, 8, 8), np.uint8), np.arange(6) % 2
-    arrays = {"images": images, "labels": labels, "ids": np.arange(6)}
-    parts = {
-      f"{p}_{k}": v for p in ("train", "test") for k, v in arrays.items()
-    }
-    np.savez(tmp_path / "own.npz", **parts)
+    images = (np.arange(12 * 64) % 251).astype(np.uint8).reshape(12, 8, 8)
+    arrays = {"images": images, "labels": np.arange(12) % 2}
+    arrays["ids"] = np.arange(12)
+    parts = (("train", slice(6)), ("test", slice(6, 12)))
+    both = {f"{p}_{k}": v[own] for p, own in parts for k, v in arrays.items()}
+    np.savez(tmp_path / "own.npz", **both)
     (tmp_path / "labels.csv").write_text(
       "id,label\n" + "".join(f"{i},{i % 2}\n" for i in range(6))
     )
