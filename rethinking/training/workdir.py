@@ -120,6 +120,9 @@ def described(config: ConfigDict) -> dict[str, Any]:
   """
   # JAX's own settings are not named, as in earlier versions.
   set_by_user = {k: v for k, v in backend.numerics().items() if v}
+  if config.get("matmul_precision"):
+    # Which counts instead of JAX's.
+    set_by_user.pop("jax_default_matmul_precision", None)
   return config_lib.plain(config) | set_by_user
 
 
