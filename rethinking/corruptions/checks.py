@@ -110,6 +110,7 @@ def check_labels(
 
 def check_id_range(ids: Any) -> np.ndarray | jax.Array:
   """Returns ids as uint32 [N] or [N, 2]; refuses misfits, not repetitions."""
+  check_ordered(ids, "Ids")
   ids = ids if is_traced(ids) else np.asarray(ids)
   if not jnp.issubdtype(ids.dtype, jnp.integer) or (
     ids.ndim != 1 and (ids.ndim, ids.shape[-1:]) != (2, (2,))

@@ -254,7 +254,8 @@ def _compare(labels: np.ndarray, given: np.ndarray, num_classes: int) -> None:
   """Warns of labels that say nothing of the true ones."""
   shares = (np.bincount(x, minlength=num_classes) for x in (labels, given))
   chance = float(np.prod([*shares], axis=0).sum()) / len(labels) ** 2
-  limit = chance + 3 * np.sqrt(chance * (1 - chance) / len(labels))
+  usual = max(chance, 1 / num_classes)
+  limit = chance + 3 * np.sqrt(usual * (1 - usual) / len(labels))
   agree = float((labels == given).mean())
   # Of few labels, or of few classes, chance could look like anything.
   if agree <= limit < (1 + chance) / 2:

@@ -111,6 +111,7 @@ def devices() -> list[jax.Device]:
 # Settings that runs are made with, and what another value would do. A guard
 # against moving arrays may be as strict as to write a log. A run looks at its
 # losses itself, and says which step's was not finite.
+_LOGS = ("allow", "log", "log_explicit", None)
 _SETTINGS = (
   ("threefry_partitionable", (True,), "changes every draw"),
   ("numpy_dtype_promotion", ("standard",), "refuses mixed types"),
@@ -119,8 +120,14 @@ _SETTINGS = (
   ("debug_nans", (False,), "hides that a loss diverged"),
   ("debug_infs", (False,), "hides that a loss diverged"),
   *(
-    (f"transfer_guard{way}", ("allow", "log", "log_explicit", None), "stops it")
-    for way in ("", "_host_to_device", "_device_to_device", "_device_to_host")
+    (f"transfer_guard{way}", (*_LOGS, *more), "stops it")
+    for way, *more in (
+      ("",),
+      ("_host_to_device",),
+      ("_device_to_device",),
+      # What the host reads is named.
+      ("_device_to_host", "disallow"),
+    )
   ),
 )
 

@@ -139,7 +139,13 @@ class Checkpointer:
     self._damaged: set[int] = set()
     # Not its CheckpointManager, which reads files of every checkpoint before
     # their sums could be checked.
-    self._saver = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
+    # Its folders are made at once: what waits for a thread to make them goes
+    # by the clock, which may be wrong.
+    at_once = ocp.options.AsyncOptions(create_directories_asynchronously=False)
+    handler = ocp.CompositeCheckpointHandler(
+      composite_options=ocp.CompositeOptions(async_options=at_once)
+    )
+    self._saver = ocp.Checkpointer(handler)
     processes.on_first(self._make)
 
   def _make(self) -> None:

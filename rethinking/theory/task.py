@@ -29,10 +29,10 @@ def load(config: ConfigDict) -> Task:
   """
   fields = {"arch": "mlp_1x512", "dropout": None, **config.to_dict()}
   # What only a training run has, at values that change nothing.
-  fields |= {"experiment": "train", "member": None}
+  fields |= {"experiment": "train", "member": None, "without": None}
   fields |= {"crop": 0, "batch_size": 1, "epochs": 1}
   fields |= {"augment": "none", "normalization": "per_image", "validation": 0}
-  fields |= {"redraw": "never", "validation_labels": "true", "member": None}
+  fields |= {"redraw": "never", "validation_labels": "true"}
   task = task_lib.load(ConfigDict(fields), where="load")
   if task.train.true_labels is None:
     raise UserError(

@@ -7,6 +7,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from rethinking import models
+from rethinking.corruptions.keys import root_key
 from rethinking.data import augment
 from rethinking.runtime.errors import UserError
 
@@ -33,7 +34,7 @@ def check_arch(
   try:
     made = jax.eval_shape(
       functools.partial(module.init, train=False),
-      jax.eval_shape(lambda: jax.random.key(0)),
+      root_key(0),
       jax.ShapeDtypeStruct((1, *seen), np.float32),
     )
     reason = "" if all(x.size for x in jax.tree.leaves(made)) else "no weights"
@@ -62,7 +63,7 @@ def check_augment(config: ConfigDict, shape: tuple[int, int, int]) -> None:
     shape = (config.crop, config.crop, shape[2])
   height, width, _ = jax.eval_shape(
     augment.create(config.augment),
-    jax.eval_shape(lambda: jax.random.key(0)),
+    root_key(0),
     jax.ShapeDtypeStruct(shape, np.float32),
   ).shape
   seen = (config.crop,) * 2 if config.crop else shape[:2]

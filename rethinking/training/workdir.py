@@ -8,7 +8,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking.runtime import backend, processes
+from rethinking.runtime import processes
 from rethinking.runtime.errors import UserError
 from rethinking.storage import checksums, files, reading
 
@@ -118,6 +118,9 @@ def described(config: ConfigDict) -> dict[str, Any]:
   Args:
     config: resolved.
   """
+  # JAX comes with it.
+  from rethinking.runtime import backend
+
   # JAX's own settings are not named, as in earlier versions.
   set_by_user = {k: v for k, v in backend.numerics().items() if v}
   if config.get("matmul_precision"):

@@ -218,7 +218,10 @@ def test_dropout_without_keys_is_refused():
       {"arch": "resnet"},
       "Unknown architecture 'resnet'; did .*Choose",
     ),
-    ({"arch": "mlp_1x512", "dropout": 1.0}, r"dropout is 1\.0.*\[0, 1\)"),
+    (
+      {"arch": "mlp_1x512", "dropout": 1.0},
+      r"dropout must be .*\[0, 1\), got 1\.0",
+    ),
     (
       {"arch": "mlp_1x512", "num_classes": 0},
       "num_classes must be at least 1, got 0",

@@ -287,7 +287,7 @@ def test_a_report_is_drawn_where_the_data_are_not(
     ({"without": "3+x"}, "some of the 64 train ids, joined by"),
     ({"without": "64"}, "joined by .*, got '64'; try such as 0"),
     ({"el2n_epochs": (1, 4)}, "at most epochs, 3, got"),
-    ({"el2n_epochs": (0,)}, "epochs, from 1, as"),
+    ({"el2n_epochs": (0,)}, "el2n_epochs must be epochs, from 1, got"),
   ],
 )
 def test_what_is_no_run_of_an_ensemble_is_refused(fields, message):

@@ -186,9 +186,9 @@ def test_levels_go_to_the_grids_that_have_some_of_their_kind(levels, want):
 @pytest.mark.parametrize(
   ("levels", "message"),
   [
-    ((0.2, 1.5), "levels is "),
-    ((), "levels is "),
-    (tuple("0.2"), "levels is "),
+    ((0.2, 1.5), "levels must be one or more rates"),
+    ((), "levels must be one or more rates"),
+    (tuple("0.2"), "levels must be one or more rates"),
     ((0.5,), "grid's kind"),
   ],
 )

@@ -39,7 +39,7 @@ _LEVELS = {
     ({"variant": ("foo",)}, "Unknown variant of a grid 'foo'; choose one of"),
     ({"foo": (1,)}, "Unknown axis of a grid 'foo'; choose one of"),
     ({"arch": ("foo",)}, "Unknown arch 'foo'"),
-    ({"variant": ("partial_labels",), "p": (2.0,)}, "p is 2.0"),
+    ({"variant": ("partial_labels",), "p": (2.0,)}, "p must be a rate in"),
     ({"subset": (9999,)}, "subset is 9999"),
   ],
 )

@@ -50,7 +50,7 @@ def test_a_plain_run_has_not_drifted(undisturbed):
   """If a change of every run is intended, put the new numbers here."""
   _, summary = undisturbed
   found = (summary["train_loss"], summary["test_loss"])
-  np.testing.assert_allclose(found, (1.399424, 1.294743), rtol=1e-4)
+  np.testing.assert_allclose(found, (1.401577, 1.304267), rtol=1e-4)
   assert not {"validation_loss", "best_epoch"} & set(summary)
 
 
