@@ -35,7 +35,7 @@ from rethinking.training import workdir as workdir_lib
 # Returns what was measured, by its name: numbers, summaries, texts.
 Line = Callable[[epath.Path], dict[str, Any]]
 
-_ABOVE_0 = Range("above 0", lambda x: x > 0)
+_ABOVE_0 = Range("above 0", lambda x: x > 0, "9")
 # Appended to a config, so that a CPU runs it in seconds.
 _TINY = ",dataset=digits,subset=256,epochs=1"
 

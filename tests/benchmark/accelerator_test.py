@@ -125,7 +125,7 @@ def test_when_time_is_up_a_run_saves_and_no_line_begins(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
   ("flags", "message"),
   [
-    (["--minutes=0"], "--minutes is 0.0; it must be above 0"),
+    (["--minutes=0"], "--minutes must be above 0, got 0.0; try 9"),
     (["--fast"], "unrecognized arguments: --fast; see --help"),
     ([], "'H100', got 'cpu'; try another folder"),
     (["--out="], "--out must be a folder, got ''"),
