@@ -9,6 +9,7 @@ from rethinking.corruptions import array_files
 from rethinking.memorization.draws import check_blocks, check_masks, check_shape
 from rethinking.memorization.scores import side_mean
 from rethinking.runtime.errors import UserError
+from rethinking.storage import files
 
 # Of a file of a million scores, with room for other arrays.
 _MOST_BYTES = 2**28
@@ -98,8 +99,7 @@ def read(
     UserError: for a file that cannot be read, lacks examples, or has other
       labels.
   """
-  # pathlib refuses a user that is not there without naming the path.
-  path = os.path.expanduser(path)  # noqa: PTH111
+  path = files.local(path, "reference")
   try:
     if path.endswith(".npy"):
       found = {"scores": np.array(array_files.map_npy(path))}

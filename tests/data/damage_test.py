@@ -1,40 +1,15 @@
 """Downloads and prepared data that others changed are never believed."""
 
-import contextlib
 import json
 import os
 import random
 import shutil
-import signal
 
 import pytest
+from refusals import refused
 
 from rethinking import data
 from rethinking.data import preparation
-from rethinking.runtime.errors import UserError
-
-
-@contextlib.contextmanager
-def _alarm(seconds):
-  def ring(number, frame):
-    raise TimeoutError(f"nothing after {seconds} s")
-
-  old = signal.signal(signal.SIGALRM, ring)
-  signal.alarm(seconds)
-  try:
-    yield
-  finally:
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, old)
-
-
-def _refused(act, *words):
-  with _alarm(60), pytest.raises(UserError) as caught:
-    act()
-  line = str(caught.value)
-  assert "\n" not in line
-  for word in words:
-    assert word in line, line
 
 
 @pytest.mark.parametrize("name", ["cifar10", "mnist"])
@@ -54,7 +29,7 @@ def test_an_archive_that_is_there_is_hashed_before_it_is_read(
       bad = bytearray(whole)
       bad[draw.randrange(len(bad))] ^= 1 << draw.randrange(8)
       archive.write_bytes(bad)
-      _refused(
+      refused(
         lambda: preparation.prepare(name, root),
         archive.name,
         "its SHA-256 must",
@@ -112,7 +87,7 @@ def test_prepared_data_of_another_form_is_damaged(
 ):
   folder, _ = prepared_cifar10
   change(folder)
-  _refused(
+  refused(
     lambda: data.load(
       "cifar10", "train", data_dir=tmp_path / "data", cache=False
     ),

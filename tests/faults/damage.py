@@ -1,15 +1,11 @@
 """Ways to damage a file, and small runs whose files can be damaged."""
 
-import contextlib
 import os
 import shutil
-import signal
 
-import pytest
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking.runtime.errors import UserError
 
 _HUGE = 2**40  # Bytes, none of them on the disk.
 
@@ -68,32 +64,6 @@ DAMAGE = {
   "device": _link("/dev/zero"),
   "gone": lambda path: path.unlink(),
 }
-
-
-@contextlib.contextmanager
-def alarm(seconds):
-  """Ends what hangs."""
-
-  def ring(number, frame):
-    raise TimeoutError(f"nothing after {seconds} s")
-
-  old = signal.signal(signal.SIGALRM, ring)
-  signal.alarm(seconds)
-  try:
-    yield
-  finally:
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, old)
-
-
-def refused(act, *words):
-  """Whether an act is refused in one line that has all the words."""
-  with alarm(60), pytest.raises(UserError) as caught:
-    act()
-  line = str(caught.value)
-  assert "\n" not in line
-  for word in words:
-    assert word in line, line
 
 
 def copy(folder, to):

@@ -18,6 +18,7 @@ import child
 import damage
 import kinds
 import pytest
+from refusals import alarm
 
 from rethinking.runtime.errors import UserError
 from rethinking.training import metrics
@@ -105,7 +106,7 @@ def test_no_damage_is_believed(folders, tmp_path):
     act(place / name)
     # The library of corruptions has no errors of the project.
     refusals = ValueError if kind == "human" else UserError
-    with _case(failures, kind, name, how), damage.alarm(30):
+    with _case(failures, kind, name, how), alarm(30):
       with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:

@@ -5,6 +5,7 @@ import shutil
 
 import damage
 import pytest
+from refusals import refused
 
 from rethinking import report
 from rethinking.sweeps import run as sweep
@@ -36,11 +37,9 @@ def test_a_finished_workdir_without_its_config_is_refused(
     (folder / "config.json").unlink()
   words = "must have a config.json beside its summary.json"
   config = damage.run(seed=seed)
-  damage.refused(lambda: train.run(config, one, quiet=True), words, str(one))
+  refused(lambda: train.run(config, one, quiet=True), words, str(one))
   config = damage.sweep(seed=seed)
-  damage.refused(
-    lambda: sweep.run(config, other, quiet=True), words, str(other)
-  )
+  refused(lambda: sweep.run(config, other, quiet=True), words, str(other))
 
 
 @pytest.mark.parametrize("name", ["summary.json", "metrics.jsonl"])
@@ -54,7 +53,7 @@ def test_a_finished_run_is_what_it_left(finished, tmp_path, name, kind):
     found = train.run(damage.run(), folder, quiet=True)
     assert found["epoch"] == 2
     return
-  damage.refused(lambda: train.run(damage.run(), folder, quiet=True), name)
+  refused(lambda: train.run(damage.run(), folder, quiet=True), name)
 
 
 @pytest.mark.parametrize("lines", ["edited", "deleted", "none"])
@@ -73,7 +72,7 @@ def test_the_rows_of_a_finished_sweep_are_those_of_its_runs(
     lambda: sweep.run(damage.sweep(), folder, quiet=True),
     lambda: report.draw(folder),
   ):
-    damage.refused(act, "results.jsonl", "restore it")
+    refused(act, "results.jsonl", "restore it")
 
 
 @pytest.mark.parametrize(
@@ -86,7 +85,7 @@ def test_a_line_that_is_no_evaluation_is_named(finished, tmp_path, line):
   lines = path.read_text().splitlines()
   lines[1] = line
   path.write_text("\n".join(lines) + "\n")
-  damage.refused(
+  refused(
     lambda: train.run(damage.run(), folder, quiet=True),
     f"{path} is damaged in line 2: ",
     "'step'",
@@ -113,7 +112,7 @@ def test_a_line_that_is_no_row_is_named(swept, tmp_path, change):
   lines = path.read_text().splitlines()
   lines[1] = json.dumps(json.loads(lines[1]) | change)
   path.write_text("\n".join(lines) + "\n")
-  damage.refused(
+  refused(
     lambda: sweep.run(damage.sweep(), folder, quiet=True),
     f"{path} is damaged in line 2: ",
   )

@@ -9,6 +9,7 @@ import sys
 import damage
 import numpy as np
 import pytest
+from refusals import alarm, refused
 
 from rethinking.storage import checkpoint, events, files, jsonl, lock
 
@@ -60,7 +61,7 @@ def _no_files(path):
 )
 def test_what_is_no_checkpoint_is_passed_over(checkpoints, change):
   change(checkpoints / "20")
-  with damage.alarm(60):
+  with alarm(60):
     saver = checkpoint.Checkpointer(checkpoints)
     found = saver.restore(_STATE)
     assert found.step == 10 and len(found.warnings) == 1
@@ -75,7 +76,7 @@ def test_a_checkpoint_under_another_number_is_refused(checkpoints):
   shutil.rmtree(checkpoints / "20")
   shutil.copytree(checkpoints / "10", checkpoints / "20")
   saver = checkpoint.Checkpointer(checkpoints)
-  damage.refused(lambda: saver.restore(_STATE), "step 20", "is that of step 10")
+  refused(lambda: saver.restore(_STATE), "step 20", "is that of step 10")
 
 
 # Writing.
@@ -138,7 +139,7 @@ def test_no_link_is_followed_when_writing(tmp_path, target):
   for name in (".lock", "a.jsonl", f".b.{os.getpid()}.tmp", "b"):
     (folder / name).symlink_to(other)
   words = "a link, not a file"
-  damage.refused(lambda: lock.Lock(folder).__enter__(), words, ".lock")
+  refused(lambda: lock.Lock(folder).__enter__(), words, ".lock")
   with pytest.raises(OSError, match=words):
     files.append(folder / "a.jsonl", b"{}\n")
   files.replace(folder / "b", b"new")
@@ -155,8 +156,8 @@ def test_what_is_no_file_is_not_written_to(tmp_path, kind):
   (tmp_path / "a").write_text("")
   for name in (".lock", "a"):
     damage.DAMAGE[kind](tmp_path / name)
-  damage.refused(lambda: lock.Lock(tmp_path).__enter__(), ".lock")
-  with damage.alarm(20), pytest.raises(OSError, match="/a'"):
+  refused(lambda: lock.Lock(tmp_path).__enter__(), ".lock")
+  with alarm(20), pytest.raises(OSError, match="/a'"):
     files.append(tmp_path / "a", b"{}\n")
 
 

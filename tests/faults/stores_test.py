@@ -12,6 +12,7 @@ import damage
 import jax
 import numpy as np
 import pytest
+from refusals import alarm, refused
 
 from rethinking.data import archives, cache
 from rethinking.data.arrays import Arrays
@@ -34,7 +35,7 @@ def _arrays():
 
 
 def _load():
-  with damage.alarm(20):
+  with alarm(20):
     return cache.load("k", lambda: "5" * 64)
 
 
@@ -167,9 +168,7 @@ def test_an_archive_made_to_do_harm_is_refused_in_a_line(tmp_path, content):
   path = tmp_path / "a.tar.gz"
   path.write_bytes(gzip.compress(content))
   tracemalloc.start()
-  damage.refused(
-    lambda: archives.read_tar(path, ["x"]), "a.tar.gz cannot be used"
-  )
+  refused(lambda: archives.read_tar(path, ["x"]), "a.tar.gz cannot be used")
   _, peak = tracemalloc.get_traced_memory()
   tracemalloc.stop()
   assert peak < 2**26
