@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from rethinking.corruptions.checks import check_ids, id_order
+from rethinking.corruptions.checks import check_ids, check_ordered, id_order
 from rethinking.corruptions.keys import name_ids
 from rethinking.runtime.errors import UserError
 
@@ -22,6 +22,13 @@ def fields(
   class_names: Sequence[str] | None = None,
 ) -> dict[str, Any]:
   """Returns what a `Dataset` of a user's arrays is, see `from_arrays`."""
+  given = {"images": images, "labels": labels, "ids": ids}
+  given["given_labels"] = given_labels
+  for name, values in given.items():
+    try:
+      check_ordered(values, name)
+    except ValueError as error:
+      raise UserError(str(error)) from error
   images = check_images(images)
   count = len(images)
   if given_labels is not None:

@@ -170,6 +170,11 @@ def _entries(
       raise UserError(
         f"{entry.path!r} must be named in UTF-8; rename it."
       ) from None
+    if not entry.is_dir() and not entry.is_file() and entry.stat():
+      raise UserError(
+        f"{entry.path} must be an image or a folder, got a FIFO or a device; "
+        "remove it."
+      )
     (folders if entry.is_dir() else files).append(entry.name)
   return folders, files
 

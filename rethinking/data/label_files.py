@@ -1,12 +1,13 @@
 """Labels of a CSV file, in the place of a data set's own."""
 
 import csv
-import pathlib
+import io
 from typing import Any
 
 import numpy as np
 
 from rethinking.runtime.errors import UserError
+from rethinking.storage import files, reading
 
 _MOST_BYTES = 2**28
 # What each column holds; the latter two are those of the export's labels.csv.
@@ -68,12 +69,10 @@ def replace(raw: dict[str, Any], path: str) -> None:
 
 
 def _rows(path: str) -> list[dict[str, str]]:
-  place = pathlib.Path(path).expanduser()
   try:
-    if place.stat().st_size > _MOST_BYTES:
-      raise ValueError(f"more than {_MOST_BYTES} bytes")
-    with place.open(newline="", encoding="utf-8-sig") as file:
-      return [*csv.DictReader(file, strict=True)]
+    text = reading.read(files.local(path, "labels"), _MOST_BYTES)
+    lines = io.StringIO(text.decode("utf-8-sig"), newline="")
+    return [*csv.DictReader(lines, strict=True)]
   except (OSError, ValueError, csv.Error) as error:
     line = " ".join(str(error).split())[:200]
     raise UserError(f"labels={path} can't be read as CSV: {line}.") from error

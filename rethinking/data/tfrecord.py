@@ -5,6 +5,9 @@ import struct
 
 import numpy as np
 
+from rethinking.runtime import memory
+from rethinking.storage import reading
+
 _HEAD, _FOOT = struct.Struct("<QI"), struct.Struct("<I")
 _POLYNOMIAL = 0x82F63B78  # CRC-32C, reflected.
 
@@ -20,9 +23,10 @@ def read(path: pathlib.Path) -> list[bytes]:
 
   Raises:
     OSError: it could not be read.
-    ValueError: in one line, where it is cut off or damaged.
+    ValueError: in one line, where it is cut off, damaged, or larger than the
+      free memory.
   """
-  data = path.read_bytes()
+  data = reading.read(path, memory.available_bytes())
   found, heads, sums, start = [], [], [], 0
   while start < len(data):
     try:

@@ -89,7 +89,7 @@ def read(
   Args:
     path: .npy of scores in the order of the ids; or .npz of `scores`, and
       perhaps `ids` of them, in any order, and `labels`, to be checked.
-    ids: integers [n], ascending, of the examples that are wanted.
+    ids: integers or names [n], of the examples that are wanted.
     labels: integers [n], their true labels.
 
   Returns:
@@ -111,8 +111,9 @@ def read(
     raise UserError(said) from error
   n = len(ids)
   for name, values in found.items():
+    named = name == "ids" and values.dtype.kind == "U"
     number = values.dtype.kind in "iuf" and np.isfinite(values).all()
-    if values.ndim != 1 or not number:
+    if values.ndim != 1 or not (number or named):
       raise UserError(
         f"{name} of the reference must be numbers [N], got {values.dtype} "
         f"{list(values.shape)}; try an array with one finite number an example."

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from own_sets import CLASSES, config, make, pair, write_folder, write_npz
 from PIL import Image
+from refusals import alarm
 
 import rethinking
 from rethinking import data
@@ -57,6 +58,16 @@ ARRAYS = [
   ({"ids": NAMES[1:]}, r"29 ids and 30 images"),
   ({"ids": [*NAMES[1:], "../x.png"]}, r"without '..', got '../x.png'"),
   ({"ids": np.arange(30) - 1}, r"Id -1 at row 0"),
+  ({"ids": {*range(30)}}, r"ids must be an array, got a set, .* no order"),
+  *(
+    ({name: np.ma.masked_equal(values, values.flat[3])}, rf"{name} .* masked")
+    for name, values in (
+      ("images", IMAGES),
+      ("labels", LABELS),
+      ("given_labels", LABELS),
+      ("ids", np.arange(30)),
+    )
+  ),
 ]
 
 
@@ -263,3 +274,15 @@ def test_an_architecture_that_does_not_fit(tmp_path, monkeypatch):
   ):
     rethinking.run(c, tmp_path / "w")
   assert not (tmp_path / "w").exists()
+
+
+def test_what_is_no_file_is_no_image(folder):
+  os.mkfifo(folder / "train/ant/x.png")
+  with alarm(20):
+    refused(folder, "must be an image or a folder, got a FIFO")
+
+
+def test_a_csv_that_is_no_file_is_refused(folder, tmp_path):
+  os.mkfifo(tmp_path / "labels.csv")
+  with alarm(20):
+    refused(folder, "a FIFO, not a file", labels=str(tmp_path / "labels.csv"))

@@ -92,6 +92,13 @@ def test_scores_come_by_order_or_by_id(tmp_path):
     assert found.dtype == float
 
 
+def test_ids_may_be_names_in_any_order(tmp_path):
+  path, names = tmp_path / "names.npz", np.array(["b.png", "a.png", "ç.png"])
+  np.savez(path, scores=[1, 2, 3], ids=names[::-1])
+  found = agreement.read(path, names, np.zeros(3, int))
+  assert found.tolist() == [3, 2, 1]
+
+
 @pytest.mark.parametrize(
   ("arrays", "message"),
   [
