@@ -19,17 +19,21 @@ def draw(rows: Sequence[dict[str, Any]], path: epath.Path, title: str) -> None:
   """
   fig, ((left, right),) = plots.figure(1, 2, (9, 3.6))
   epochs = [row["epoch"] for row in rows]
+  shown = [
+    metric
+    for metric in metrics.METRICS
+    if metric.end and all(row.get(metric.name) is not None for row in rows)
+  ]
+  # A part has one look, in both.
+  ends = [*dict.fromkeys(metric.end for metric in shown)]
   for axis, unit in ((left, metrics.LOSS), (right, metrics.ACCURACY)):
-    shown = [m for m in metrics.METRICS if m.end and m.unit == unit]
-    for k, metric in enumerate(shown):
-      values = [row.get(metric.name) for row in rows]
-      if None in values:
-        continue
+    for metric in (m for m in shown if m.unit == unit):
+      k = ends.index(metric.end)
       # A colour that comes again comes in another style.
       style = k + k // len(plots.COLOURS)
       axis.plot(
         epochs,
-        [unit.scale * v for v in values],
+        [unit.scale * row[metric.name] for row in rows],
         label=metric.end.strip(),
         color=plots.COLOURS[k % len(plots.COLOURS)],
         linestyle=plots.STYLES[style % len(plots.STYLES)],

@@ -82,7 +82,7 @@ METRICS: tuple[Metric, ...] = (
   Metric("train_loss_changed", LOSS, end="  label changed"),
   Metric("train_accuracy_changed", ACCURACY, "csv", table="changed",
          end="  label changed"),
-  Metric("changed_predicted_true", SHARE, "csv"),
+  Metric("changed_predicted_true", ACCURACY, "csv", end="  seen through"),
   Metric("train_loss_clean_images", LOSS, end="  image clean"),
   Metric("train_accuracy_clean_images", ACCURACY, "csv", table="clean images",
          end="  image clean"),

@@ -207,6 +207,12 @@ def show(
       else f", and fitted {percent(summary['train_accuracy'])} of them"
     )
   )
+  if summary.get("changed_predicted_true") is not None:
+    sentence += (
+      ". Of the wrong ones it fitted "
+      f"{percent(summary['train_accuracy_changed'])} and saw through "
+      f"{percent(summary['changed_predicted_true'])}, predicting the true class"
+    )
   console.say(
     f"{sentence}. On clean test labels it is right "
     f"{percent(summary['test_accuracy'])} of the time; chance is "

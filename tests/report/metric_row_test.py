@@ -3,6 +3,8 @@
 import csv
 import types
 
+import pytest
+
 from rethinking.report import rows, tables
 from rethinking.runtime.console import Console
 from rethinking.training import metrics, summary
@@ -49,10 +51,22 @@ def test_a_new_row_is_shown_in_all_its_places(monkeypatch, tmp_path, capsys):
   assert metrics.flagged("clock")[-1] == "train_margin"
 
 
-def test_the_end_of_a_run_in_its_words(tmp_path, capsys):
+@pytest.mark.parametrize("changed", [True, False])
+def test_the_end_of_a_run_in_its_words(tmp_path, capsys, changed):
   made = {f"{split}_loss": 0.25 for split in ("train", "test")}
   made |= {f"{split}_accuracy": 0.5 for split in ("train", "test")}
   made |= {"epochs_to_fit": 3, "steps": 9, "wall_seconds": 1.0}
+  line = said = ""
+  if changed:
+    made |= {"train_accuracy_changed": 0.75, "changed_predicted_true": 0.25}
+    line = (
+      "  label changed       75.00 %       -\n"
+      "  seen through        25.00 %       -\n"
+    )
+    said = (
+      ". Of the wrong ones it fitted 75.00 % and saw through 25.00 %, "
+      "predicting the true class"
+    )
   task = types.SimpleNamespace(
     report={"flip_rate": 0.125}, train=types.SimpleNamespace(ids=range(1437))
   )
@@ -61,9 +75,11 @@ def test_the_end_of_a_run_in_its_words(tmp_path, capsys):
   assert capsys.readouterr().out == (
     "examples             accuracy    loss\n"
     "train, given labels   50.00 %  0.2500\n"
+    f"{line}"
     "test, true labels     50.00 %  0.2500\n"
     "The network was given 1,437 labels, 12.50 % of them wrong, and fitted "
-    "them by epoch 3. On clean test labels it is right 50.00 % of the time; "
+    f"them by epoch 3{said}. On clean test labels it is right 50.00 % of the "
+    "time; "
     "chance is 10.00 %.\n"
     f"9 steps in 1.0 s. Everything is in {tmp_path}.\n"
   )
