@@ -132,6 +132,20 @@ def test_help_explains():
     assert f"\n  {row}" in found.stdout
 
 
+def test_beside_its_clone_it_is_found_and_so_are_its_configs(tmp_path):
+  (tmp_path / "rethinking" / "rethinking").mkdir(parents=True)
+  found = subprocess.run(
+    [sys.executable, "-m", "rethinking.main"]
+    + ["--config=configs/digits.py:foo"],
+    cwd=tmp_path,
+    capture_output=True,
+    text=True,
+  )
+  assert "No module named" not in found.stderr
+  assert "There is no config file" not in found.stderr
+  assert "foo" in found.stderr and found.returncode == 2, found.stderr
+
+
 def test_help_waits_for_neither_jax_nor_flax():
   code = (
     "import runpy, sys, time\n"

@@ -168,9 +168,9 @@ def _with_shipped(word: str) -> str:
   match = re.match(r"(--?config=)?(configs/\w+\.py)(?=:|$)", word)
   if match is None or pathlib.Path(match[2]).exists():
     return word
-  spec = importlib.util.find_spec("rethinking.configs")
-  for folder in spec.submodule_search_locations if spec else ():
-    path = pathlib.Path(folder).parent / match[2]
+  # In an installed package inside it, in a checkout beside it.
+  package = pathlib.Path(__file__).parents[1]
+  for path in (package / match[2], package.parent / match[2]):
     if path.is_file():
       return f"{match[1] or ''}{path}{word[match.end() :]}"
   return word

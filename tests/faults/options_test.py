@@ -178,7 +178,7 @@ def test_a_folder_beyond_ascii_in_another_locale_is_one_line(to, tmp_path):
     ("pixel_options", "per_image=True"),
   ],
 )
-def test_options_of_no_corruption_arerefused(name, value, lib):
+def test_options_of_no_corruption_are_refused(name, value, lib):
   variant = "true_labels" if lib is config_lib else "kernel"
   noise = "pixel_noise" if name == "pixel_options" else "label_noise"
   refused(
