@@ -24,6 +24,10 @@ labels=CSV puts the labels of a file with the columns id and label in the place
 of the train set's. With given_labels, or a CSV's given_label, label_noise=given
 trains on them, and all that is measured knows the true ones.
 
+`memorization` trains 100 networks on 70 % of the set each and says of each
+example how often those that never saw it are right on it, see
+`rethinking.memorization`.
+
 In Python: rethinking.run(config, workdir, train=..., test=...) with
 rethinking.data.Dataset.from_arrays(images, labels). Of a Hugging Face set:
 
@@ -53,6 +57,13 @@ _SWEEPS = {
   "levels": figures.levels(),
   "portions": figures.portions("mlp_1x512"),
   "redraw": figures.redraw("mlp_1x512"),
+  "memorization": {
+    **figures.memorization(
+      ratio=0.7, members=10, permutations=10, levels=(0.0,)
+    ),
+    "eval_epochs": 30,
+    "checkpoint_epochs": 30,
+  },
 }
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import pathlib
 import re
 import shutil
 
@@ -11,6 +12,7 @@ import small
 
 from rethinking import config as config_lib
 from rethinking import data, memorization, report
+from rethinking.runtime import cli
 from rethinking.runtime.errors import UserError
 from rethinking.sweeps import estimate, grid
 from rethinking.sweeps import run as sweep
@@ -183,6 +185,23 @@ def test_the_page_has_halves_differences_and_what_is_not_fitted(ensemble):
   assert [" to " in row[7] for row in rows[:3]] == [False, True, False]
   assert -1 < float(rows[3][3]) < 1
   assert [row[2] for row in rows[3:]] == ["0.354"] * 2
+
+
+def test_ones_own_images_with_names_have_scores(tmp_path):
+  images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8)
+  ids = np.array([f"{n}.png" for n in range(60)])
+  labels = np.arange(60) % 3
+  np.savez(tmp_path / "x.npz", images=images, labels=labels, ids=ids)
+  configs = pathlib.Path(__file__).resolve().parents[2] / "configs"
+  config = cli.load(
+    f"{configs}/own.py:memorization,data={tmp_path}/x.npz,test_fraction=0.2,"
+    "members=5,ratio=0.6,permutations=1,epochs=2,eval_epochs=2,batch_size=16"
+  )
+  sweep.run(config, tmp_path / "w", quiet=True)
+  (path,) = (tmp_path / "w").rglob("examples.csv")
+  rows = [*csv.DictReader(path.read_text().splitlines())]
+  assert {row["id"] for row in rows} < {*ids}
+  assert {(row["k_in"], row["k_out"]) for row in rows} == {("3", "2")}
 
 
 def test_only_whole_permutations_count(ensemble, tmp_path):
