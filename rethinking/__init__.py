@@ -52,6 +52,24 @@ from typing import Any
 __version__ = "0.1.0"
 
 
+def load(workdir: str | os.PathLike) -> Any:
+  """Returns the trained model of a run, `rethinking.training.trained.Trained`.
+
+  model = rethinking.load("runs/demo")
+  model.predict(images)  # uint8 [N, H, W, C] to probabilities [N, K].
+
+  Args:
+    workdir: of a finished run, or of a sweep's run with `keep_params`.
+
+  Raises:
+    UserError: where there is no model.
+  """
+  # As in `run`.
+  from rethinking.training import trained
+
+  return trained.load(workdir)
+
+
 def run(config, workdir: str | os.PathLike, *, train=None, test=None) -> Any:
   """Does what a config describes, as the command does.
 

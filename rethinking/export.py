@@ -1,16 +1,18 @@
-"""Writes a config's corrupted data set to a folder, for any framework.
+"""Writes a corrupted data set or a trained model, for any framework.
 
   python -m rethinking.export --out=DIR \\
       --config=configs/cifar.py:partial_labels,p=0.4
   python -m rethinking.export --verify=DIR \\
       --config=configs/cifar.py:partial_labels,p=0.4
+  python -m rethinking.export --model=WORKDIR --out=DIR
 
-DIR gets labels.npz (id, true_label, given_label, changed), the same as
-labels.csv, images.npy and test_images.npy where pixels change, report.json,
+Of a config DIR gets labels.npz (id, true_label, given_label, changed), the same
+as labels.csv, images.npy and test_images.npy where pixels change, report.json,
 transitions.png, examples.png and, last, SHA256SUMS. --verify computes the data
 again and compares it, and all files with SHA256SUMS; a folder without that file
-was not written to its end. Exit codes: 0 finished, 1 a difference, 2 refused
-input.
+was not written to its end. Of a run it gets parameters.npz, whose arrays have
+names such as params/logits/kernel, and architecture.json. Exit codes: 0
+finished, 1 a difference, 2 refused input.
 
   noisy = np.load("DIR/labels.npz")
   print(noisy["given_label"][:5], noisy["changed"].mean())
@@ -54,5 +56,27 @@ def main(config: ConfigDict) -> int:
   return cli.FAILED if found else cli.FINISHED
 
 
+def main_model(argv: list[str] | None = None) -> int:
+  """Writes the model of --model, which needs no config; returns the exit code.
+
+  Args:
+    argv: the arguments; None: this process's.
+  """
+  parser = cli.Parser(prog="python -m rethinking.export", description=__doc__)
+  parser.add_argument("--model", required=True, help="workdir of a run")
+  parser.add_argument("--out", required=True, help="folder to write to")
+  given = parser.parse_args(argv)
+  # As in `main`.
+  from rethinking.exports import model
+  from rethinking.training import trained
+
+  size = model.write(trained.load(given.model), given.out)
+  print(f"{given.out}: the {size:,} parameters of {given.model}")
+  return cli.FINISHED
+
+
 if __name__ == "__main__":
-  cli.run(main, stopped="Stopped before the end; run the same command again.")
+  stopped = "Stopped before the end; run the same command again."
+  if any(word.startswith(("--model", "-model")) for word in sys.argv[1:]):
+    cli.call(main_model, stopped)
+  cli.run(main, stopped=stopped)

@@ -5,9 +5,8 @@ import functools
 import os
 import pathlib
 import tempfile
-import zipfile
-from collections.abc import Iterator
-from typing import Any, BinaryIO
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -37,21 +36,56 @@ def write(config: ConfigDict, out: str | os.PathLike) -> dict[str, Any]:
     UserError: for a config that is refused, or a folder that can't be written.
   """
   config = config_lib.resolve(config)
-  if not files.is_local(out):
-    raise UserError(f"--out is {str(out)!r}; give a folder of this machine.")
-  folder = pathlib.Path(files.local(out, "--out"))
-  with _refused(folder):
-    folder.mkdir(parents=True, exist_ok=True)
-    # Before the work: whether files can be made there.
-    tempfile.TemporaryFile(dir=folder).close()
+  folder = make_folder(out)
   found = contents.compute(config)
-  with _refused(folder):
+  with refused(folder):
     _write_all(found, folder)
   return found.facts
 
 
+def make_folder(out: str | os.PathLike) -> pathlib.Path:
+  """Makes a folder to export to, before the work: none shall be in vain.
+
+  Args:
+    out: of this machine.
+
+  Raises:
+    UserError: if files can't be made there.
+  """
+  if not files.is_local(out):
+    raise UserError(f"--out is {str(out)!r}; give a folder of this machine.")
+  folder = pathlib.Path(files.local(out, "--out"))
+  with refused(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=folder).close()
+  return folder
+
+
+def write_sums(folder: pathlib.Path, names: Iterable[str]) -> None:
+  """Writes SHA256SUMS, last: it says that all is there.
+
+  Args:
+    folder: of the files.
+    names: theirs, as far as they are there.
+  """
+  sums = "".join(
+    f"{reading.sha256(folder / name)}  {name}\n"
+    for name in names
+    if (folder / name).exists()
+  )
+  files.replace(folder / contents.SUMS, sums.encode())
+
+
 @contextlib.contextmanager
-def _refused(folder: pathlib.Path) -> Iterator[None]:
+def refused(folder: pathlib.Path) -> Iterator[None]:
+  """Names the folder where a file can't be written.
+
+  Args:
+    folder: of the files.
+
+  Raises:
+    UserError: in place of an OSError.
+  """
   try:
     yield
   except OSError as error:
@@ -66,8 +100,7 @@ def _write_all(found: contents.Contents, folder: pathlib.Path) -> None:
     # Those of an earlier command would pass for these labels'.
     (folder / name).unlink(missing_ok=True)
   task, columns, title = found.task, found.columns, found.title()
-  save = functools.partial(_save_npz, columns=columns)
-  files.save(folder / contents.LABELS, save)
+  files.replace(folder / contents.LABELS, files.npz_bytes(columns))
   files.replace(folder / contents.TABLE, found.csv())
   for name, images in found.images.items():
     files.save(folder / name, functools.partial(np.save, arr=images))
@@ -92,17 +125,4 @@ def _write_all(found: contents.Contents, folder: pathlib.Path) -> None:
   with plots.drawing(contents.EXAMPLES):
     files.save(folder / contents.EXAMPLES, draw)
   files.write_json(folder / contents.REPORT, found.facts)
-  sums = "".join(
-    f"{reading.sha256(folder / name)}  {name}\n"
-    for name in found.names()
-    if (folder / name).exists()
-  )
-  files.replace(folder / contents.SUMS, sums.encode())
-
-
-def _save_npz(file: BinaryIO, columns: dict[str, np.ndarray]) -> None:
-  """As np.savez, but without the time of day: the same bytes every time."""
-  with zipfile.ZipFile(file, "w") as archive:
-    for name, values in columns.items():
-      with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w") as member:
-        np.lib.format.write_array(member, values, allow_pickle=False)
+  write_sums(folder, found.names())

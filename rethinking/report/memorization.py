@@ -109,9 +109,8 @@ def _files(one: Ensemble, score: Scores) -> Iterator[tuple[str, bytes]]:
   lines = zip(*(x.tolist() for x in columns.values()), strict=True)
   rows = [dict(zip(columns, line, strict=True)) for line in lines]
   yield "examples.csv", tables.csv_text(rows).encode()
-  buffer = io.BytesIO()
-  np.savez(buffer, masks=pack(one.masks), ids=one.ids)
-  yield "masks.npz", buffer.getvalue()
+  masks = {"masks": pack(one.masks), "ids": one.ids}
+  yield "masks.npz", files.npz_bytes(masks)
   buffer = io.BytesIO()
   np.save(buffer, one.outside)
   yield "pred_probs.npy", buffer.getvalue()

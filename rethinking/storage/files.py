@@ -10,14 +10,17 @@ here does nothing.
 
 import contextlib
 import errno
+import io
 import json
 import math
 import os
 import pathlib
 import stat
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
+import numpy as np
 from etils import epath
 
 from rethinking.runtime import processes
@@ -246,6 +249,22 @@ def json_bytes(obj: Any) -> bytes:
     obj: as `dumps` takes it; keys stay in their order.
   """
   return (dumps(obj, indent=2) + "\n").encode()
+
+
+def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
+  """Returns an .npz file, without the time of day: the same bytes every time.
+
+  Args:
+    arrays: by name; of no Python objects.
+  """
+  buffer = io.BytesIO()
+  with zipfile.ZipFile(buffer, "w") as archive:
+    for name, values in arrays.items():
+      with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w") as member:
+        np.lib.format.write_array(
+          member, np.asanyarray(values), allow_pickle=False
+        )
+  return buffer.getvalue()
 
 
 def write_json(path: epath.PathLike, obj: Any) -> None:

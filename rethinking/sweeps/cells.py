@@ -124,6 +124,7 @@ def _run_cell(
       workdir / "cells" / name,
       quiet=True,
       console=console.cell(name, cell.epochs),
+      keep_params=cell.keep_params,
     )
     seen = {"status": "finished", **seen}
   except Stopped as error:

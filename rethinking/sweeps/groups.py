@@ -157,7 +157,15 @@ def run(
     folder = workdir / "cells" / name
     folder.mkdir(parents=True, exist_ok=True)
     workdir_lib.claim(folder, cell, task.facts())
-    return Journal(name, cell, task, folder, shown, time.monotonic())
+    return Journal(
+      name,
+      cell,
+      task,
+      folder,
+      shown,
+      time.monotonic(),
+      keep_params=cell.keep_params,
+    )
 
   def end(one: Journal, diverged: int | None) -> None:
     if diverged is None:

@@ -30,6 +30,7 @@ class Journal(Run):
     folder: for its files; it is there, and claimed for this config.
     console: shows its progress.
     began: when it did, by the monotonic clock.
+    keep_params: whether it leaves its model.
 
   Attributes:
     rows: the evaluations so far.
@@ -47,6 +48,8 @@ class Journal(Run):
     folder: epath.Path,
     console: Console,
     began: float,
+    *,
+    keep_params: bool,
   ):
     super().__init__(
       name,
@@ -56,6 +59,7 @@ class Journal(Run):
       order_seed=config.order_seed,
     )
     self.config, self.folder, self.console = config, folder, console
+    self.keep_params = keep_params
     self.wall_seconds = time.monotonic() - began
     self.train_seconds = 0.0
     self.timed_steps = 0

@@ -12,8 +12,10 @@ from etils import epath
 from rethinking.runtime.errors import Diverged, Stopped
 from rethinking.storage.checkpoint import Checkpointer
 from rethinking.training import summary as results
+from rethinking.training import trained
 from rethinking.training.journal import Journal
 from rethinking.training.slots import Slots
+from rethinking.training.step import TrainState
 
 # Called with a run, and the step at which its loss was not finite, or None.
 Finish = Callable[[Journal, int | None], None]
@@ -251,10 +253,16 @@ class Loop:
       if one.is_over():
         if self._alone:
           self.save_last(one)
-        if one.config.presentations:
-          seen = self.slots.states()[one.name].presentations
-          results.write_presentations(one.folder, one.task, seen)
+        if one.config.presentations or one.keep_params:
+          self.leave(one, self.slots.states()[one.name])
         self.end(one, None)
+
+  def leave(self, one: Journal, state: TrainState) -> None:
+    """Writes what of a run's last state is asked for."""
+    if one.config.presentations:
+      results.write_presentations(one.folder, one.task, state.presentations)
+    if one.keep_params:
+      trained.write(one.folder, one.config, one.task, state)
 
   def end(self, one: Journal, diverged: int | None) -> None:
     """Empties a run's slot and says that it has ended."""

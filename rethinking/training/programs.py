@@ -87,12 +87,17 @@ def steps(
   eval_step = step_lib.make_eval_step(
     module, shape=shape, crop=config.crop, probabilities=config.per_example
   )
-  at = functools.partial(_at_precision, config.matmul_precision)
+  at = functools.partial(at_precision, config.matmul_precision)
   return init, at(train_step), at(eval_step)
 
 
-def _at_precision(precision: str | None, function: Callable) -> Callable:
-  """A function whose products have this precision; None: JAX's setting."""
+def at_precision(precision: str | None, function: Callable) -> Callable:
+  """Returns a function whose products have a precision.
+
+  Args:
+    precision: as the field `matmul_precision`; None: JAX's setting.
+    function: of positional arguments.
+  """
   if precision is None:
     return function
 

@@ -26,6 +26,7 @@ def run(
   *,
   quiet: bool = False,
   console: Console | None = None,
+  keep_params: bool = True,
 ) -> dict[str, Any]:
   """Trains one model and leaves everything that was seen in `workdir`.
 
@@ -37,6 +38,7 @@ def run(
     workdir: a folder, made if it is not there; local or gs://.
     quiet: print nothing.
     console: shows the run's progress; None: one of its own.
+    keep_params: whether to leave the model that `trained.load` reads.
 
   Returns:
     What `summary.json` holds.
@@ -67,7 +69,9 @@ def run(
   summary = {}
 
   def start(name: str) -> Journal:
-    return Journal(name, config, task, workdir, console, began)
+    return Journal(
+      name, config, task, workdir, console, began, keep_params=keep_params
+    )
 
   def finish(one: Journal, diverged: int | None) -> None:
     del diverged

@@ -205,7 +205,7 @@ def make_train_step(
       dropout_keys=dropout_keys,
       mutable=["batch_stats"],
     )
-    each = _cross_entropy(logits, labels)
+    each = cross_entropy(logits, labels)
     loss, correct = each.mean(), jnp.argmax(logits, -1) == labels
     accuracy = jnp.mean(correct, dtype=loss.dtype)
     seen = Presented(
@@ -289,7 +289,7 @@ def make_eval_step(
       train=False,
     )
     prediction = jnp.argmax(logits, -1).astype(jnp.int32)
-    loss = _cross_entropy(logits, labels)
+    loss = cross_entropy(logits, labels)
     found = jax.nn.softmax(logits) if probabilities else None
     return Seen(loss, prediction, labels, found)
 
@@ -309,7 +309,13 @@ def _corrupted(data, index, shape, noise, draws):
   return materialized(images), labels, ids
 
 
-def _cross_entropy(logits: Array, labels: Array) -> Array:
-  """Nats of each example, [B]; optax's takes one more array round the loop."""
+def cross_entropy(logits: Array, labels: Array) -> Array:
+  """Returns nats of each example, [B].
+
+  Args:
+    logits: [B, K].
+    labels: int32 [B].
+  """
+  # optax's takes one more array round the loop.
   given = jnp.take_along_axis(logits, labels[:, None], axis=-1)[:, 0]
   return jax.nn.logsumexp(logits, axis=-1) - given

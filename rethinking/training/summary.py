@@ -1,14 +1,12 @@
 """What a run saw: a row for each evaluation, and at the end a summary."""
 
 import functools
-import io
 import pathlib
 import subprocess
 from collections.abc import Mapping
 from typing import Any
 
 import jax
-import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
@@ -71,7 +69,7 @@ def write_examples(
     arrays[f"{name}_probabilities"] = probabilities
   folder = workdir / "per_example"
   folder.mkdir(exist_ok=True)
-  _write_arrays(folder / f"step_{step:08d}.npz", **arrays)
+  files.replace(folder / f"step_{step:08d}.npz", files.npz_bytes(arrays))
 
 
 def write_presentations(
@@ -84,17 +82,9 @@ def write_presentations(
     task: what is learned.
     seen: arrays by rows of the data.
   """
-  _write_arrays(
-    workdir / "presentations.npz",
-    id=task.train.given_ids,
-    **{name: x[task.train.rows] for name, x in vars(seen).items()},
-  )
-
-
-def _write_arrays(path: epath.Path, **arrays: np.ndarray) -> None:
-  buffer = io.BytesIO()
-  np.savez(buffer, **arrays)
-  files.replace(path, buffer.getvalue())
+  arrays = {name: x[task.train.rows] for name, x in vars(seen).items()}
+  data = files.npz_bytes({"id": task.train.given_ids, **arrays})
+  files.replace(workdir / "presentations.npz", data)
 
 
 def summarise(

@@ -13,7 +13,7 @@ from rethinking.runtime.errors import UserError
 from rethinking.storage import checksums, files, reading
 
 # What a summary is made of.
-_SUMMED = ("corruption.json", "metrics.jsonl", "results.jsonl")
+_SUMMED = ("corruption.json", "metrics.jsonl", "results.jsonl", "model.npz")
 
 
 def check(

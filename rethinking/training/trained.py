@@ -1,0 +1,262 @@
+"""A trained model as a file, and to predict with: neither needs its data."""
+
+import dataclasses
+import functools
+import json
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+from flax import linen as nn
+from flax import traverse_util
+from ml_collections import ConfigDict
+
+from rethinking import config as config_lib
+from rethinking import models
+from rethinking.corruptions import array_files
+from rethinking.data.checked import check_images
+from rethinking.runtime.errors import UserError
+from rethinking.storage import files
+from rethinking.training import metrics, placement, preprocessing, programs
+from rethinking.training import workdir as workdir_lib
+from rethinking.training.examples import Task
+from rethinking.training.step import TrainState, cross_entropy
+
+NAME = "model.npz"
+_MOST_BYTES = 2**34
+# What goes into the model, by the first part of an array's name.
+_VARIABLES = ("params", "batch_stats")
+# Where the model file says the rest.
+_ABOUT = "about"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trained:
+  """A run's model with the weights that its summary is of.
+
+  Images are uint8 [N, H, W, C], or [N, H, W] of one channel, as the data set
+  has them: the run's crop and normalisation are inside. What corrupted the
+  run's pixels is not; give images corrupted by `corruptions.apply`, or
+  exported ones. They are taken in batches of the run's `eval_batch_size`; at
+  others, results differ in the last digits.
+
+  Attributes:
+    config: the run's, resolved.
+    params: the model's parameters, NumPy arrays by layer.
+    batch_stats: BatchNorm's running statistics; empty for models without.
+    statistics: mean and standard deviation of the channels that images are
+      normalised by, [C] each; empty: each image is by its own.
+    image_shape: (H, W, C) of the data's images.
+    class_names: K strings.
+  """
+
+  config: ConfigDict
+  params: Mapping[str, Any]
+  batch_stats: Mapping[str, Any]
+  statistics: tuple[np.ndarray, ...]
+  image_shape: tuple[int, int, int]
+  class_names: tuple[str, ...]
+
+  def predict(self, images: Any) -> np.ndarray:
+    """Returns each class's probability, float [N, K].
+
+    Args:
+      images: uint8 [N, H, W, C].
+
+    Raises:
+      UserError: for images of another type or size than the run's.
+    """
+    return self._apply(images)["probabilities"]
+
+  def logits(self, images: Any) -> np.ndarray:
+    """Returns what `predict` takes the softmax of, float [N, K].
+
+    Args:
+      images: uint8 [N, H, W, C].
+
+    Raises:
+      UserError: as `predict`.
+    """
+    return self._apply(images)["logits"]
+
+  def features(self, images: Any) -> np.ndarray:
+    """Returns what enters the last layer, float [N, width].
+
+    Args:
+      images: uint8 [N, H, W, C].
+
+    Raises:
+      UserError: as `predict`, and for a model whose last layer isn't called
+        `logits`.
+    """
+    found = self._apply(images)
+    if "features" not in found:
+      raise UserError(
+        f"The last layer must be called logits, got none in {self.config.arch};"
+        " try logits(images)."
+      )
+    return found["features"]
+
+  def evaluate(self, images: Any, labels: Any) -> dict[str, float]:
+    """Returns `loss` (mean cross-entropy, nats) and `accuracy`.
+
+    Args:
+      images: uint8 [N, H, W, C].
+      labels: integers [N], in 0..K-1.
+
+    Raises:
+      UserError: as `predict`, and for other labels.
+    """
+    images, labels = check_images(images), np.asarray(labels)
+    if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
+      raise UserError(
+        f"labels must be integers of shape [{len(images)}], got {labels.dtype} "
+        f"of shape {list(labels.shape)}; try one label an image."
+      )
+    most = len(self.class_names) - 1
+    if labels.min() < 0 or labels.max() > most:
+      raise UserError(
+        f"labels must be in 0..{most}, got {labels.min()} to {labels.max()}; "
+        f"try the numbers of {list(self.class_names[:3])}, ..."
+      )
+    found = self._apply(images, labels.astype(np.int32))
+    seen = (found["loss"], found["logits"].argmax(-1), labels)
+    made = metrics.split_metrics("test", *seen)
+    return {name: made[f"test_{name}"] for name in ("loss", "accuracy")}
+
+  def _apply(
+    self, images: Any, labels: np.ndarray | None = None
+  ) -> dict[str, np.ndarray]:
+    images = check_images(images)
+    if images.shape[1:] != self.image_shape:
+      raise UserError(
+        f"images must be of shape {['N', *self.image_shape]}, got "
+        f"{list(images.shape)}; try images of that size."
+      )
+    if labels is None:
+      labels = np.zeros(len(images), np.int32)
+    size = self.config.eval_batch_size
+    # All that is asked for before any of it is waited for.
+    found = [
+      self._forward(images[rows], labels[rows])
+      for rows in placement.batches(len(images), size, 1)
+    ]
+    return jax.tree.map(
+      lambda *parts: np.concatenate(parts)[: len(images)],
+      *jax.device_get(found),
+    )
+
+  @functools.cached_property
+  def _forward(self) -> Callable[..., dict[str, jax.Array]]:
+    """(images, labels) -> values of each, jitted; the weights lie there."""
+    config = self.config
+    module = models.create(
+      config.arch,
+      num_classes=len(self.class_names),
+      dropout=config.dropout,
+      dtype=jnp.dtype(config.dtype),
+    )
+    variables = {name: getattr(self, name) for name in _VARIABLES}
+
+    def forward(variables, statistics, images, labels):
+      x = preprocessing.centre_crop(images, config.crop)
+      x = preprocessing.normalize(preprocessing.to_float(x), statistics)
+      kept = {}
+
+      def keep(layer, args, kwargs, context):
+        if context.module.path == ("logits",):
+          kept["features"] = args[0]
+        return layer(*args, **kwargs)
+
+      with nn.intercept_methods(keep):
+        logits = module.apply(variables, x, train=False)
+      return {
+        "logits": logits,
+        "probabilities": jax.nn.softmax(logits),
+        "loss": cross_entropy(logits, labels),
+        **kept,
+      }
+
+    step = programs.at_precision(config.matmul_precision, forward)
+    return functools.partial(
+      jax.jit(step), *jax.device_put((variables, self.statistics))
+    )
+
+
+def write(
+  folder: epath.Path, config: ConfigDict, task: Task, state: TrainState
+) -> None:
+  """Writes model.npz: all that `load` needs beside config.json.
+
+  Args:
+    folder: of the run.
+    config: the run's, resolved.
+    task: what it learned.
+    state: NumPy arrays, at the run's end; of `best` where that is kept.
+  """
+  weights = state.weights() if state.best is None else state.best
+  about = {
+    "arch": config.arch,
+    "class_names": task.class_names,
+    "image_shape": task.train.dataset.images.shape[1:],
+  }
+  arrays = {
+    _ABOUT: np.array(files.dumps(about)),
+    **traverse_util.flatten_dict(weights, sep="/"),
+    **dict(zip(("mean", "std"), task.statistics, strict=False)),
+  }
+  files.replace(folder / NAME, files.npz_bytes(arrays))
+
+
+def load(workdir: str | os.PathLike) -> Trained:
+  """Returns the model of a finished run, with the weights of its summary.
+
+  Args:
+    workdir: of a run, or of a sweep's run with `keep_params`: W/cells/NAME.
+
+  Raises:
+    UserError: where there is none, or its files are not those of the run.
+  """
+  folder = files.workdir(workdir)
+  trouble = None
+  if not files.is_local(folder):
+    trouble = "one elsewhere", "a copy of it on this machine"
+  elif not (folder / "config.json").exists():
+    trouble = "no config.json", "the --workdir of a run"
+  elif (folder / "cells").exists():
+    trouble = "a sweep", f"a run of it, {folder / 'cells'}/NAME"
+  elif not (folder / "summary.json").exists():
+    trouble = "one that has not finished", "the run's command again"
+  elif not (folder / NAME).exists():
+    trouble = (
+      f"one without {NAME}",
+      "--config.keep_params=true in a sweep, or a run of this version",
+    )
+  if trouble:
+    raise UserError(
+      f"{folder} must be the folder of a finished run, got {trouble[0]}; try "
+      f"{trouble[1]}."
+    )
+  workdir_lib.check_sums(folder)
+  config = config_lib.recorded(workdir_lib.read_json(folder / "config.json"))
+  path = folder / NAME
+  try:
+    names = array_files.npz_headers(path)
+    arrays = array_files.read_npz(path, names, most_bytes=_MOST_BYTES)
+    about = json.loads(str(arrays.pop(_ABOUT)))
+  except (ValueError, KeyError) as error:
+    raise UserError(f"{path} is damaged: {error}.") from error
+  statistics = [arrays.pop(name) for name in ("mean", "std") if name in arrays]
+  found = traverse_util.unflatten_dict(arrays, sep="/")
+  return Trained(
+    config=ConfigDict(config),
+    params=found["params"],
+    batch_stats=found.get("batch_stats", {}),
+    statistics=tuple(statistics),
+    image_shape=tuple(about["image_shape"]),
+    class_names=tuple(about["class_names"]),
+  )
