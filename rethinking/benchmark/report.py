@@ -23,7 +23,7 @@ def share_of_limit(result: Mapping[str, Any], arch: str) -> float:
 
 
 def write(result: Mapping[str, Any], folder: epath.Path) -> None:
-  """Writes benchmark.json and, once a model is in it, benchmark.svg.
+  """Writes benchmark.json and, once a model is in it, a picture.
 
   Args:
     result: so far.
@@ -31,7 +31,7 @@ def write(result: Mapping[str, Any], folder: epath.Path) -> None:
   """
   files.write_json(folder / "benchmark.json", result)
   if result.get("models"):
-    _draw(result, folder / "benchmark.svg")
+    _draw(result, folder / "benchmark")
 
 
 def _contenders(result):

@@ -10,24 +10,98 @@ support it. Published numbers and their sources are in published.json.
 figures, which have their rows in `rethinking.config.figures`. What is measured
 has its rows in `rethinking.training.metrics`. `ensembles` reads runs on
 subsets; `memorization` writes what they say of each example, with a page
-(`memorization_page`) and pictures (`memorization_pictures`).
+(`memorization_page`) and pictures (`memorization_pictures`). `comparison` puts
+runs beside each other.
 
 May import: training, memorization, config, data, models, ops, storage, runtime,
 corruptions.
 """
 
+import contextlib
 import pkgutil
-import re
+from collections.abc import Iterator, Sequence
 
 from etils import epath
 
+from rethinking.config import variants
 from rethinking.config.figures import FIGURES
-from rethinking.report import claims, pictures, published, rows, tables
+from rethinking.report import (
+  claims,
+  comparison,
+  pictures,
+  published,
+  rows,
+  tables,
+)
 from rethinking.runtime.errors import UserError
 from rethinking.storage import files, plots
+from rethinking.training import curves
 from rethinking.training import workdir as workdir_lib
 
-__all__ = ["draw"]
+__all__ = ["compare", "draw", "redraw"]
+
+
+def redraw(workdir: epath.PathLike) -> list[epath.Path]:
+  """Draws anew what a sweep or a run left.
+
+  Args:
+    workdir: its folder, local or gs://.
+
+  Returns:
+    The files that were written.
+
+  Raises:
+    UserError: if there is nothing to read or the folder cannot be written.
+  """
+  folder = files.workdir(workdir)
+  if (folder / "results.jsonl").exists() or not (
+    folder / "metrics.jsonl"
+  ).exists():
+    return [folder / name for name in draw(folder)]
+  run = comparison.read(folder)
+  title = variants.title(run.config)
+  with _refused(folder):
+    names = curves.draw(run.rows, folder / "curves", title)
+  return [folder / name for name in names]
+
+
+def compare(
+  workdirs: Sequence[epath.PathLike], out: epath.PathLike
+) -> tuple[str, list[epath.Path]]:
+  """Compares runs, finished or not.
+
+  Args:
+    workdirs: of runs, or of runs of a sweep.
+    out: the folder for table.md and the picture, made if it is missing.
+
+  Returns:
+    A Markdown table, a line a run: the fields in which they differ, and what
+    came of it; and the files that were written.
+
+  Raises:
+    UserError: for what is no run, or a folder that cannot be written.
+  """
+  runs = [comparison.read(workdir) for workdir in workdirs]
+  folder = files.workdir(out)
+  text = comparison.table(runs)
+  with _refused(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    files.replace(folder / "table.md", text.encode())
+    names = ["table.md"]
+    with plots.drawing("comparison.png"):
+      names += comparison.draw(runs, folder)
+  return text, [folder / name for name in names]
+
+
+@contextlib.contextmanager
+def _refused(folder: epath.Path) -> Iterator[None]:
+  try:
+    yield
+  except OSError as error:
+    raise UserError(
+      f"Cannot write into {folder}: {error.strerror or error}; give a folder "
+      "that you may write to."
+    ) from error
 
 
 def draw(workdir: epath.PathLike) -> list[str]:
@@ -57,15 +131,10 @@ def draw(workdir: epath.PathLike) -> list[str]:
     "published.csv": published.published_csv(comparisons),
     "claims.md": "# The paper's claims\n\n" + claims.table(judged),
   }
-  try:
+  with _refused(workdir):
     for name, text in texts.items():
       files.replace(workdir / name, text.encode())
     return [*texts, *_pictures(found, workdir), *_files(found, workdir)]
-  except OSError as error:
-    raise UserError(
-      f"Cannot write into {workdir}: {error.strerror or error}; give a folder "
-      "that you may write to."
-    ) from error
 
 
 def _pictures(found: rows.Rows, workdir: epath.Path) -> list[str]:
@@ -76,10 +145,10 @@ def _pictures(found: rows.Rows, workdir: epath.Path) -> list[str]:
       continue
     mine = [group for group in found.groups if group.figure == figure]
     lost = [row for row in found.left_out if row["figure"] == figure]
-    notes = _notes(mine, lost)
+    notes, about = _lost(lost), rows.about(mine)
     with plots.drawing(f"A picture of {figure}"):
       for picture in pkgutil.resolve_name(row.pictures)(mine, figure):
-        drawn += pictures.save(picture, workdir, notes)
+        drawn += pictures.save(picture, workdir, notes, about)
   return drawn
 
 
@@ -93,16 +162,10 @@ def _files(found: rows.Rows, workdir: epath.Path) -> list[str]:
   return written
 
 
-def _notes(mine: list[rows.Group], lost: list[rows.Row]) -> list[str]:
-  """What every picture of a figure says under it."""
-  # A picture has room for the head of a digest; table.md has the whole.
-  named = [
-    re.sub(r"(sha256:[0-9a-f]{12})[0-9a-f]+", r"\1", source)
-    for source in tables.sources(mine)
-  ]
-  notes = [f"Data: {'; '.join(named)}."] if named else []
-  if lost:
-    named = "; ".join(tables.lost_run(row) for row in lost[:3])
-    more = f"; {len(lost) - 3} more in table.md" if len(lost) > 3 else ""
-    notes.append(f"Left out: {named}{more}.")
-  return notes
+def _lost(lost: list[rows.Row]) -> list[str]:
+  """What a figure's pictures say under them of runs that are not in it."""
+  if not lost:
+    return []
+  named = "; ".join(tables.lost_run(row) for row in lost[:3])
+  more = f"; {len(lost) - 3} more in table.md" if len(lost) > 3 else ""
+  return [f"Left out: {named}{more}."]

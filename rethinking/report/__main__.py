@@ -1,6 +1,12 @@
-"""Redraws the figures and tables of a sweep from its results.jsonl alone.
+"""Redraws what a sweep or a run left, or compares several runs.
 
-python -m rethinking.report --workdir=W
+  python -m rethinking.report W
+  python -m rethinking.report W1 W2 ... [--out=comparison]
+
+Of a sweep (also --workdir=W) figures and tables come from its results.jsonl
+alone, of a run its curves from metrics.jsonl. Of several runs the fields in
+which they differ are printed beside their results, and their curves are drawn
+over each other in the folder --out.
 """
 
 import sys
@@ -18,19 +24,33 @@ def main(argv: list[str] | None = None) -> int:
   Returns:
     The exit code: 0 finished, 2 refused input.
   """
-  parser = cli.Parser(prog="python -m rethinking.report", description=__doc__)
+  parser = cli.Parser(
+    prog="python -m rethinking.report",
+    description=__doc__,
+    formatter_class=cli.Parser.AS_WRITTEN,
+  )
   parser.add_argument(
-    "--workdir", required=True, help="folder of a sweep, with its results.jsonl"
+    "workdirs", nargs="*", metavar="W", help="of a run or a sweep"
+  )
+  parser.add_argument("--workdir", help="of a sweep, with its results.jsonl")
+  parser.add_argument(
+    "--out", default="comparison", help="where several runs are drawn"
   )
   try:
-    workdir = parser.parse_args(argv).workdir
+    given = parser.parse_args(argv)
+    workdirs = [*given.workdirs, *([given.workdir] if given.workdir else [])]
+    if not workdirs:
+      parser.error("give the workdir of a sweep or of runs")
     # Imported here: a mistyped flag need not wait.
-    from etils import epath
-
     from rethinking import report
 
-    for name in report.draw(workdir):
-      print(epath.Path(workdir) / name)
+    if len(workdirs) > 1:
+      text, paths = report.compare(workdirs, given.out)
+      print(text, end="")
+    else:
+      paths = report.redraw(workdirs[0])
+    for path in paths:
+      print(path)
   except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     return cli.REFUSED

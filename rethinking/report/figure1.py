@@ -5,6 +5,7 @@ Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), figure 1.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from rethinking.config.fields import LABELS, PIXELS
 from rethinking.config.figures import CONDITIONS
@@ -24,13 +25,24 @@ def draw(groups: Sequence[Group], name: str) -> Iterator[Picture]:
   """
   join = "" if name[-1].isdigit() else "_"
   lines = [one for one in series.series(groups) if len(one.points) > 1]
-  yield from loss(groups, f"{name}{join}a")
-  yield from time_to_fit(lines, f"{name}{join}b")
-  yield from test_error(lines, f"{name}{join}c")
+  panels = (loss, groups), (time_to_fit, lines), (test_error, lines)
+  drawn = []
+  for letter, (panel, of) in zip("abc", panels, strict=True):
+    drawn += panel(of, f"{name}{join}{letter}")
+  yield from drawn
+  if len(drawn) == len(panels):
+    fig, parts = plots.sheet(len(panels), (5.2 * len(panels), 4.2))
+    for part, (panel, of) in zip(parts, panels, strict=True):
+      list(panel(of, name, part))
+    before = [note for picture in drawn for note in picture.before]
+    after = [note for picture in drawn for note in picture.after]
+    yield Picture(name, fig, before, after)
   yield from changed(lines, f"{name}_changed")
 
 
-def loss(groups: Sequence[Group], name: str) -> Iterator[Picture]:
+def loss(
+  groups: Sequence[Group], name: str, into: Any = None
+) -> Iterator[Picture]:
   """Mean train loss against steps, for each condition (Figure 1a)."""
   conditions = (*LABELS, *PIXELS)
   found: dict[str, list[Group]] = {}
@@ -45,7 +57,7 @@ def loss(groups: Sequence[Group], name: str) -> Iterator[Picture]:
   drawn = [mine for mine in found.values() if len(mine) == most]
   shown = [one for mine in drawn for one in mine]
   different = series.varying(shown, (*conditions, "arch"))
-  fig, axes = pictures.panels(len(drawn), 5.2, 3.9)
+  fig, axes = pictures.panels(len(drawn), 5.2, 3.9, into)
   for axis, mine in zip(axes, drawn, strict=True):
     _losses(axis, sorted(mine, key=lambda g: CONDITIONS.index(g.condition)))
     words = [f"{n} {value_text(mine[0].settings, n)}" for n in different]
@@ -91,12 +103,14 @@ def _losses(axis, groups: Sequence[Group]) -> None:
   axis.set_ylabel("train loss (nats)")
 
 
-def time_to_fit(lines: Sequence[series.Series], name: str) -> Iterator[Picture]:
+def time_to_fit(
+  lines: Sequence[series.Series], name: str, into: Any = None
+) -> Iterator[Picture]:
   """Time to fit relative to true labels against the level (Figure 1b)."""
   found = [(line, series.relative_times(line)) for line in lines]
   if not any(len(times) > 1 for _, times in found):
     return
-  fig, ((axis,),) = plots.figure(1, 1, (5.2, 3.9))
+  fig, ((axis,),) = plots.figure(1, 1, (5.2, 3.9), into)
   axis.axhline(1, color="0.6", linewidth=0.8)
   note = (
     "Thin bars: from the last evaluation that did not fit to the first that "
@@ -153,12 +167,14 @@ def _interval(axis, group: Group, scale: float, look) -> None:
   )
 
 
-def test_error(lines: Sequence[series.Series], name: str) -> Iterator[Picture]:
+def test_error(
+  lines: Sequence[series.Series], name: str, into: Any = None
+) -> Iterator[Picture]:
   """Test error at the first fit against the level (Figure 1c)."""
   if not lines:
     return
   groups = [group for line in lines for group in line.points]
-  fig, ((axis,),) = plots.figure(1, 1, (5.2, 3.9))
+  fig, ((axis,),) = plots.figure(1, 1, (5.2, 3.9), into)
   chance = 100 * (1 - groups[0].chance)
   axis.axhline(chance, **pictures.CHANCE)
   axis.annotate(

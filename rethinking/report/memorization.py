@@ -22,7 +22,7 @@ from rethinking.memorization.scores import (
 from rethinking.report import ensembles, memorization_pictures, pictures
 from rethinking.report.ensembles import Ensemble
 from rethinking.report.memorization_page import page, runs
-from rethinking.report.rows import Group
+from rethinking.report.rows import Group, about
 from rethinking.runtime.errors import UserError
 from rethinking.storage import files, plots, tables
 from rethinking.training.workdir import read_json
@@ -48,6 +48,7 @@ def write(groups: Sequence[Group], workdir: epath.Path) -> list[str]:
   found = ensembles.levels(groups, workdir)
   if not found:
     return []
+  sources = about(groups)
   kept = workdir / "config.json"
   asked = read_json(kept) if kept.exists() else {}
   scored = [
@@ -79,11 +80,11 @@ def write(groups: Sequence[Group], workdir: epath.Path) -> list[str]:
       for picture in memorization_pictures.of_level(
         one, score, other, leaning[i]["pairs"]
       ):
-        names = pictures.save(picture, folder, [runs(one)])
+        names = pictures.save(picture, folder, [runs(one)], sources)
         written += [f"memorization/{one.name}/{name}" for name in names]
   with plots.drawing("A picture of the ensembles"):
     picture = memorization_pictures.decomposition(found, scored)
-    written += pictures.save(picture, workdir, [runs(found[0])])
+    written += pictures.save(picture, workdir, [runs(found[0])], sources)
   return written
 
 

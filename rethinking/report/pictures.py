@@ -133,17 +133,22 @@ def title(words: str, groups: Sequence[Group]) -> str:
   return f"{words}, {', '.join(datasets)}: {seeds}"
 
 
-def panels(count: int, width: float, height: float) -> tuple[Any, list[Any]]:
+def panels(
+  count: int, width: float, height: float, into: Any = None
+) -> tuple[Any, list[Any]]:
   """Returns a figure and this many axes, two or three in a row.
 
   Args:
     count: at least 1.
     width: of one, inches.
     height: of one, inches.
+    into: as `plots.figure` takes it.
   """
   columns = 2 if count in (2, 4) else min(count, 3)
   rows = -(-count // columns)
-  fig, axes = plots.figure(rows, columns, (width * columns, height * rows))
+  fig, axes = plots.figure(
+    rows, columns, (width * columns, height * rows), into
+  )
   for axis in axes.flat[count:]:
     axis.set_axis_off()
   return fig, list(axes.flat[:count])
@@ -188,7 +193,7 @@ def level_axis(axis: Any, levels: Sequence[float]) -> None:
 
 
 def save(
-  picture: Picture, folder: epath.Path, notes: Sequence[str]
+  picture: Picture, folder: epath.Path, notes: Sequence[str], about: str
 ) -> list[str]:
   """Writes a picture as PNG and SVG, its notes under it.
 
@@ -196,6 +201,7 @@ def save(
     picture: from one of the figures' functions.
     folder: exists.
     notes: sentences for under each picture.
+    about: for the files' metadata.
 
   Returns:
     The names of the files.
@@ -207,8 +213,4 @@ def save(
   if lines:
     # The labels along the bottom belong to the layout, so nothing overlaps.
     fig.supxlabel("\n".join(lines), fontsize=6.5, x=0.01, ha="left")
-  plots.save(fig, folder / f"{name}.png", dpi=200)
-  # The layout is found: finding it again would take as long as drawing.
-  fig.set_layout_engine("none")
-  plots.save(fig, folder / f"{name}.svg")
-  return [f"{name}.png", f"{name}.svg"]
+  return plots.save(fig, folder / name, dpi=200, about=about)

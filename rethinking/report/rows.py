@@ -10,8 +10,9 @@ from etils import epath
 
 from rethinking.config import records
 from rethinking.config.fields import SEEDS
+from rethinking.config.variants import condition
 from rethinking.data import registry
-from rethinking.report.settings import condition, regularisers, settings
+from rethinking.report.settings import regularisers, settings
 from rethinking.runtime.errors import UserError
 from rethinking.storage import jsonl as writers
 from rethinking.training import metrics
@@ -269,3 +270,21 @@ def gather(rows: Sequence[Row]) -> Rows:
       Group(mine[0]["figure"], settings(mine[0]["config"]), tuple(mine))
     )
   return Rows(tuple(groups), tuple(left_out))
+
+
+def about(groups: Sequence[Group]) -> str:
+  """Returns what a picture's metadata say of its data."""
+  return f"Data: {'; '.join(sources(groups))}."
+
+
+def sources(groups: Sequence[Group]) -> list[str]:
+  """The data sources that the rows name, verbatim."""
+  found: dict[str, None] = {}
+  for group in groups:
+    for row in group.rows:
+      source = row.get("data_source")
+      if isinstance(source, Mapping):
+        found |= dict.fromkeys(f"{k}: {v}" for k, v in source.items())
+      elif source is not None:
+        found[str(source)] = None
+  return list(found)

@@ -29,26 +29,6 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
   return kept
 
 
-def condition(settings: Mapping[str, Any]) -> str:
-  """Names what was corrupted.
-
-  Args:
-    settings: from `settings`.
-
-  Returns:
-    One of the paper's conditions, else the corruptions' own names; with
-    "partly" before it where some of the images are corrupted, and "redrawn"
-    where each epoch draws anew.
-  """
-  labels, pixels = settings.get("label_noise"), settings.get("pixel_noise")
-  if labels == "uniform":
-    labels = "random_labels" if settings["p"] == 1 else "partial_labels"
-  if pixels is not None and settings["fraction"] < 1:
-    pixels = f"partly_{pixels}"
-  name = "+".join(filter(None, (pixels, labels))) or "true_labels"
-  return f"redrawn_{name}" if settings["redraw"] == "epoch" else name
-
-
 def augmentation(settings: Mapping[str, Any]) -> str:
   """Names the augmentation; "none" where there is none.
 

@@ -1,14 +1,14 @@
 """The tables of a report: Markdown to read, CSV with every digit."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rethinking.config.fields import LABELS
 from rethinking.report import claims, published
 from rethinking.report.claims import Claim
 from rethinking.report.published import Comparison
-from rethinking.report.rows import Group, Row, Rows, spread, time
+from rethinking.report.rows import Group, Row, Rows, sources, spread, time
 from rethinking.report.series import varying
 from rethinking.report.settings import value_text
 from rethinking.storage import tables
@@ -81,19 +81,6 @@ def _hardware(row: Row) -> str:
   if row.get("processor"):
     text += f" ({row['processor']})"
   return text
-
-
-def sources(groups: Sequence[Group]) -> list[str]:
-  """The data sources that the rows name, verbatim."""
-  found: dict[str, None] = {}
-  for group in groups:
-    for row in group.rows:
-      source = row.get("data_source")
-      if isinstance(source, Mapping):
-        found |= dict.fromkeys(f"{k}: {v}" for k, v in source.items())
-      elif source is not None:
-        found[str(source)] = None
-  return list(found)
 
 
 def measured(groups: Sequence[Group]) -> str:

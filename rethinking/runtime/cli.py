@@ -39,6 +39,8 @@ def overridden() -> list[str]:
 class Parser(argparse.ArgumentParser):
   """Of commands without a config; what it refuses is a `UserError`."""
 
+  AS_WRITTEN = argparse.RawDescriptionHelpFormatter
+
   def error(self, message: str):
     raise UserError(f"{message}; see --help.")
 

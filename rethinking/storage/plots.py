@@ -5,6 +5,7 @@ import io
 import threading
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 from etils import epath
 
@@ -18,23 +19,37 @@ STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 2)), "-")
 _LOCK = threading.RLock()
 
 
-def figure(rows: int, columns: int, size: tuple[float, float]):
+def figure(
+  rows: int, columns: int, size: tuple[float, float], into: Any = None
+):
   """Returns a Matplotlib figure and its axes, with no window behind it.
 
   Args:
     rows: of axes.
     columns: of axes.
     size: width and height, inches.
+    into: a part of another figure, from `sheet`, to draw in instead.
   """
-  # Imported here: a run without plots need not wait for it.
-  from matplotlib.figure import Figure
-
-  fig = Figure(figsize=size, layout="constrained")
+  fig = sheet(1, size)[0] if into is None else into
   axes = fig.subplots(rows, columns, squeeze=False)
   for ax in axes.flat:
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(alpha=0.25, linewidth=0.5)
   return fig, axes
+
+
+def sheet(parts: int, size: tuple[float, float]):
+  """Returns a Matplotlib figure, and with several parts these, side by side.
+
+  Args:
+    parts: how many.
+    size: width and height of all, inches.
+  """
+  # Imported here: a run without plots need not wait for it.
+  from matplotlib.figure import Figure
+
+  fig = Figure(figsize=size, layout="constrained")
+  return fig, fig.subfigures(1, parts) if parts > 1 else None
 
 
 @contextlib.contextmanager
@@ -62,20 +77,34 @@ def drawing(what: str) -> Iterator[None]:
     )
 
 
-def save(fig, path: epath.Path, dpi: int = 120) -> None:
-  """Writes a figure, in the format of the path's ending, local or gs://.
+def save(
+  fig, path: epath.Path, dpi: int = 120, about: str | None = None
+) -> list[str]:
+  """Writes a figure as PNG and SVG, local or gs://.
 
   Args:
     fig: from `figure`.
-    path: ends in .png or .svg.
+    path: without an ending.
     dpi: dots per inch, for PNG.
+    about: what the files say of it in their metadata.
+
+  Returns:
+    The names of the files.
   """
   import matplotlib
 
-  buffer = io.BytesIO()
-  # No date inside, and ids of the name's own: the same numbers give the same
-  # file.
-  metadata = {"Date": None} if path.suffix == ".svg" else None
-  with matplotlib.rc_context({"svg.hashsalt": path.stem}):
-    fig.savefig(buffer, format=path.suffix[1:], dpi=dpi, metadata=metadata)
-  files.replace(path, buffer.getvalue())
+  names = [f"{path.name}.png", f"{path.name}.svg"]
+  for name in names:
+    buffer = io.BytesIO()
+    form = name.rpartition(".")[2]
+    # No date inside, and ids of the name's own: the same numbers give the same
+    # file.
+    metadata = {"Description": about} if about else {}
+    if form == "svg":
+      metadata["Date"] = None
+    with matplotlib.rc_context({"svg.hashsalt": path.name}):
+      fig.savefig(buffer, format=form, dpi=dpi, metadata=metadata)
+    files.replace(path.parent / name, buffer.getvalue())
+    # The layout is found: finding it again would take as long as drawing.
+    fig.set_layout_engine("none")
+  return names

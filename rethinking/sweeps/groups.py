@@ -169,7 +169,7 @@ def run(
 
   def end(one: Journal, diverged: int | None) -> None:
     if diverged is None:
-      seen = one.finish(one.name, devices, trained.num_parameters)
+      seen = one.finish(devices, trained.num_parameters)
       seen = {"status": "finished", **seen}
     else:
       seen = {"status": "diverged", "step": diverged}

@@ -98,7 +98,7 @@ def _run(
   ]
   tables.write(workdir, compared, _COLUMNS)
   if config.plots:
-    title = f"{config.dataset}, n = {len(rows):,}: theorem 1"
+    title = f"{config.dataset}: the network of Theorem 1, n = {len(rows):,}"
     with plots.drawing("theorem.png"):
       pictures.theorem(*curve, workdir, title)
   say(tables.formatted(compared, _COLUMNS).rstrip())

@@ -149,8 +149,9 @@ def _run(
   ]
   tables.write(workdir, percent, _COLUMNS)
   if config.plots:
+    title = f"{config.dataset}: minimum-norm fit, {config.kernel} kernel"
     with plots.drawing("kernel.png"):
-      pictures.kernel(fits, workdir, f"{config.dataset} {config.kernel}")
+      pictures.kernel(fits, workdir, title)
   return summary
 
 

@@ -13,8 +13,7 @@ _Row = Mapping[str, Any]
 
 def _save(figure: Any, title: str, folder: epath.Path, name: str) -> None:
   figure.suptitle(title, fontsize=10)
-  for ending in ("png", "svg"):
-    plots.save(figure, folder / f"{name}.{ending}")
+  plots.save(figure, folder / name)
 
 
 def _lines(
@@ -51,7 +50,7 @@ def kernel(rows: Sequence[_Row], folder: epath.Path, title: str) -> None:
     for look, value, mine in _lines(rows, along, by):
       style = look | {"markersize": 3.5}
       text = f"p = {value:g}" if by == "level" else f"ridge {value:g}"
-      left.plot(mine[along], 100 * mine["test_error"], label=text, **style)
+      left.plot(mine[along], 100 * mine["test_error"], **style)
       dotted = look | {"linestyle": ":", "markersize": 2}
       left.plot(mine[along], 100 * mine["train_error"], **dotted)
       right.plot(mine[along], mine["norm"], label=text, **style)
@@ -61,7 +60,10 @@ def kernel(rows: Sequence[_Row], folder: epath.Path, title: str) -> None:
         positive = [row["ridge"] for row in rows if row["ridge"] > 0]
         axis.set_xscale("symlog", linthresh=min(positive))
         axis.set_xlim(left=-0.1 * min(positive))
-    left.set_ylabel("error (%): test solid, train dotted")
+    for name_of, line in (("test", "-"), ("train", ":")):
+      left.plot([], [], line, color="0.3", label=name_of)
+    left.legend(fontsize=8)
+    left.set_ylabel("error (%)")
     left.set_ylim(bottom=-1)
     right.set_ylabel("norm of the solution, all classes")
     right.set_ylim(bottom=0)

@@ -9,13 +9,27 @@ from rethinking.storage import plots
 from rethinking.training import metrics
 
 
-def draw(rows: Sequence[dict[str, Any]], path: epath.Path, title: str) -> None:
+def scale(loss: Any, accuracy: Any) -> None:
+  """Gives axes the scales that losses and accuracies have in all curves."""
+  loss.set_ylabel("cross-entropy (nats)")
+  accuracy.set_ylabel("accuracy (%)")
+  loss.set_yscale("symlog", linthresh=0.1)
+  loss.set_ylim(bottom=0)
+  accuracy.set_ylim(-2, 102)
+
+
+def draw(
+  rows: Sequence[dict[str, Any]], path: epath.Path, title: str
+) -> list[str]:
   """Draws loss and accuracy by epoch, of the examples that a run's end shows.
 
   Args:
     rows: evaluations, as in metrics.jsonl.
-    path: where to, ending in .png or .svg.
+    path: where to, without an ending: .png and .svg.
     title: of the picture.
+
+  Returns:
+    The names of the files.
   """
   fig, ((left, right),) = plots.figure(1, 2, (9, 3.6))
   epochs = [row["epoch"] for row in rows]
@@ -41,11 +55,7 @@ def draw(rows: Sequence[dict[str, Any]], path: epath.Path, title: str) -> None:
         linewidth=max(0.8, 2.4 - 0.3 * k),
       )
     axis.set_xlabel("epoch")
-  left.set_ylabel("cross-entropy (nats)")
-  left.set_yscale("symlog", linthresh=0.1)
-  left.set_ylim(bottom=0)
-  right.set_ylabel("accuracy (%)")
-  right.set_ylim(-2, 102)
+  scale(left, right)
   right.legend(fontsize=8, loc="center right")
   fig.suptitle(title, fontsize=10)
-  plots.save(fig, path)
+  return plots.save(fig, path)

@@ -8,6 +8,7 @@ import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
+from rethinking.config import variants
 from rethinking.runtime import processes
 from rethinking.runtime.console import Console
 from rethinking.runtime.errors import UserError
@@ -192,13 +193,10 @@ class Journal(Run):
     self.console.evaluation(row)
     return True
 
-  def finish(
-    self, title: str, devices: list, num_parameters: int
-  ) -> dict[str, Any]:
+  def finish(self, devices: list, num_parameters: int) -> dict[str, Any]:
     """Draws its curves and writes its summary, last: it says it is finished.
 
     Args:
-      title: of the curves.
       devices: those used.
       num_parameters: of the model.
 
@@ -216,6 +214,7 @@ class Journal(Run):
     )
     if self.config.plots and processes.is_first():
       with plots.drawing("curves.png"):
-        curves.draw(self.rows, self.folder / "curves.png", title)
+        title = variants.title(self.config)
+        curves.draw(self.rows, self.folder / "curves", title)
     workdir_lib.finish(self.folder, summary)
     return summary

@@ -75,7 +75,7 @@ def run(
 
   def finish(one: Journal, diverged: int | None) -> None:
     del diverged
-    summary.update(one.finish(title, devices, slots.num_parameters))
+    summary.update(one.finish(devices, slots.num_parameters))
 
   with Lock(workdir):
     # Checks again, now that no other command can be writing.

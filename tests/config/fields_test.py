@@ -73,7 +73,7 @@ _KEPT = {
       *("experiment", "variant", "only", "eval_batch_size", "chunk_steps"),
       *("checkpoint_epochs", "stop_at_fit", "per_example", "tensorboard"),
       *("member", "presentations", "early_epochs", "el2n_epochs"),
-      *("influence", "reference"),
+      *("influence", "reference", "keep_params"),
       *("plots", "corrupt_in", *_PLACE, *_SEEDS),
     },
   ),

@@ -125,7 +125,13 @@ def test_a_full_disk_in_a_checkpoint_is_one_line(tmp_path):
     text=True,
   )
   assert done.stderr == ""
-  assert done.stdout.count("\n") == done.stdout.count("File too large") == 4
+  lines = done.stdout.splitlines()
+  assert len(lines) == 4, done.stdout
+  # On a busy machine what the first save left may be in a later one's way.
+  assert "File too large" in lines[0]
+  for line in lines:
+    assert line.startswith("Cannot save the checkpoint of step 1 in "), line
+    assert line.endswith("; the earlier ones are intact."), line
 
 
 @pytest.mark.parametrize("target", ["file", "nothing", "folder"])

@@ -54,7 +54,7 @@ def figure1(tmp_path_factory):
 
 def test_figure_1_is_drawn_with_its_tables(figure1):
   tmp_path, written = figure1
-  pictures = ["figure1a", "figure1b", "figure1c", "figure1_changed"]
+  pictures = ["figure1a", "figure1b", "figure1c", "figure1", "figure1_changed"]
   expected = {"table.md", "table.csv", "published.csv", "claims.md"}
   expected |= {f"{n}.{ending}" for n in pictures for ending in ("png", "svg")}
   assert set(written) == expected
@@ -64,8 +64,15 @@ def test_figure_1_is_drawn_with_its_tables(figure1):
     assert (tmp_path / f"{name}.png").stat().st_size < 250_000
     assert (tmp_path / f"{name}.svg").stat().st_size < 200_000
     words = " ".join(_texts(tmp_path, name))
-    assert "verbatim | words" in words
+    # In the files, and not in the picture.
+    for ending in ("png", "svg"):
+      data = (tmp_path / f"{name}.{ending}").read_bytes()
+      assert b"verbatim | words" in data
+    assert "verbatim" not in words
     assert "diverged at step 7" in words
+  whole = _texts(tmp_path, "figure1")
+  for name in pictures[:3]:
+    assert len({*_texts(tmp_path, name)} - {*whole}) <= 4, name
   words = _texts(tmp_path, "figure1a")
   for condition in (
     "true labels",
@@ -235,16 +242,16 @@ def test_command_draws_without_jax(tmp_path):
 def test_help():
   done = _command("--help")
   assert done.returncode == 0
-  assert "--workdir WORKDIR  folder of a sweep" in done.stdout
+  assert "--workdir WORKDIR  of a sweep, with its results.jsonl" in done.stdout
 
 
 @pytest.mark.parametrize(
   ("arguments", "words"),
   [
-    ([], "required: --workdir; see --help."),
+    ([], "give the workdir of a sweep or of runs; see --help."),
     (["--workdir=/nowhere/at/all"], "There is no results.jsonl"),
     (["--wrokdir=W"], "see --help."),
-    (["extra", "--workdir=W"], "unrecognized arguments: extra; see --help."),
+    (["extra", "--workdir=W"], "extra must be the folder of a run"),
   ],
 )
 def test_a_mistake_is_one_line(arguments, words):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from rethinking.config import variants
 from rethinking.report import settings
 
 from . import synthetic
@@ -34,7 +35,7 @@ from . import synthetic
 )
 def test_condition(fields, name):
   assert (
-    settings.condition(settings.settings(synthetic.CONFIG | fields)) == name
+    variants.condition(settings.settings(synthetic.CONFIG | fields)) == name
   )
 
 

@@ -86,7 +86,17 @@ def _assert_close(a, b, tolerance):
   )
 
 
-@pytest.mark.parametrize("arch", sorted(models.ARCHITECTURES))
+# BatchNorm and dropout are in keras_cifar_cnn, too.
+_DEEP = ("inception", "inception_no_bn", "wide_resnet_28_1")
+
+
+@pytest.mark.parametrize(
+  "arch",
+  [
+    pytest.param(arch, marks=pytest.mark.slow) if arch in _DEEP else arch
+    for arch in sorted(models.ARCHITECTURES)
+  ],
+)
 def test_one_sgd_step_on_1_device_equals_one_on_4(arch):
   # SGD, since Adam would hide a wrong scale of the gradients.
   with jax.enable_x64(True):

@@ -197,7 +197,11 @@ def test_augmentation_changes_with_the_epoch_dropout_with_the_step():
 
 @pytest.mark.parametrize(
   ("arch", "optimizer"),
-  [("mlp_1x512", "adam"), ("mlp_1x512", "sgd"), ("keras_cifar_cnn", "adam")],
+  [
+    ("mlp_1x512", "adam"),
+    ("mlp_1x512", "sgd"),
+    pytest.param("keras_cifar_cnn", "adam", marks=pytest.mark.slow),
+  ],
 )
 def test_in_bfloat16_what_is_kept_stays_float32(arch, optimizer):
   def run(dtype):
