@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rethinking.corruptions.registry import add
 from rethinking.models.registry import ARCHITECTURES
 
 # What recipes have that do not say otherwise.
@@ -29,6 +30,26 @@ RECIPES: dict[str, dict[str, Any]] = {
     "early_stopping": 40,
   },
 }
+
+
+def register(name: str, **settings: Any) -> None:
+  """Adds a recipe: from then on it is a name like the others.
+
+  Args:
+    name: a new one.
+    **settings: `optimizer`, `learning_rate` and `schedule`; perhaps `l2`,
+      `l2_kernels` and `early_stopping`: a config's fields, and their values.
+
+  Raises:
+    ValueError: for a name that is taken, or other settings.
+  """
+  needed = {*RECIPES["adam_cosine"]}
+  if not needed <= settings.keys() <= needed | _PLAIN.keys():
+    raise ValueError(
+      f"The recipe {name!r} must set {sorted(needed)}, and may set "
+      f"{sorted(_PLAIN)}, got {sorted(settings)}; try these."
+    )
+  add("recipe", RECIPES, name, settings)
 
 
 def fields(recipe: str, arch: str) -> dict[str, Any]:

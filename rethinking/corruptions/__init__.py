@@ -45,7 +45,8 @@ NumPy and PyTorch: a whole set in, NumPy arrays and a report out.
   y = torch.from_numpy(done.labels).long()
 
 A new corruption is an op, a row of `registry.DEFINITIONS`, what it is given in
-`parameters` and a golden value.
+`parameters` and a golden value; one of your own is an op and a `register`, see
+configs/EXTENDING.md.
 
 Inside a program: `prepare` makes a `Noise` for each corruption, whose arrays
 are traced, and `corrupt` applies it to a batch by rows and ids.
@@ -64,7 +65,7 @@ if __doc__:  # None under python -OO.
 # What is public beside the ops, by its file here.
 _NAMES = {
   "description": "Corruption",
-  "registry": "register",
+  "registry": "Definition register",
   "chain": "apply prepare",
   "prepared": "Prepared",
   "noise": "Noise corrupt",

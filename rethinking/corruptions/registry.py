@@ -6,10 +6,13 @@ functions, which are imported when they are called: it is read without JAX.
 """
 
 import dataclasses
+import hashlib
 import importlib
 import os
+import pathlib
+import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 # The default of an option that has none.
@@ -267,8 +270,52 @@ DEFINITIONS: dict[str, Definition] = {
 }
 
 
+# Where the rows come from that were added: a file and its SHA-256, by table and
+# name.
+_ADDED: dict[tuple[str, str], tuple[str, str]] = {}
+
+
+def add(kind: str, table: dict[str, Any], name: str, row: Any) -> None:
+  """Adds a row to a table of names, for the one that calls the caller.
+
+  A config file may be run again: its rows then take the place of its own.
+
+  Args:
+    kind: what the table has rows of, in words.
+    table: rows by name.
+    name: a new one.
+    row: what it stands for.
+
+  Raises:
+    ValueError: for a name that is taken.
+  """
+  file = pathlib.Path(sys._getframe(2).f_code.co_filename).absolute()
+  known, _ = _ADDED.get((kind, name), (None, None))
+  if name in table and known != str(file):
+    raise ValueError(f"The {kind} {name!r} is there already; try another name.")
+  # In a notebook there is no file.
+  data = file.read_bytes() if file.is_file() else b""
+  table[name] = row
+  _ADDED[kind, name] = str(file), hashlib.sha256(data).hexdigest()
+
+
+def added(names: Collection[str]) -> dict[str, str]:
+  """Returns the SHA-256 of the files that added rows, by the files' names.
+
+  Args:
+    names: the rows that count.
+  """
+  return {
+    pathlib.Path(file).name: digest
+    for (_, name), (file, digest) in _ADDED.items()
+    if name in names
+  }
+
+
 def register(name: str, row: Definition) -> Definition:
   """Adds a corruption: from then on it is a name like the others.
+
+  A corruption of images gets the options `fraction` and `exact`.
 
   Args:
     name: a new one.
@@ -285,17 +332,17 @@ def register(name: str, row: Definition) -> Definition:
   Traceback (most recent call last):
   ValueError: The corruption 'uniform' is there already; try another name.
   """
-  if name in DEFINITIONS:
-    raise ValueError(
-      f"The corruption {name!r} is there already; try another name."
-    )
   whole = row.target == "labels" and (row.over_set or row.read)
   if row.prepare is None and not whole:
     raise ValueError(
       f"The corruption {name!r} cannot run in a training step: its row must "
       "have prepare, or of labels over_set or read."
     )
-  DEFINITIONS[name] = row
+  if row.target == "images":
+    options = {"fraction": (1.0, _share), **_EXACT, **row.options}
+    needs = ("images", *(n for n in row.needs if n != "images"))
+    row = dataclasses.replace(row, options=options, needs=needs)
+  add("corruption", DEFINITIONS, name, row)
   return row
 
 

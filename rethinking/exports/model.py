@@ -37,6 +37,8 @@ def write(model: Trained, out: str | os.PathLike) -> int:
   folder = make_folder(out)
   config = model.config
   row = dataclasses.asdict(models.ARCHITECTURES[config.arch])
+  if not isinstance(row["builder"], str):
+    row["builder"] = f"{row['builder'].__module__}:{row['builder'].__name__}"
   mean, std = model.statistics or (None, None)
   about = {
     "architecture": config.arch,

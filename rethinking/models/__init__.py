@@ -5,11 +5,17 @@
   layers      convolution, dense layer, normalisation, dropout
   alexnet, digits, inception, keras, mlp, wide_resnet: a family each
 
-A new one is a file with its layers and a row.
+A new one is a file with its layers and a row; one of your own is a class and a
+`register`, see configs/EXTENDING.md.
 
 May import: ops, storage, runtime, corruptions.
 """
 
-from rethinking.models.registry import ARCHITECTURES, Architecture, create
+from rethinking.models.registry import (
+  ARCHITECTURES,
+  Architecture,
+  create,
+  register,
+)
 
-__all__ = ["ARCHITECTURES", "Architecture", "create"]
+__all__ = ["ARCHITECTURES", "Architecture", "create", "register"]

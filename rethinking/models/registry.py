@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from rethinking.corruptions.registry import add
 from rethinking.runtime.allowed import AT_LEAST_1, BELOW_1, choose
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ class Architecture:
 
   Attributes:
     sentence: what it is, and for which images.
-    builder: where its module is, "module:class".
+    builder: its module's class, or where that is, "module:class".
     image: [H, W, C] of the images it was published for.
     arguments: given to the builder beside those of `create`.
     dense: whether it has no convolutions.
@@ -31,7 +32,7 @@ class Architecture:
   """
 
   sentence: str
-  builder: str
+  builder: str | Callable[..., nn.Module]
   image: tuple[int, int, int]
   arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   dense: bool = False
@@ -53,7 +54,7 @@ _MODELS = "rethinking.models"
 
 # Crops and learning rates: Zhang et al. (2017), section 2 and appendix A.
 # fmt: off
-ARCHITECTURES: Mapping[str, Architecture] = {
+ARCHITECTURES: dict[str, Architecture] = {
   "keras_cifar_cnn": Architecture(
     "eight 3x3 convolutions with BatchNorm and dropout, for 32x32x3",
     f"{_MODELS}.keras:KerasCifarCNN", (32, 32, 3), own_dropout=True),
@@ -87,6 +88,24 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     f"{_MODELS}.digits:DigitsCNN", (8, 8, 1)),
 }
 # fmt: on
+
+
+def register(name: str, row: Architecture) -> Architecture:
+  """Adds an architecture: from then on it is a name like the others.
+
+  Args:
+    name: a new one.
+    row: what is known of it. Its builder takes the arguments of `create` but
+      the first, in their order, such as a subclass of `classifier.Classifier`.
+
+  Returns:
+    The row.
+
+  Raises:
+    ValueError: for a name that is taken.
+  """
+  add("architecture", ARCHITECTURES, name, row)
+  return row
 
 
 def create(
@@ -123,6 +142,7 @@ def create(
     BELOW_1.check("dropout", dropout)
   AT_LEAST_1.check("num_classes", num_classes)
   row = ARCHITECTURES[arch]
-  return pkgutil.resolve_name(row.builder)(
-    num_classes, dropout, dtype, axis_name, **row.arguments
-  )
+  builder = row.builder
+  if isinstance(builder, str):
+    builder = pkgutil.resolve_name(builder)
+  return builder(num_classes, dropout, dtype, axis_name, **row.arguments)

@@ -154,6 +154,11 @@ class Trained:
   def _forward(self) -> Callable[..., dict[str, jax.Array]]:
     """(images, labels) -> values of each, jitted; the weights lie there."""
     config = self.config
+    if config.arch not in models.ARCHITECTURES:
+      raise UserError(
+        f"arch must be a registered architecture, got {config.arch!r}; try "
+        "running the config file that registers it before."
+      )
     module = models.create(
       config.arch,
       num_classes=len(self.class_names),
@@ -242,7 +247,9 @@ def load(workdir: str | os.PathLike) -> Trained:
       f"{trouble[1]}."
     )
   workdir_lib.check_sums(folder)
-  config = config_lib.recorded(workdir_lib.read_json(folder / "config.json"))
+  kept = config_lib.recorded(workdir_lib.read_json(folder / "config.json"))
+  # Without what is no field: how JAX was set, and the like.
+  config = {name: kept[name] for name in config_lib.default()}
   path = folder / NAME
   try:
     names = array_files.npz_headers(path)

@@ -1,13 +1,14 @@
 """What a workdir holds already, and whether a run may continue there."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
+from rethinking.corruptions.registry import added
 from rethinking.runtime import processes
 from rethinking.runtime.errors import UserError
 from rethinking.storage import checksums, files, reading
@@ -115,6 +116,8 @@ def finish(workdir: epath.Path, summary: Mapping[str, Any]) -> None:
 def described(config: ConfigDict) -> dict[str, Any]:
   """Returns what config.json holds: a config, and how JAX is set to compute.
 
+  Where it names rows that config files registered, also these files' SHA-256.
+
   Args:
     config: resolved.
   """
@@ -126,7 +129,19 @@ def described(config: ConfigDict) -> dict[str, Any]:
   if config.get("matmul_precision"):
     # Which counts instead of JAX's.
     set_by_user.pop("jax_default_matmul_precision", None)
-  return config_lib.plain(config) | set_by_user
+  found = config_lib.plain(config) | set_by_user
+  extensions = added({*_strings(found)})
+  return found | ({"extensions": extensions} if extensions else {})
+
+
+def _strings(value: Any) -> Iterator[str]:
+  """The strings in JSON."""
+  if isinstance(value, str):
+    yield value
+  elif isinstance(value, Mapping | list):
+    each = value.values() if isinstance(value, Mapping) else value
+    for one in each:
+      yield from _strings(one)
 
 
 def claim(
