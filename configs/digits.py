@@ -65,6 +65,16 @@ _FIGURE1 = {
   "checkpoint_epochs": 60,
 }
 
+# The rate falls to 0 in five epochs, by which the MLP fits few wrong labels.
+_ISSUES = {
+  "arch": "mlp_1x512",
+  "batch_size": 32,
+  "learning_rate": 5e-3,
+  "epochs": 5,
+  "eval_epochs": 5,
+  "checkpoint_epochs": 5,
+}
+
 _SWEEPS = {
   "figure1": {
     **figures.figure1("digits_cnn", ("digits_cnn", "mlp_1x512")),
@@ -93,6 +103,8 @@ _SWEEPS = {
     "eval_epochs": 30,
     "checkpoint_epochs": 30,
   },
+  "label_issues": {**figures.label_issues(), **_ISSUES},
+  "detection": {**figures.detection("mnist"), **_ISSUES},
 }
 
 

@@ -64,6 +64,14 @@ _SWEEPS = {
     "eval_epochs": 30,
     "checkpoint_epochs": 30,
   },
+  # A fixed number of epochs: runs on subsets are compared at their ends.
+  "label_issues": {
+    **figures.label_issues(),
+    "learning_rate": 2e-3,
+    "epochs": 10,
+    "eval_epochs": 10,
+    "checkpoint_epochs": 10,
+  },
 }
 
 

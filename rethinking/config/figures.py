@@ -43,6 +43,10 @@ FIGURES = {
                    f"{_REPORT}.studies:redrawn"),
   "memorization": Figure("Each example's scores, from runs on subsets.",
                          files=f"{_REPORT}.memorization:write"),
+  "label_issues": Figure("Which labels look wrong, and how sure that is.",
+                         files=f"{_REPORT}.label_issues:write"),
+  "detection": Figure("How well known wrong labels are found.",
+                      files=f"{_REPORT}.detection:write"),
 }
 # fmt: on
 
@@ -130,6 +134,43 @@ def memorization(
     "el2n_epochs": (1,),
     "grids": {"ensemble": {"variant": ("partial_labels",), "p": levels}},
   }
+
+
+def label_issues() -> dict[str, Any]:
+  """Returns what five runs on 4/5 each set, see `rethinking.label_issues`.
+
+  At the cost of cross-validation, each example is outside of one run. Of few
+  epochs, since networks that fit wrong labels no longer tell them.
+  """
+  return {
+    "ratio": 0.8,
+    "members": 5,
+    "permutations": 1,
+    "per_example": True,
+    "presentations": True,
+    "grids": {"issues": {}},
+  }
+
+
+def detection(mapped: str, seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5)):
+  """Returns what a search for known wrong labels sets.
+
+  Args:
+    mapped: which classes asymmetric noise confuses.
+    seeds: of the noise and all else: a score is chosen on the first three and
+      judged on the others.
+  """
+  axes = {"p": (0.1, 0.2, 0.4), "seeds": seeds}
+  kinds = ("symmetric", "pair_flip", "instance")
+  mine = {
+    "label_noise": ("asymmetric",),
+    "label_options": (f"map={mapped}",),
+  }
+  grids = {
+    "kinds": grid("partial_labels", label_noise=kinds, **axes),
+    "asymmetric": grid("partial_labels", **mine, **axes),
+  }
+  return {**label_issues(), "grids": grids}
 
 
 def keras_study(

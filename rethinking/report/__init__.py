@@ -10,10 +10,11 @@ support it. Published numbers and their sources are in published.json.
 figures, which have their rows in `rethinking.config.figures`. What is measured
 has its rows in `rethinking.training.metrics`. `ensembles` reads runs on
 subsets; `memorization` writes what they say of each example, with a page
-(`memorization_page`) and pictures (`memorization_pictures`).
+(`memorization_page`) and pictures (`memorization_pictures`); `label_issues`
+writes which labels look wrong, `detection` how well known ones are found.
 
-May import: training, memorization, config, data, models, ops, storage, runtime,
-corruptions.
+May import: training, label_issues, memorization, config, data, models, ops,
+storage, runtime, corruptions.
 """
 
 import pkgutil
@@ -27,7 +28,10 @@ from rethinking.runtime.errors import UserError
 from rethinking.storage import files, plots
 from rethinking.training import workdir as workdir_lib
 
-__all__ = ["draw"]
+__all__ = ["SAID", "draw"]
+
+# Files that say in words and tables what a sweep is made for.
+SAID = ("label_issues.md", "detection.md")
 
 
 def draw(workdir: epath.PathLike) -> list[str]:

@@ -83,6 +83,9 @@ def run(
         causal.run(workdir, stop, quiet=quiet)
     if processes.is_first():
       report.draw(workdir)
+      for name in report.SAID:
+        if (workdir / name).exists():
+          console.say((workdir / name).read_text())
     summary = sweep_rows.summary(rows) | backend.numerics()
     summary["wall_seconds"] = time.monotonic() - began
     workdir_lib.finish(workdir, summary)
