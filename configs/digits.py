@@ -104,6 +104,7 @@ _SWEEPS = {
     "checkpoint_epochs": 30,
   },
   "label_issues": {**figures.label_issues(), **_ISSUES},
+  "repair": {**figures.label_issues(), **_ISSUES},
   "detection": {**figures.detection("mnist"), **_ISSUES},
 }
 

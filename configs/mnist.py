@@ -80,6 +80,7 @@ _SWEEPS = {
     },
   },
   "label_issues": {**figures.label_issues(), **_ISSUES},
+  "repair": {**figures.label_issues(), **_ISSUES},
   "detection": {**figures.detection("mnist", seeds=(0, 1, 2)), **_ISSUES},
 }
 

@@ -52,6 +52,15 @@ _SETTINGS = {
   "epochs": 30,
 }
 
+# A fixed number of epochs: runs on subsets are compared at their ends.
+_ISSUES = {
+  **figures.label_issues(),
+  "learning_rate": 2e-3,
+  "epochs": 10,
+  "eval_epochs": 10,
+  "checkpoint_epochs": 10,
+}
+
 _SWEEPS = {
   "figure1": figures.figure1("mlp_1x512", ("mlp_1x512",)),
   "levels": figures.levels(),
@@ -64,14 +73,8 @@ _SWEEPS = {
     "eval_epochs": 30,
     "checkpoint_epochs": 30,
   },
-  # A fixed number of epochs: runs on subsets are compared at their ends.
-  "label_issues": {
-    **figures.label_issues(),
-    "learning_rate": 2e-3,
-    "epochs": 10,
-    "eval_epochs": 10,
-    "checkpoint_epochs": 10,
-  },
+  "label_issues": _ISSUES,
+  "repair": _ISSUES,
 }
 
 

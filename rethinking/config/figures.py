@@ -16,11 +16,14 @@ class Figure(NamedTuple):
       what is drawn; empty: tables alone.
     files: "module:function" from groups and the sweep's folder to the names of
       files that it writes there, from what the runs left; empty: none.
+    after: "module:function" from the sweep's folder, an event that says when
+      not to go on, and `quiet`: trains what depends on the runs; empty: none.
   """
 
   sentence: str
   pictures: str = ""
   files: str = ""
+  after: str = ""
 
 
 _REPORT = "rethinking.report"
@@ -45,6 +48,9 @@ FIGURES = {
                          files=f"{_REPORT}.memorization:write"),
   "label_issues": Figure("Which labels look wrong, and how sure that is.",
                          files=f"{_REPORT}.label_issues:write"),
+  "repair": Figure("Whether it helps to remove or fix what looks wrong.",
+                   files=f"{_REPORT}.repair:write",
+                   after="rethinking.sweeps.repair:run"),
   "detection": Figure("How well known wrong labels are found.",
                       files=f"{_REPORT}.detection:write"),
 }

@@ -26,8 +26,8 @@ def replace(raw: dict[str, Any], path: str) -> None:
 
   Args:
     raw: `images`, `labels`, perhaps `ids` and `class_names`; changed in place.
-    path: of the CSV file: `id` and `label`, `fixed` or `given_label`; a label is
-      a class's number or name.
+    path: of the CSV file: `id` and `label`, `fixed` or `given_label`; a label
+      is a class's number or name.
 
   Raises:
     UserError: naming the line of an id or a label that is none.

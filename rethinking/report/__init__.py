@@ -11,7 +11,8 @@ figures, which have their rows in `rethinking.config.figures`. What is measured
 has its rows in `rethinking.training.metrics`. `ensembles` reads runs on
 subsets; `memorization` writes what they say of each example, with a page
 (`memorization_page`) and pictures (`memorization_pictures`); `label_issues`
-writes which labels look wrong, `detection` how well known ones are found.
+writes which labels look wrong, `detection` how well known ones are found,
+`repair` whether it helps to fix them.
 
 May import: training, label_issues, memorization, config, data, models, ops,
 storage, runtime, corruptions.
@@ -31,7 +32,7 @@ from rethinking.training import workdir as workdir_lib
 __all__ = ["SAID", "draw"]
 
 # Files that say in words and tables what a sweep is made for.
-SAID = ("label_issues.md", "detection.md")
+SAID = ("label_issues.md", "detection.md", "repair.md")
 
 
 def draw(workdir: epath.PathLike) -> list[str]:
