@@ -75,6 +75,7 @@ _SWEEPS = {
   },
   "label_issues": _ISSUES,
   "repair": _ISSUES,
+  "detection": {**_ISSUES, **figures.detection()},
 }
 
 

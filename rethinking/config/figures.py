@@ -158,24 +158,26 @@ def label_issues() -> dict[str, Any]:
   }
 
 
-def detection(mapped: str, seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5)):
+def detection(
+  mapped: str | None = None, seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
+) -> dict[str, Any]:
   """Returns what a search for known wrong labels sets.
 
   Args:
-    mapped: which classes asymmetric noise confuses.
+    mapped: which classes asymmetric noise confuses; None: there is none.
     seeds: of the noise and all else: a score is chosen on the first three and
       judged on the others.
   """
   axes = {"p": (0.1, 0.2, 0.4), "seeds": seeds}
   kinds = ("symmetric", "pair_flip", "instance")
-  mine = {
-    "label_noise": ("asymmetric",),
-    "label_options": (f"map={mapped}",),
-  }
-  grids = {
-    "kinds": grid("partial_labels", label_noise=kinds, **axes),
-    "asymmetric": grid("partial_labels", **mine, **axes),
-  }
+  grids = {"kinds": grid("partial_labels", label_noise=kinds, **axes)}
+  if mapped is not None:
+    grids["asymmetric"] = grid(
+      "partial_labels",
+      label_noise=("asymmetric",),
+      label_options=(f"map={mapped}",),
+      **axes,
+    )
   return {**label_issues(), "grids": grids}
 
 
