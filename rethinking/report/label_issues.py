@@ -5,7 +5,7 @@ Reference: Northcutt, Jiang, Chuang (2021), "Confident learning".
 
 import io
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from etils import epath
@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from rethinking import data, label_issues
 from rethinking.label_issues import Issues
 from rethinking.report import ensembles, rows
-from rethinking.report.label_issues_page import page
+from rethinking.report.label_issues_page import Records, page
 from rethinking.report.memorization_page import runs
 from rethinking.report.rows import Group
 from rethinking.runtime.errors import UserError
@@ -22,28 +22,6 @@ from rethinking.storage import files, tables
 
 # From which probability on a label is put right by who asks for it.
 FIXED = 0.9
-
-
-class Records(NamedTuple):
-  """What is known of each example of a train set.
-
-  Attributes:
-    about: a sentence: from which runs, or which file.
-    ids: [n], numbers or names.
-    labels: integers [n], the given ones.
-    true: integers [n]; the given ones where not known.
-    pred_probs: float [n, K], of networks that did not train on the example.
-    config: a run's, which says what the data are.
-    members: runs that share out the examples; None: not known.
-  """
-
-  about: str
-  ids: np.ndarray
-  labels: np.ndarray
-  true: np.ndarray
-  pred_probs: np.ndarray
-  config: Any
-  members: int | None = None
 
 
 def write(

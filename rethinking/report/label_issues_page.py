@@ -1,22 +1,39 @@
 """Which labels look wrong, in words and tables."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rethinking import label_issues
+from rethinking.label_issues import Issues
 from rethinking.storage import tables
-
-if TYPE_CHECKING:
-  from rethinking.label_issues import Issues
-  from rethinking.report.label_issues import Records
 
 _TOPS = (50, 100)
 _SHOWN = 20  # Lines of a table; a matrix of more classes is not shown.
 _PAIRS = 5
+
+
+class Records(NamedTuple):
+  """What is known of each example of a train set.
+
+  Attributes:
+    about: a sentence: from which runs, or which file.
+    ids: [n], numbers or names.
+    labels: integers [n], the given ones.
+    true: integers [n]; the given ones where not known.
+    pred_probs: float [n, K], of networks that did not train on the example.
+    config: a run's, which says what the data are.
+    members: runs that share out the examples; None: not known.
+  """
+
+  about: str
+  ids: np.ndarray
+  labels: np.ndarray
+  true: np.ndarray
+  pred_probs: np.ndarray
+  config: Any
+  members: int | None = None
 
 
 def page(

@@ -10,6 +10,7 @@ from rethinking import config as config_lib
 from rethinking.config import fields
 from rethinking.corruptions import array_files
 from rethinking.report import label_issues
+from rethinking.report.label_issues_page import Records
 from rethinking.runtime.errors import UserError
 from rethinking.storage import files
 from rethinking.sweeps import grid
@@ -53,9 +54,7 @@ def rank(
   plain = config_lib.plain(config)
   file = pathlib.Path(path).name
   about = f"Predictions of {file} for {len(probs):,} examples."
-  records = label_issues.Records(
-    about, train.given_ids, train.labels, true, probs, plain
-  )
+  records = Records(about, train.given_ids, train.labels, true, probs, plain)
   folder = files.workdir(workdir)
   if (folder / "results.jsonl").exists() or (folder / "summary.json").exists():
     raise UserError(
