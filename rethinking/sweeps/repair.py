@@ -45,7 +45,7 @@ def run(workdir: epath.Path, stop: threading.Event, *, quiet: bool) -> None:
   for one in ensembles.levels(groups, workdir):
     folder = workdir / "repair" / one.name
     folder.mkdir(parents=True, exist_ok=True)
-    todo = dict(_cells(one, folder))
+    todo = dict(cells_of(one, folder))
     console = SweepConsole(len(todo), "repair", quiet=quiet)
     try:
       cells.run(todo, folder, "repair", None, console, stop)
@@ -54,10 +54,15 @@ def run(workdir: epath.Path, stop: threading.Event, *, quiet: bool) -> None:
       raise Stopped(error.what, workdir) from None
 
 
-def _cells(
+def cells_of(
   one: ensembles.Ensemble, folder: epath.Path
 ) -> Iterator[tuple[str, ConfigDict]]:
-  """The runs of each arm and seed."""
+  """Yields name and config of each arm's runs, whose labels it writes.
+
+  Args:
+    one: the runs that make the list.
+    folder: gets the fixed labels.
+  """
   found = label_issues.find(one.labels, one.outside)
   epochs = _LONGER * one.config["epochs"]
   base = {
