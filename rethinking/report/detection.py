@@ -1,5 +1,6 @@
 """How well known wrong labels are found: a table a score, two pictures."""
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,11 @@ SCORES = {
   "self_confidence": "self confidence",
   "normalized_margin": "normalized margin",
   "aum": "area under the margin",
+}
+LISTS = {
+  "own": "P(wrong) above 0.5",
+  "prune_by_noise_rate": "cleanlab, its default",
+  "predicted_neq_given": "cleanlab, predicted_neq_given",
 }
 _DRAWS = 200
 _SHARE = metrics.Unit("share")
@@ -71,7 +77,6 @@ def measure(one: Ensemble) -> dict[str, Any]:
   config, wrong = one.config, one.changed
   found = label_issues.find(one.labels, one.outside)
   scores = of_each(one, found)
-  real = wrong[found.listed].mean() if found.listed.any() else None
   expected = found.p_wrong[found.listed]
   row = {
     "noise": condition(config),
@@ -83,9 +88,15 @@ def measure(one: Ensemble) -> dict[str, Any]:
     "estimated_high": found.errors_high,
     "listed": int(found.listed.sum()),
     "expected_precision": float(expected.mean()) if expected.size else None,
-    "real_precision": real,
+    "real_precision": _mean(wrong[found.listed]),
     "guard": found.guard,
   }
+  for name, listed in _lists(one, found).items():
+    row |= {
+      f"listed_{name}": int(listed.sum()),
+      f"precision_{name}_list": _mean(wrong[listed]),
+      f"recall_{name}_list": float(listed[wrong].mean()),
+    }
   for name, score in scores.items():
     draws = label_issues.auroc_draws(wrong, score, config["seed"], _DRAWS)
     low, high = interval(draws)
@@ -97,6 +108,27 @@ def measure(one: Ensemble) -> dict[str, Any]:
       f"precision_{name}": label_issues.precision_at_errors(wrong, score),
     }
   return row
+
+
+def _mean(values: np.ndarray) -> float | None:
+  return float(values.mean()) if values.size else None
+
+
+def _lists(one: Ensemble, found: Issues) -> dict[str, np.ndarray]:
+  """Whose list has which examples: ours and, where it is there, cleanlab's."""
+  lists = {"own": found.listed}
+  with contextlib.suppress(ImportError):
+    # Of the extra `compare`.
+    from cleanlab.filter import find_label_issues
+
+    probs = one.outside.astype(np.float64)
+    probs /= probs.sum(axis=1, keepdims=True)
+    for name in LISTS:
+      if name != "own":
+        lists[name] = find_label_issues(
+          one.labels, probs, filter_by=name, n_jobs=1
+        )
+  return lists
 
 
 def of_each(one: Ensemble, found: Issues) -> dict[str, np.ndarray]:
@@ -143,6 +175,12 @@ def _page(
     "guarded: seeds at which the list may be inverted.\n",
     tables.markdown([*_calibrated(cells)]),
   ]
+  parts += [
+    "## Lists beside each other\n",
+    "Of the same predictions, so at the same cost of training; cleanlab's "
+    "where the extra `compare` is there.\n",
+    tables.markdown([*_listed(cells)]),
+  ]
   return "\n".join(parts)
 
 
@@ -184,6 +222,23 @@ def _calibrated(cells) -> Iterator[dict[str, str]]:
       "largest difference": f"{max(gaps):.3f}" if gaps else "-",
       "guarded": f"{sum(bool(row['guard']) for row in rows)} of {len(rows)}",
     }
+
+
+def _listed(cells) -> Iterator[dict[str, str]]:
+  for (noise, p), rows in cells.items():
+    for name, words in LISTS.items():
+      if f"listed_{name}" in rows[0]:
+        listed = stat(row[f"listed_{name}"] for row in rows).mean
+        yield {
+          "noise": noise,
+          "p": f"{p:g}",
+          "list": words,
+          "listed": f"{listed:.0f}",
+          "precision": _text(
+            stat(row[f"precision_{name}_list"] for row in rows)
+          ),
+          "recall": _text(stat(row[f"recall_{name}_list"] for row in rows)),
+        }
 
 
 def _text(found) -> str:

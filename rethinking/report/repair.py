@@ -42,7 +42,8 @@ def write(groups: Sequence[Group], workdir: epath.Path) -> list[str]:
   files.replace(workdir / "repair.csv", tables.csv_text(table).encode())
   files.replace(workdir / "repair.md", _page(table).encode())
   with plots.drawing("A picture of repair"):
-    written += pictures.save(_picture(table), workdir, [])
+    said = ["Means and 95 % intervals over seeds."]
+    written += pictures.save(_picture(table), workdir, said)
   return [*written, "repair.csv", "repair.md"]
 
 
@@ -122,6 +123,6 @@ def _picture(table: Sequence[dict]) -> Picture:
       axis.plot([mean], [k], "o", color=plots.COLOURS[0])
     axis.set_yticks(range(len(mine)), [ARMS[row["arm"]] for row in mine])
     axis.invert_yaxis()
-    axis.set_xlabel("test accuracy (%), mean and 95 % interval")
+    axis.set_xlabel("test accuracy (%)")
   fig.suptitle("Does it help to repair the labels?", fontsize=10)
   return Picture("repair", fig)
