@@ -35,7 +35,7 @@ def test_one_kind_of_label_has_no_area():
 def test_the_bootstrap_is_of_the_two_kinds_apart():
   draw = np.random.default_rng(0)
   wrong = np.arange(200) < 50
-  score = draw.normal(size=200) + 1.5 * ~wrong
+  score = np.round(draw.normal(size=200) + 1.5 * ~wrong)
   found = label_issues.auroc_draws(wrong, score, seed=1, draws=300)
   want = []
   for _ in range(300):

@@ -20,9 +20,9 @@ def _slowly(labels, probs):
   return joint
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_the_joint_counts_confident_examples(seed):
-  labels, probs = made.predictions(seed)
+@pytest.mark.parametrize("sharp", [0.3, 1.0, 12.0])
+def test_the_joint_counts_confident_examples(sharp):
+  labels, probs = made.predictions(0, sharp=sharp)
   joint = label_issues.confident_joint(labels, probs)
   count = np.bincount(labels)
   np.testing.assert_allclose(joint.sum(axis=1), count)
