@@ -241,7 +241,7 @@ def test_help():
 @pytest.mark.parametrize(
   ("arguments", "words"),
   [
-    ([], "required: --workdir; see --help."),
+    ([], "--workdir --label_issues is required; see --help."),
     (["--workdir=/nowhere/at/all"], "There is no results.jsonl"),
     (["--wrokdir=W"], "see --help."),
     (["extra", "--workdir=W"], "unrecognized arguments: extra; see --help."),
