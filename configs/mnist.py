@@ -42,6 +42,9 @@ _SETTINGS = {
   "epochs": 30,
 }
 
+# The rate falls to 0 in five epochs, by which the MLP fits few wrong labels.
+_ISSUES = {"epochs": 5, "eval_epochs": 5, "checkpoint_epochs": 5}
+
 _SWEEPS = {
   "figure1": figures.figure1("mlp_1x512", ("mlp_1x512",)),
   "levels": figures.levels(),
@@ -76,6 +79,9 @@ _SWEEPS = {
       },
     },
   },
+  "label_issues": {**figures.label_issues(), **_ISSUES},
+  "repair": {**figures.label_issues(), **_ISSUES},
+  "detection": {**figures.detection("mnist", seeds=(0, 1, 2)), **_ISSUES},
 }
 
 

@@ -28,6 +28,15 @@ trains on them, and all that is measured knows the true ones.
 example how often those that never saw it are right on it, see
 `rethinking.memorization`.
 
+`label_issues` trains 5 networks on 80 % each, for ten epochs whatever the set,
+and lists the labels that look wrong, see `rethinking.label_issues`; with
+`--pred_probs=FILE` it trains none and ranks your own predictions. Then
+
+  python -m rethinking.report --label_issues=WORKDIR --labels_fixed
+
+writes labels_fixed.csv, which labels=CSV takes; your files stay as they are.
+`repair` says whether it helps to remove or to fix what is listed.
+
 In Python: rethinking.run(config, workdir, train=..., test=...) with
 rethinking.data.Dataset.from_arrays(images, labels). Of a Hugging Face set:
 
@@ -52,6 +61,15 @@ _SETTINGS = {
   "epochs": 30,
 }
 
+# A fixed number of epochs: runs on subsets are compared at their ends.
+_ISSUES = {
+  **figures.label_issues(),
+  "learning_rate": 2e-3,
+  "epochs": 10,
+  "eval_epochs": 10,
+  "checkpoint_epochs": 10,
+}
+
 _SWEEPS = {
   "figure1": figures.figure1("mlp_1x512", ("mlp_1x512",)),
   "levels": figures.levels(),
@@ -64,6 +82,9 @@ _SWEEPS = {
     "eval_epochs": 30,
     "checkpoint_epochs": 30,
   },
+  "label_issues": _ISSUES,
+  "repair": _ISSUES,
+  "detection": {**_ISSUES, **figures.detection()},
 }
 
 

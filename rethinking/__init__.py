@@ -14,6 +14,8 @@ The rooms; each may import those further down, and none of its own group:
 
   training     one run: task, step, loop, summary
 
+  label_issues which labels look wrong, and how sure that is
+
   memorization who trains on what in an ensemble, and what that says
 
   config       every field, its variants and checks

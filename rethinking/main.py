@@ -34,6 +34,13 @@ _WORKDIR = flags.DEFINE_string(
   "Folder for everything the run leaves; a dated one under runs/ if not given.",
 )
 
+_PRED_PROBS = flags.DEFINE_string(
+  "pred_probs",
+  None,
+  "Of the variant label_issues: an .npy or .npz of held-out class "
+  "probabilities [N, K] that are ranked instead of training.",
+)
+
 _MULTIHOST = flags.DEFINE_boolean(
   "multihost",
   False,
@@ -59,6 +66,7 @@ def main(config: ConfigDict) -> int:
   import jax
 
   from rethinking.runtime import processes, signals
+  from rethinking.sweeps import predictions
   from rethinking.training import parallel
 
   records.rename(config)
@@ -84,7 +92,13 @@ def main(config: ConfigDict) -> int:
       with signals.on_signal(_end_waiting):
         processes.start(*place)
         parallel.connect()
-    run(config, workdir)
+    if _PRED_PROBS.value is None:
+      run(config, workdir)
+    else:
+      # Imported here: the others need not wait.
+      from rethinking.sweeps import predictions
+
+      predictions.rank(config, workdir, _PRED_PROBS.value)
   except UserError:
     if given is None:
       with contextlib.suppress(OSError):

@@ -18,6 +18,7 @@ ORDER = (
   ("sweeps", "theory", "benchmark", "exports"),
   ("report",),
   ("training",),
+  ("label_issues",),
   ("memorization",),
   ("config",),
   ("data",),

@@ -16,11 +16,14 @@ class Figure(NamedTuple):
       what is drawn; empty: tables alone.
     files: "module:function" from groups and the sweep's folder to the names of
       files that it writes there, from what the runs left; empty: none.
+    after: "module:function" from the sweep's folder, an event that says when
+      not to go on, and `quiet`: trains what depends on the runs; empty: none.
   """
 
   sentence: str
   pictures: str = ""
   files: str = ""
+  after: str = ""
 
 
 _REPORT = "rethinking.report"
@@ -43,6 +46,13 @@ FIGURES = {
                    f"{_REPORT}.studies:redrawn"),
   "memorization": Figure("Each example's scores, from runs on subsets.",
                          files=f"{_REPORT}.memorization:write"),
+  "label_issues": Figure("Which labels look wrong, and how sure that is.",
+                         files=f"{_REPORT}.label_issues:write"),
+  "repair": Figure("Whether it helps to remove or fix what looks wrong.",
+                   files=f"{_REPORT}.repair:write",
+                   after="rethinking.sweeps.repair:run"),
+  "detection": Figure("How well known wrong labels are found.",
+                      files=f"{_REPORT}.detection:write"),
 }
 # fmt: on
 
@@ -130,6 +140,45 @@ def memorization(
     "el2n_epochs": (1,),
     "grids": {"ensemble": {"variant": ("partial_labels",), "p": levels}},
   }
+
+
+def label_issues() -> dict[str, Any]:
+  """Returns what five runs on 4/5 each set, see `rethinking.label_issues`.
+
+  At the cost of cross-validation, each example is outside of one run. Of few
+  epochs, since networks that fit wrong labels no longer tell them.
+  """
+  return {
+    "ratio": 0.8,
+    "members": 5,
+    "permutations": 1,
+    "per_example": True,
+    "presentations": True,
+    "grids": {"issues": {}},
+  }
+
+
+def detection(
+  mapped: str | None = None, seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
+) -> dict[str, Any]:
+  """Returns what a search for known wrong labels sets.
+
+  Args:
+    mapped: which classes asymmetric noise confuses; None: there is none.
+    seeds: of the noise and all else: a score is chosen on the first three and
+      judged on the others.
+  """
+  axes = {"p": (0.1, 0.2, 0.4), "seeds": seeds}
+  kinds = ("symmetric", "pair_flip", "instance")
+  grids = {"kinds": grid("partial_labels", label_noise=kinds, **axes)}
+  if mapped is not None:
+    grids["asymmetric"] = grid(
+      "partial_labels",
+      label_noise=("asymmetric",),
+      label_options=(f"map={mapped}",),
+      **axes,
+    )
+  return {**label_issues(), "grids": grids}
 
 
 def keras_study(

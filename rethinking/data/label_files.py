@@ -14,6 +14,7 @@ _MOST_BYTES = 2**28
 _COLUMNS = {
   "label": "labels",
   "true_label": "labels",
+  "fixed": "labels",  # That of labels_fixed.csv.
   "given_label": "given_labels",
 }
 
@@ -25,8 +26,8 @@ def replace(raw: dict[str, Any], path: str) -> None:
 
   Args:
     raw: `images`, `labels`, perhaps `ids` and `class_names`; changed in place.
-    path: of the CSV file: `id` and `label` or `given_label`; a label is a
-      class's number or name.
+    path: of the CSV file: `id` and `label`, `fixed` or `given_label`; a label
+      is a class's number or name.
 
   Raises:
     UserError: naming the line of an id or a label that is none.

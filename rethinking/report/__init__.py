@@ -10,11 +10,12 @@ support it. Published numbers and their sources are in published.json.
 figures, which have their rows in `rethinking.config.figures`. What is measured
 has its rows in `rethinking.training.metrics`. `ensembles` reads runs on
 subsets; `memorization` writes what they say of each example, with a page
-(`memorization_page`) and pictures (`memorization_pictures`). `comparison` puts
-runs beside each other.
+(`memorization_page`) and pictures (`memorization_pictures`); `label_issues`
+writes which labels look wrong, `detection` how well known ones are found,
+`repair` whether it helps to fix them. `comparison` puts runs beside each other.
 
-May import: training, memorization, config, data, models, ops, storage, runtime,
-corruptions.
+May import: training, label_issues, memorization, config, data, models, ops,
+storage, runtime, corruptions.
 """
 
 import contextlib
@@ -38,7 +39,10 @@ from rethinking.storage import files, plots
 from rethinking.training import curves
 from rethinking.training import workdir as workdir_lib
 
-__all__ = ["compare", "draw", "redraw"]
+__all__ = ["SAID", "compare", "draw", "redraw"]
+
+# Files that say in words and tables what a sweep is made for.
+SAID = ("label_issues.md", "detection.md", "repair.md")
 
 
 def redraw(workdir: epath.PathLike) -> list[epath.Path]:

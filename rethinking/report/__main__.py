@@ -7,6 +7,10 @@ Of a sweep (also --workdir=W) figures and tables come from its results.jsonl
 alone, of a run its curves from metrics.jsonl. Of several runs the fields in
 which they differ are printed beside their results, and their curves are drawn
 over each other in the folder --out.
+
+  python -m rethinking.report --label_issues W [--labels_fixed]
+
+says which labels look wrong, by the runs on subsets of a sweep.
 """
 
 import sys
@@ -34,17 +38,36 @@ def main(argv: list[str] | None = None) -> int:
   )
   parser.add_argument("--workdir", help="of a sweep, with its results.jsonl")
   parser.add_argument(
+    "--label_issues",
+    metavar="W",
+    help="of a sweep of runs on subsets; gets issues.csv and more",
+  )
+  parser.add_argument(
+    "--labels_fixed",
+    action="store_true",
+    help="with --label_issues: labels_fixed.csv too, which labels= takes",
+  )
+  parser.add_argument(
     "--out", default="comparison", help="where several runs are drawn"
   )
   try:
     given = parser.parse_args(argv)
     workdirs = [*given.workdirs, *([given.workdir] if given.workdir else [])]
-    if not workdirs:
+    if bool(workdirs) == bool(given.label_issues):
       parser.error("give the workdir of a sweep or of runs")
     # Imported here: a mistyped flag need not wait.
-    from rethinking import report
+    from etils import epath
 
-    if len(workdirs) > 1:
+    from rethinking import report
+    from rethinking.report import label_issues
+
+    if given.labels_fixed and not given.label_issues:
+      raise UserError("--labels_fixed must be with --label_issues; try both.")
+    if given.label_issues:
+      folder = given.label_issues
+      found = label_issues.of_workdir(folder, fixed=given.labels_fixed)
+      paths = [epath.Path(folder) / name for name in found]
+    elif len(workdirs) > 1:
       text, paths = report.compare(workdirs, given.out)
       print(text, end="")
     else:

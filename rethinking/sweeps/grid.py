@@ -139,7 +139,9 @@ def _cell(
   for name, noise in OPTIONS.items():
     if fields[noise] is None:
       fields[name] = _AXES[name].initial
-  parts = [fields["arch"], variant]
+  # Without an axis the config's own noise is the condition.
+  own = chosen.keys() <= {"member"} and fields["label_noise"]
+  parts = [fields["arch"], own or variant]
   parts += [
     f"{k}{v}"
     for k, v in chosen.items()

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import pathlib
+import pkgutil
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,7 @@ from ml_collections import ConfigDict
 
 from rethinking import report
 from rethinking.config.fields import flagged
+from rethinking.config.figures import FIGURES
 from rethinking.memorization import agreement
 from rethinking.runtime import backend, processes, signals
 from rethinking.storage import files
@@ -79,10 +81,16 @@ def run(
       rows = cells.run(
         todo, workdir, config.variant, config.runs_at_once, console, stop
       )
+      figure = FIGURES.get(config.variant)
+      if figure is not None and figure.after:
+        pkgutil.resolve_name(figure.after)(workdir, stop, quiet=quiet)
       if config.influence:
         causal.run(workdir, stop, quiet=quiet)
     if processes.is_first():
       report.draw(workdir)
+      for name in report.SAID:
+        if (workdir / name).exists():
+          console.say((workdir / name).read_text())
     summary = sweep_rows.summary(rows) | backend.numerics()
     summary["wall_seconds"] = time.monotonic() - began
     workdir_lib.finish(workdir, summary)

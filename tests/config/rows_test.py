@@ -12,7 +12,11 @@ _CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 _MODULES = {
   *(row.module + ":run" for row in experiments.EXPERIMENTS.values()),
   *(row.config for row in experiments.EXPERIMENTS.values()),
-  *(row.pictures for row in figures.FIGURES.values()),
+  *(
+    name
+    for row in figures.FIGURES.values()
+    for name in (row.pictures, row.files, row.after)
+  ),
 }
 
 
