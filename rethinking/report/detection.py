@@ -8,6 +8,7 @@ import numpy as np
 from etils import epath
 
 from rethinking import label_issues
+from rethinking.config.variants import condition
 from rethinking.label_issues import Issues
 from rethinking.memorization.means import interval
 from rethinking.memorization.scores import at_presentation
@@ -15,8 +16,7 @@ from rethinking.report import ensembles, pictures
 from rethinking.report.ensembles import Ensemble
 from rethinking.report.memorization_page import runs
 from rethinking.report.pictures import Picture
-from rethinking.report.rows import Group, spread, stat
-from rethinking.report.settings import condition
+from rethinking.report.rows import Group, about, spread, stat
 from rethinking.storage import files, plots, tables
 from rethinking.training import metrics
 
