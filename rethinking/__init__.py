@@ -93,8 +93,19 @@ def run(config, workdir: str | os.PathLike, *, train=None, test=None) -> Any:
 
   module = importlib.import_module(experiments.chosen(config).module)
   if train is None and test is None:
-    return module.run(config, workdir)
+    return _run(module, config, workdir)
   from rethinking.data import own
 
   with own.holding(train, test) as name:
-    return module.run(own.config_of(config, name), workdir)
+    return _run(module, own.config_of(config, name), workdir)
+
+
+def _run(module: Any, config: Any, workdir: str | os.PathLike) -> Any:
+  """Runs an experiment, and leaves the page of its workdir."""
+  from rethinking.report import page
+  from rethinking.runtime import processes
+
+  done = module.run(config, workdir)
+  if processes.is_first():
+    page.write(workdir)
+  return done

@@ -12,7 +12,8 @@ has its rows in `rethinking.training.metrics`. `ensembles` reads runs on
 subsets; `memorization` writes what they say of each example, with a page
 (`memorization_page`) and pictures (`memorization_pictures`); `label_issues`
 writes which labels look wrong, `detection` how well known ones are found,
-`repair` whether it helps to fix them. `comparison` puts runs beside each other.
+`repair` whether it helps to fix them. `comparison` puts runs beside each other,
+`page` makes one page of any workdirs, with the images of its `gallery`.
 
 May import: training, label_issues, memorization, config, data, models, ops,
 storage, runtime, corruptions.
@@ -29,6 +30,7 @@ from rethinking.config.figures import FIGURES
 from rethinking.report import (
   claims,
   comparison,
+  page,
   pictures,
   published,
   rows,
@@ -61,11 +63,12 @@ def redraw(workdir: epath.PathLike) -> list[epath.Path]:
   if (folder / "results.jsonl").exists() or not (
     folder / "metrics.jsonl"
   ).exists():
-    return [folder / name for name in draw(folder)]
+    return [folder / name for name in (*draw(folder), page.write(folder))]
   run = comparison.read(folder)
   title = variants.title(run.config)
   with _refused(folder):
     names = curves.draw(run.rows, folder / "curves", title)
+  names.append(page.write(folder))
   return [folder / name for name in names]
 
 
@@ -94,6 +97,9 @@ def compare(
     names = ["table.md"]
     with plots.drawing("comparison.png"):
       names += comparison.draw(runs, folder)
+    of = [folder, *map(files.workdir, workdirs)]
+    files.replace(folder / page.NAME, page.render(of).encode())
+    names.append(page.NAME)
   return text, [folder / name for name in names]
 
 

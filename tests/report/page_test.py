@@ -1,0 +1,184 @@
+"""index.html: from files alone, safe with any class name, and in a browser."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from etils import epath
+
+from rethinking.report import gallery, page
+
+_NAMES = ["<script>alert(1)</script>", "b&c", "plain"]
+_COUNT = 500
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+  """What a run over label issues leaves, of one's own 500 images."""
+  folder = epath.Path(tmp_path_factory.mktemp("page"))
+  images = np.random.default_rng(0).integers(
+    0, 256, (_COUNT, 28, 28, 3), np.uint8
+  )
+  labels = np.arange(_COUNT) % 3
+  np.savez(
+    folder / "set.npz",
+    train_images=images,
+    train_labels=labels,
+    test_images=images[:9, ::-1],
+    test_labels=labels[:9],
+    class_names=np.array(_NAMES),
+  )
+  config = {
+    "dataset": "own",
+    "data": str(folder / "set.npz"),
+    "data_dir": None,
+    "data_cache": False,
+    "variant": "label_issues",
+    "arch": "<b>",
+  }
+  for name in ("labels", "resize", "test_fraction"):
+    config[name] = None
+  (folder / "config.json").write_text(json.dumps(config))
+  (folder / "summary.json").write_text('{"cells": 5, "finished": 5}')
+  (folder / "table.md").write_text(
+    "# Results\n\n| a | b |\n| --- | --- |\n| <i>1</i> | 2 |\n"
+  )
+  lines = [
+    "id,is_label_issue,label_score,given_label,predicted_label,p_wrong,rank"
+  ]
+  lines += [
+    f"{i},True,{i / 1000},{i % 3},{(i + 1) % 3},{1 - i / 1000},{i + 1}"
+    for i in range(_COUNT)
+  ]
+  (folder / "issues.csv").write_text("\n".join(lines) + "\n")
+  return folder
+
+
+@pytest.fixture(scope="module")
+def text(workdir):
+  assert page.write(workdir) == "index.html"
+  return (workdir / "index.html").read_text()
+
+
+def _data(text):
+  found = re.search(r'<script type="application/json">(.*)</script>', text)
+  return json.loads(found[1])
+
+
+def test_500_images_fit_in_3_mb_and_nothing_is_fetched(text):
+  assert len(text.encode()) <= 3_000_000
+  assert len(_data(text)["items"]) == _COUNT
+  assert _data(text)["problem"] is None
+  assert not re.search(r"""(src|href)=["']?(?!data:)[^"'$]""", text)
+  assert "url(" not in text and "@import" not in text
+
+
+def test_what_comes_from_data_stays_text(text):
+  assert _data(text)["names"] == _NAMES
+  assert "<script>alert" not in text
+  assert "&lt;i&gt;1&lt;/i&gt;" in text
+  assert "&lt;b&gt;" in text
+
+
+def test_the_same_files_give_the_same_page(workdir, text):
+  assert page.render([workdir]) == text
+
+
+def test_images_that_are_gone_are_said(workdir, tmp_path):
+  folder = epath.Path(tmp_path)
+  for name in ("issues.csv", "config.json"):
+    shutil.copy(workdir / name, folder / name)
+  config = json.loads((folder / "config.json").read_text())
+  config["data"] = str(folder / "gone.npz")
+  (folder / "config.json").write_text(json.dumps(config))
+  found = _data(page.render([folder]))
+  assert found["problem"].startswith("Images cannot be shown (")
+  assert len(found["items"]) == _COUNT
+
+
+def test_a_sprite_that_is_too_large_is_halved(monkeypatch):
+  images = np.random.default_rng(0).integers(0, 256, (30, 32, 32, 1), np.uint8)
+  monkeypatch.setattr(gallery, "_MOST_SPRITE", 20_000)
+  sprite, size = gallery._sprite(images)
+  assert len(sprite) <= 20_000
+  assert size == [16, 16]
+
+
+_STEPS = """
+<script>
+const texts = [];
+URL.createObjectURL = (blob) => { blob.text().then((t) => {
+  seen.csv = t; show(); }); return "#"; };
+const one = (q) => document.querySelector(q);
+const count = () => document.querySelectorAll(".card").length;
+const id = () => one(".card .soft").textContent;
+const seen = {};
+const show = () => { document.body.replaceChildren(Object.assign(
+  document.createElement("pre"), {id: "seen",
+    textContent: JSON.stringify(seen)})); };
+addEventListener("load", () => setTimeout(() => {
+  seen.first = [count(), id(), one(".card .image").getAttribute("aria-label")];
+  seen.drawn = [...one(".card .image").getContext("2d")
+    .getImageData(0, 0, 1, 1).data];
+  one(".next").click();
+  seen.next = id();
+  one("select[name=class]").value = "1";
+  one("select[name=class]").dispatchEvent(new Event("input"));
+  seen.filtered = [id(), one("[role=status]").textContent];
+  one(".card .fix").click();
+  seen.pressed = one(".card .fix").getAttribute("aria-pressed");
+  seen.wide = document.documentElement.scrollWidth - innerWidth;
+  seen.fetched = performance.getEntriesByType("resource").map((e) => e.name)
+    .filter((name) => !name.startsWith("data:"));
+  one(".save").click();
+}, 50));
+</script>
+"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", (390, 1400))
+def test_in_a_browser(text, workdir, tmp_path, width):
+  browser = shutil.which("chromium") or shutil.which("google-chrome")
+  if browser is None:
+    pytest.skip("no Chromium here; as root: apt-get install chromium")
+  (tmp_path / "index.html").write_text(text.replace("</body>", _STEPS))
+  done = subprocess.run(
+    [
+      browser,
+      "--headless=new",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--enable-logging=stderr",
+      f"--user-data-dir={tmp_path / 'profile'}",
+      f"--window-size={width},900",
+      "--virtual-time-budget=4000",
+      "--dump-dom",
+      (tmp_path / "index.html").as_uri(),
+    ],
+    capture_output=True,
+    text=True,
+    timeout=100,
+  )
+  assert "CONSOLE" not in done.stderr
+  found = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.DOTALL)
+  seen = json.loads(
+    found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+  )
+  assert seen["first"] == [
+    24,
+    "id 0",
+    f"Example 0, given {_NAMES[0]}, suggested {_NAMES[1]}",
+  ]
+  with np.load(workdir / "set.npz") as own:
+    assert seen["drawn"][:3] == own["train_images"][0, 0, 0].tolist()
+  assert seen["next"] == "id 24"
+  assert seen["filtered"][0] == "id 1"
+  assert seen["filtered"][1].startswith("167 images, page 1 of 7")
+  assert seen["pressed"] == "true"
+  assert seen["wide"] <= 0
+  assert seen["fetched"] == []
+  assert seen["csv"] == "id,label\n1,2\n"
