@@ -97,8 +97,13 @@ def compare(
     names = ["table.md"]
     with plots.drawing("comparison.png"):
       names += comparison.draw(runs, folder)
-    of = [folder, *map(files.workdir, workdirs)]
-    files.replace(folder / page.NAME, page.render(of).encode())
+    picture = folder / "comparison.png"
+    whole = page.render(
+      [*map(files.workdir, workdirs)],
+      text,
+      picture if picture.exists() else None,
+    )
+    files.replace(folder / page.NAME, whole.encode())
     names.append(page.NAME)
   return text, [folder / name for name in names]
 

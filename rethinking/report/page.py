@@ -70,11 +70,17 @@ def write(workdir: epath.PathLike) -> str:
   return NAME
 
 
-def render(folders: Sequence[epath.Path]) -> str:
+def render(
+  folders: Sequence[epath.Path],
+  table: str = "",
+  picture: epath.Path | None = None,
+) -> str:
   """Returns the page of some workdirs.
 
   Args:
     folders: at least one.
+    table: Markdown that comes first, on all of them.
+    picture: a PNG that comes with it.
   """
   # Imported here: a mistyped flag need not wait.
   import jinja2
@@ -91,6 +97,8 @@ def render(folders: Sequence[epath.Path]) -> str:
   return environment.get_template("page.html.j2").render(
     title=title,
     runs=runs,
+    together=[*blocks(table)] if table else [],
+    picture=_base64(picture) if picture else None,
     version=importlib.metadata.version("rethinking"),
   )
 
@@ -116,6 +124,10 @@ def _run(folder: epath.Path) -> dict[str, Any]:
     "made": _made(config, summary),
     "config": {k: v for k, v in config.items() if v is not None},
   }
+
+
+def _base64(path: epath.Path) -> str:
+  return base64.b64encode(reading.read(path, _MOST_BYTES)).decode()
 
 
 def _json(path: epath.Path) -> Mapping[str, Any]:
@@ -185,6 +197,9 @@ def _pictures(folder: epath.Path) -> Iterator[tuple[str, str]]:
   left = _MOST_PICTURES
   deeper = sorted((folder / "memorization").glob("*/*.png"))
   for path in [*sorted(folder.glob("*.png")), *deeper]:
+    # It is of several runs, not of this one.
+    if path.stem == "comparison":
+      continue
     content = reading.read(path, _MOST_BYTES)
     if len(content) <= left:
       left -= len(content)

@@ -97,8 +97,10 @@ def test_steps_reuse_the_memory_of_the_last_one():
 @pytest.mark.parametrize(
   "given",
   [
-    {"GLIBC_TUNABLES": "glibc.malloc.check=0"},
-    {"MALLOC_TOP_PAD_": "0"},
+    pytest.param(
+      {"GLIBC_TUNABLES": "glibc.malloc.check=0"}, marks=pytest.mark.slow
+    ),
+    pytest.param({"MALLOC_TOP_PAD_": "0"}, marks=pytest.mark.slow),
     {"JAX_CPU_ENABLE_ASYNC_DISPATCH": "1"},
   ],
   ids=str,

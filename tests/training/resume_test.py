@@ -38,7 +38,10 @@ def test_a_crash_and_a_restart_end_in_the_same_bits(
   runs.assert_same(tmp_path, workdir, runs.config())
 
 
-@pytest.mark.parametrize("arch", ["mlp_1x512", "keras_cifar_cnn"])
+@pytest.mark.parametrize(
+  "arch",
+  ["mlp_1x512", pytest.param("keras_cifar_cnn", marks=pytest.mark.slow)],
+)
 def test_a_stop_at_any_step_and_a_restart_end_in_the_same_bits(
   tmp_path, monkeypatch, arch
 ):
