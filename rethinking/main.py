@@ -66,7 +66,6 @@ def main(config: ConfigDict) -> int:
   import jax
 
   from rethinking.runtime import processes, signals
-  from rethinking.sweeps import predictions
   from rethinking.training import parallel
 
   records.rename(config)
@@ -95,10 +94,11 @@ def main(config: ConfigDict) -> int:
     if _PRED_PROBS.value is None:
       run(config, workdir)
     else:
-      # Imported here: the others need not wait.
+      from rethinking.report import page
       from rethinking.sweeps import predictions
 
       predictions.rank(config, workdir, _PRED_PROBS.value)
+      page.write(workdir)
   except UserError:
     if given is None:
       with contextlib.suppress(OSError):

@@ -177,8 +177,9 @@ def test_ctrl_c_in_one_of_several_does_not_wait_for_the_others(
   monkeypatch.setattr(train, "run", interrupted)
   monkeypatch.setattr(processes, "several", lambda: several)
   monkeypatch.setattr(processes, "exit_now", exit_now)
-  for flag in ("_MULTIHOST", "_COORDINATOR", "_PROCESS_COUNT", "_PROCESS_ID"):
-    monkeypatch.setattr(main, flag, types.SimpleNamespace(value=None))
+  names = "MULTIHOST COORDINATOR PROCESS_COUNT PROCESS_ID PRED_PROBS"
+  for name in names.split():
+    monkeypatch.setattr(main, f"_{name}", types.SimpleNamespace(value=None))
   workdir = types.SimpleNamespace(value=str(tmp_path))
   monkeypatch.setattr(main, "_WORKDIR", workdir)
   if several:

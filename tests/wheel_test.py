@@ -40,7 +40,7 @@ def test_it_holds_every_room_the_configs_and_what_they_read(wheel):
   package = {
     str(path.relative_to(_ROOT))
     for path in (_ROOT / "rethinking").rglob("*")
-    if path.suffix in (".py", ".json", ".txtpb", ".typed")
+    if path.suffix in (".py", ".json", ".txtpb", ".j2", ".typed")
   }
   configs = {f"rethinking/{c.relative_to(_ROOT)}" for c in _configs()}
   assert held == package | configs

@@ -3,15 +3,13 @@
 import base64
 import importlib.metadata
 import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from etils import epath
 
 from rethinking.report import gallery
-from rethinking.runtime.errors import UserError
-from rethinking.storage import files, reading
+from rethinking.storage import files, plots, reading
 
 NAME = "index.html"
 _MOST_BYTES = 2**26
@@ -58,15 +56,8 @@ def write(workdir: epath.PathLike) -> str:
     The name of the file.
   """
   folder = files.workdir(workdir)
-  try:
+  with plots.drawing(NAME):
     files.replace(folder / NAME, render([folder]).encode())
-  # A page is not worth a run.
-  except (OSError, UserError) as error:
-    reason = " ".join(str(error).split())
-    warnings.warn(
-      f"{NAME} cannot be written ({reason}); the numbers are complete.",
-      stacklevel=2,
-    )
   return NAME
 
 

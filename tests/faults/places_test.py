@@ -34,8 +34,8 @@ def command(monkeypatch, tmp_path):
   """The main command in a folder of its own, in this process."""
   monkeypatch.chdir(tmp_path)
   none = types.SimpleNamespace(value=None)
-  for flag in ("_COORDINATOR", "_PROCESS_COUNT", "_PROCESS_ID", "_WORKDIR"):
-    monkeypatch.setattr(main, flag, none)
+  for flag in ("COORDINATOR", "PROCESS_COUNT", "PROCESS_ID", "PRED_PROBS"):
+    monkeypatch.setattr(main, f"_{flag}", none)
   monkeypatch.setattr(main, "_MULTIHOST", types.SimpleNamespace(value=False))
 
   def act(run, workdir=None):

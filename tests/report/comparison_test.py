@@ -42,7 +42,7 @@ def test_fields_that_differ_stand_beside_the_results(tmp_path, capsys):
     f"| {a} | 0.2 | 0 | 2 | 100.00 | 50.00 | 25.00 | 2 |",
     f"| {b} | 0.4 | 1 | 2… | 100.00 | 50.00 | 25.00 | - |",
   ]
-  names = ["table.md", "comparison.png", "comparison.svg"]
+  names = ["table.md", "comparison.png", "comparison.svg", "index.html"]
   assert out[4:] == [str(tmp_path / "o" / name) for name in names]
   table = (tmp_path / "o" / "table.md").read_text().splitlines()
   assert table == out[:4]
@@ -53,7 +53,7 @@ def test_fields_that_differ_stand_beside_the_results(tmp_path, capsys):
 
 def test_a_runs_curves_are_drawn_anew_to_the_same_bytes(tmp_path):
   folder = _run(tmp_path / "a")
-  names = ["curves.png", "curves.svg"]
+  names = ["curves.png", "curves.svg", "index.html"]
   assert [path.name for path in report.redraw(folder)] == names
   before = [(folder / name).read_bytes() for name in names]
   for name in names:
