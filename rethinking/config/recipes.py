@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rethinking.corruptions.registry import add
+from rethinking.corruptions.additions import add
 from rethinking.models.registry import ARCHITECTURES
 
 # What recipes have that do not say otherwise.

@@ -7,7 +7,7 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rethinking.corruptions.registry import add
+from rethinking.corruptions.additions import add
 from rethinking.runtime.allowed import AT_LEAST_1, BELOW_1, choose
 
 if TYPE_CHECKING:

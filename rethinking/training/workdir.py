@@ -8,7 +8,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
-from rethinking.corruptions.registry import added
+from rethinking.corruptions.additions import added
 from rethinking.runtime import processes
 from rethinking.runtime.errors import UserError
 from rethinking.storage import checksums, files, reading

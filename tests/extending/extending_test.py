@@ -11,7 +11,7 @@ from refusals import refused
 import rethinking
 from rethinking import models
 from rethinking.config import recipes
-from rethinking.corruptions import registry
+from rethinking.corruptions import additions, registry
 from rethinking.exports import write
 from rethinking.runtime import cli
 
@@ -42,7 +42,7 @@ def folder(tmp_path, monkeypatch):
   for name, (code, _) in _examples().items():
     (tmp_path / name).write_text(code)
   monkeypatch.chdir(tmp_path)
-  monkeypatch.setattr(registry, "_ADDED", {})
+  monkeypatch.setattr(additions, "_ADDED", {})
   tables = (models.ARCHITECTURES, recipes.RECIPES, registry.DEFINITIONS)
   before = [dict(table) for table in tables]
   yield tmp_path
