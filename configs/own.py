@@ -30,11 +30,13 @@ example how often those that never saw it are right on it, see
 
 `label_issues` trains 5 networks on 80 % each, for ten epochs whatever the set,
 and lists the labels that look wrong, see `rethinking.label_issues`; with
-`--pred_probs=FILE` it trains none and ranks your own predictions. Then
+`--pred_probs=FILE` it trains none and ranks your own predictions: an .npz with
+`pred_probs` [N, K] and `ids`, or an .npy in ascending order of id. Then
 
   python -m rethinking.report --label_issues=WORKDIR --labels_fixed
 
-writes labels_fixed.csv, which labels=CSV takes; your files stay as they are.
+writes labels_fixed.csv, what is wrong with a probability of 0.9 or more, which
+labels=CSV takes; your files stay as they are.
 `repair` says whether it helps to remove or to fix what is listed.
 
 In Python: rethinking.run(config, workdir, train=..., test=...) with

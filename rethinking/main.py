@@ -37,8 +37,9 @@ _WORKDIR = flags.DEFINE_string(
 _PRED_PROBS = flags.DEFINE_string(
   "pred_probs",
   None,
-  "Of the variant label_issues: an .npy or .npz of held-out class "
-  "probabilities [N, K] that are ranked instead of training.",
+  "Of the variant label_issues: an .npy of held-out class probabilities "
+  "[N, K] in ascending order of id, or an .npz with pred_probs and ids, that "
+  "are ranked instead of training.",
 )
 
 _MULTIHOST = flags.DEFINE_boolean(

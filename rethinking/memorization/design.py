@@ -1,5 +1,7 @@
 """Which examples each run of an ensemble trains on."""
 
+import fractions
+
 import numpy as np
 
 from rethinking.corruptions.checks import check_ids, check_integer, check_labels
@@ -151,10 +153,11 @@ def _ones(ratio: float, members: int) -> int:
     )
   ones = round(ratio * members)
   if members > 1 and abs(ratio * members - ones) > 1e-9 * members:
-    near = min(max(ones, 1), members - 1)
+    # As many as the ratio has parts.
+    parts = fractions.Fraction(ratio).limit_denominator(1000).denominator
     raise UserError(
       f"ratio * members must be an integer, got {ratio} * {members}; try "
-      f"ratio {near / members:.4g}."
+      f"members={parts}."
     )
   return ones
 

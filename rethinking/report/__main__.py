@@ -45,7 +45,8 @@ def main(argv: list[str] | None = None) -> int:
   parser.add_argument(
     "--labels_fixed",
     action="store_true",
-    help="with --label_issues: labels_fixed.csv too, which labels= takes",
+    help="with --label_issues: also labels_fixed.csv, what is wrong with a "
+    "probability of 0.9 or more, which labels= takes",
   )
   parser.add_argument(
     "--out", default="comparison", help="where several runs are drawn"

@@ -127,6 +127,8 @@ def _of(
   rows: Sequence[Row], view: str, score: str, suggested: str | None
 ) -> Iterator[dict[str, Any]]:
   what = {"mem": "mem", "heldout_true": "true class outside"}[score]
+  # Where none was changed, nobody may know a true one.
+  known = any(row["changed"] == "1" for row in rows)
   for row in rows:
     true = row["true_label"]
     yield {
@@ -134,7 +136,7 @@ def _of(
       "view": view,
       "given": int(row["label"]),
       "suggested": int(row[suggested]) if suggested else None,
-      "true": None if true in ("", "-1") else int(true),
+      "true": None if true in ("", "-1") or not known else int(true),
       "score": round(float(row[score]), 4),
       "what": what,
     }

@@ -4,6 +4,7 @@ Reference: Northcutt, Jiang, Chuang (2021), "Confident learning".
 """
 
 import io
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -123,6 +124,8 @@ def save(
     contents["duplicates.csv"] = twice
   if fixed:
     contents["labels_fixed.csv"] = _fixed(records, found)
+    if found.guard:
+      warnings.warn(f"labels_fixed.csv: {found.guard}", stacklevel=2)
   written = []
   for name, lines in contents.items():
     text = tables.csv_text(lines, _COLUMNS.get(name))

@@ -138,7 +138,12 @@ def _sentence(
   if issues.exists():
     for block in blocks(reading.read(issues, _MOST_BYTES).decode()):
       if block.kind == "list":
-        return block.lines[0]
+        # What is estimated, and why not to believe it.
+        return " ".join(
+          line
+          for k, line in enumerate(block.lines)
+          if k == 0 or "may be inverted" in line
+        )
   if "train_accuracy" in summary:
     seen = f"{config['arch']} fits {_percent(summary['train_accuracy'])} of "
     seen += "its train labels"

@@ -34,8 +34,9 @@ def rank(
     config: of the variant label_issues, or a run: which data, and which labels.
     workdir: a folder, made if it is not there; no run's. Gets what
       `label_issues.save` writes, and config.json.
-    path: .npy of `pred_probs`, float [N, K] in the order of the train set; or
-      .npz of it, and perhaps `ids` of its rows, in any order.
+    path: .npy of `pred_probs`, float [N, K] in ascending order of id, as
+      pred_probs.npy is; or .npz of it, and perhaps `ids` of its rows, in any
+      order.
     quiet: print nothing.
 
   Raises:
@@ -49,12 +50,22 @@ def rank(
   else:
     config = config_lib.resolve(config)
   train = task_lib.load(config).train
-  probs = read(path, train.given_ids)
-  true = train.labels if train.true_labels is None else train.true_labels
+  # Those of names lie by their hashes.
+  order = np.argsort(train.given_ids, kind="stable")
+  ids, labels = train.given_ids[order], train.labels[order]
+  true = labels if train.true_labels is None else train.true_labels[order]
+  probs = read(path, ids)
+  names = train.dataset.class_names
+  if probs.ndim != 2 or probs.shape[1] != len(names):
+    raise UserError(
+      f"pred_probs must have a column for each of {len(names)} classes, got "
+      f"shape {list(probs.shape)}; try columns in the order of {names[0]}, "
+      f"{names[1]}, ..."
+    )
   plain = config_lib.plain(config)
   file = pathlib.Path(path).name
   about = f"Predictions of {file} for {len(probs):,} examples."
-  records = Records(about, train.given_ids, train.labels, true, probs, plain)
+  records = Records(about, ids, labels, true, probs, plain)
   folder = files.workdir(workdir)
   if (folder / "results.jsonl").exists() or (folder / "summary.json").exists():
     raise UserError(

@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
 from rethinking import models
+from rethinking.config import variants
 from rethinking.corruptions import array_files
 from rethinking.data.checked import check_images
 from rethinking.runtime.errors import UserError
@@ -34,7 +35,7 @@ _VARIABLES = ("params", "batch_stats")
 _ABOUT = "about"
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Trained:
   """A run's model with the weights that its summary is of.
 
@@ -60,6 +61,9 @@ class Trained:
   statistics: tuple[np.ndarray, ...]
   image_shape: tuple[int, int, int]
   class_names: tuple[str, ...]
+
+  def __repr__(self) -> str:
+    return f"Trained({variants.title(self.config)})"
 
   def predict(self, images: Any) -> np.ndarray:
     """Returns each class's probability, float [N, K].
@@ -131,6 +135,11 @@ class Trained:
   def _apply(
     self, images: Any, labels: np.ndarray | None = None
   ) -> dict[str, np.ndarray]:
+    if np.shape(images) == self.image_shape:
+      raise UserError(
+        f"images must be of shape {['N', *self.image_shape]}, got one image; "
+        "try images[None]."
+      )
     images = check_images(images)
     if images.shape[1:] != self.image_shape:
       raise UserError(

@@ -144,8 +144,8 @@ def test_packed_masks_come_back(n):
 @pytest.mark.parametrize(
   ("changed", "message"),
   [
-    ({"ratio": 0.75}, r"an integer, got 0.75 \* 10; try ratio 0.8\."),
-    ({"ratio": 0.01}, r"an integer, got 0.01 \* 10; try ratio 0.1\."),
+    ({"ratio": 0.75}, r"an integer, got 0.75 \* 10; try members=4\."),
+    ({"ratio": 0.01}, r"an integer, got 0.01 \* 10; try members=100\."),
     ({"ratio": 0}, r"ratio must be in \(0, 1\), got 0;"),
     ({"ratio": 1.0}, r"ratio must be in \(0, 1\), got 1.0;"),
     ({"ratio": float("nan")}, r"ratio must be in \(0, 1\), got nan;"),

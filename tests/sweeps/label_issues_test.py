@@ -157,6 +157,28 @@ def test_anyones_predictions_are_ranked_without_training(found, tmp_path):
   assert (tmp_path / "b" / "issues.csv").read_bytes() == want
 
 
+def test_predictions_of_names_are_in_their_order(tmp_path):
+  names = np.array([f"{n:02}.png" for n in range(60)])
+  images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8)
+  labels = np.arange(60) % 3
+  shown = np.random.default_rng(1).permutation(60)
+  both = {"images": images, "labels": labels, "ids": names}
+  arrays = {f"train_{k}": v[shown] for k, v in both.items()}
+  arrays |= {"test_images": 255 - images[:6], "test_labels": labels[:6]}
+  arrays["test_ids"] = np.array([f"t{n}" for n in range(6)])
+  np.savez(tmp_path / "x.npz", **arrays)
+  probs = np.full((60, 3), 0.05)
+  probs[np.arange(60), labels] = 0.9
+  probs[7] = probs[8]
+  np.save(tmp_path / "p.npy", probs)
+  config = _config(f"own.py:label_issues,data={tmp_path}/x.npz")
+  predictions.rank(config, tmp_path / "w", tmp_path / "p.npy", quiet=True)
+  with (tmp_path / "w" / "issues.csv").open() as file:
+    rows = [*csv.DictReader(file)]
+  assert [row["id"] for row in rows] == names.tolist()
+  assert [r["id"] for r in rows if r["is_label_issue"] == "True"] == ["07.png"]
+
+
 def test_predictions_of_others_are_refused(found, tmp_path):
   workdir, _ = found
   config = _config(f"digits.py:label_issues,{_SMALL}")
@@ -165,8 +187,10 @@ def test_predictions_of_others_are_refused(found, tmp_path):
   np.savez(tmp_path / "ids.npz", pred_probs=probs[:9], ids=np.arange(9))
   np.savez(tmp_path / "name.npz", probs=probs)
   (tmp_path / "no.npy").write_text("no")
+  np.save(tmp_path / "wide.npy", np.pad(probs, ((0, 0), (0, 1))))
   for name, message in {
     "few.npy": "a row for each of 400 labels, got 9",
+    "wide.npy": "a column for each of 10 classes",
     "ids.npz": "none for 391, such as 9",
     "name.npz": "pred_probs must be an array of the file",
     "no.npy": "pred_probs must be a readable",
