@@ -104,6 +104,20 @@ def slots(config: ConfigDict, runs: int, at_once: int | None) -> int:
   return max(1, min(runs, len(devices) * int(memory / 2) // each))
 
 
+def on_cpu(config: ConfigDict, size: int, at_once: int | None) -> bool:
+  """Returns whether a CPU trains such runs in one program.
+
+  Args:
+    config: resolved.
+    size: of the model, in parameters.
+    at_once: how many runs the user asks for in one program; None: no wish.
+  """
+  if at_once is not None:
+    return at_once > 1
+  dense = models.ARCHITECTURES[config.arch].dense
+  return dense and not config.early_stopping and size <= _SMALL
+
+
 def parameters(config: ConfigDict) -> int:
   """Counts the parameters of a config's model, without making them.
 
