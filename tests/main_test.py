@@ -83,6 +83,28 @@ def _run(*flags):
       ],
       "--multihost found no cluster",
     ),
+    (["--config=configs/digits.py:levels", "--plan"], "--plan goes with"),
+    (
+      ["--config=configs/digits.py:levels", "--shard=0/2"],
+      "--shard needs --workdir",
+    ),
+    (
+      ["--config=configs/digits.py:levels", "--shard=2/2", "--workdir=nowhere"],
+      "--shard must be I/N with I from 0 to N - 1, got '2/2'",
+    ),
+    (
+      ["--config=configs/digits.py:levels", "--shard=auto"],
+      "--shard=auto must be in a Slurm array",
+    ),
+    (
+      ["--config=configs/digits.py:true_labels", "--shard=0/2"],
+      "experiment must be sweep here, got train",
+    ),
+    (
+      ["--config=configs/digits.py:levels", "--shard=0/2", "--multihost"]
+      + ["--workdir=nowhere"],
+      "--shard goes without --multihost",
+    ),
   ],
 )
 def test_a_mistake_is_one_line_and_code_2(flags, message):
@@ -177,7 +199,8 @@ def test_ctrl_c_in_one_of_several_does_not_wait_for_the_others(
   monkeypatch.setattr(train, "run", interrupted)
   monkeypatch.setattr(processes, "several", lambda: several)
   monkeypatch.setattr(processes, "exit_now", exit_now)
-  for flag in ("_MULTIHOST", "_COORDINATOR", "_PROCESS_COUNT", "_PROCESS_ID"):
+  unset = ("_MULTIHOST", "_COORDINATOR", "_PROCESS_COUNT", "_PROCESS_ID")
+  for flag in (*unset, "_SHARD", "_PLAN", "_PRED_PROBS"):
     monkeypatch.setattr(main, flag, types.SimpleNamespace(value=None))
   workdir = types.SimpleNamespace(value=str(tmp_path))
   monkeypatch.setattr(main, "_WORKDIR", workdir)

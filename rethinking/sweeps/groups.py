@@ -59,6 +59,17 @@ def _label_op(config: ConfigDict) -> str:
   return "uniform"
 
 
+def folder(config: ConfigDict, workdir: epath.Path) -> epath.Path:
+  """Returns where runs of one program save, whatever is left of them.
+
+  Args:
+    config: of any of them, resolved.
+    workdir: of the sweep.
+  """
+  digest = hashlib.sha256(group_key(config).encode()).hexdigest()[:12]
+  return workdir / "groups" / digest
+
+
 def groups(cells: Mapping[str, ConfigDict]) -> list[list[str]]:
   """Returns the cells' names, those together that can train in one program.
 
@@ -168,14 +179,14 @@ def run(
     # At load all are corrupted alike.
     alike = cell is first or _at_load(cell)
     task = shared if alike else task_lib.load(cell)
-    folder = workdir / "cells" / name
-    folder.mkdir(parents=True, exist_ok=True)
-    workdir_lib.claim(folder, cell, task.facts())
+    own = workdir / "cells" / name
+    own.mkdir(parents=True, exist_ok=True)
+    workdir_lib.claim(own, cell, task.facts())
     return Journal(
       name,
       cell,
       task,
-      folder,
+      own,
       shown,
       time.monotonic(),
       keep_params=cell.keep_params,
@@ -189,13 +200,11 @@ def run(
       seen = {"status": "diverged", "step": diverged}
     finish(one.name, {**seen, "seconds": one.wall_seconds})
 
-  # The same folder for what can train together, whatever is left of it.
-  digest = hashlib.sha256(group_key(first).encode()).hexdigest()[:12]
   loop = Loop(
     trained,
     [*cells],
     start,
-    workdir / "groups" / digest,
+    folder(first, workdir),
     end,
     alone=False,
     workdir=workdir,
