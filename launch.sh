@@ -76,6 +76,43 @@ When a process dies, the others end within about a minute, with a line of ours
 or a longer text of JAX's and exit code 134. The same command continues: with
 the same layout to the same bits, with another number of processes or devices
 with the same examples in the same order. A sweep runs one cell after another.
+
+SHARES OF A SWEEP
+The runs of a sweep are independent: --shard=I/N makes the I-th of N shares, on
+any machine, with its own devices and no word to the others. The workdir is
+shared: gs://, or a mounted folder. A share that was killed is started again by
+the same command and goes on; so does another N. The last one to end draws.
+--plan lists what each share makes; python -m rethinking.report WORKDIR counts
+what is missing. What one program would train is not parted, save with
+--config.runs_at_once=1. The batch script of a Slurm array:
+  #!/bin/bash
+  #SBATCH --array=0-7
+  #SBATCH --requeue
+  bash launch.sh --shard=auto --config=configs/cifar.py:figure1 \
+    --workdir=/shared/figure1
+  c=$?
+  [ $c -ge 128 ] &&
+    scontrol requeue ${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}
+  exit $c
+A Kubernetes Indexed Job (parsed by a test; it has not met a cluster), with an
+image that has this folder as its working directory:
+  apiVersion: batch/v1
+  kind: Job
+  metadata: {name: figure1}
+  spec:
+    completionMode: Indexed
+    completions: 8
+    parallelism: 8
+    backoffLimitPerIndex: 10
+    template:
+      spec:
+        restartPolicy: Never
+        containers:
+          - name: share
+            image: IMAGE
+            command: [bash, launch.sh, --shard=$(JOB_COMPLETION_INDEX)/8,
+                      "--config=configs/cifar.py:figure1",
+                      "--workdir=gs://BUCKET/figure1"]
 END
 }
 

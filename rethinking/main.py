@@ -10,6 +10,11 @@ the same command in each:
   python -m rethinking.main --multihost [--coordinator=HOST:PORT \\
       --process_count=N --process_id=I] --config=... --workdir=SHARED_FOLDER
 
+On a cluster, each share of a sweep by a command of its own, any number at once
+and on any machine; the last one to end draws (more: bash launch.sh --help):
+
+  python -m rethinking.main --shard=I/N --config=... --workdir=SHARED_FOLDER
+
 The same command with the same workdir continues what was interrupted.
 Exit codes: 0 finished, 1 failed, 2 refused input, 75 stopped and resumable.
 """
@@ -19,6 +24,7 @@ import datetime
 import os
 import pathlib
 import sys
+from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict
@@ -40,6 +46,16 @@ _PRED_PROBS = flags.DEFINE_string(
   "Of the variant label_issues: an .npy of held-out class probabilities "
   "[N, K] in ascending order of id, or an .npz with pred_probs and ids, that "
   "are ranked instead of training.",
+)
+
+_SHARD = flags.DEFINE_string(
+  "shard",
+  None,
+  "I/N: makes the I-th, from 0, of N shares of a sweep's runs; auto: which one "
+  "a Slurm array or a TPU's worker says.",
+)
+_PLAN = flags.DEFINE_boolean(
+  "plan", False, "With --shard: lists what each share makes, and runs nothing."
 )
 
 _MULTIHOST = flags.DEFINE_boolean(
@@ -86,13 +102,27 @@ def main(config: ConfigDict) -> int:
     raise UserError(
       "--multihost needs --workdir, a folder that all processes share."
     )
+  if _PLAN.value and _SHARD.value is None:
+    raise UserError("--plan goes with --shard; try --shard=0/8 --plan.")
+  share = None if _SHARD.value is None else _share(config)
+  if _PLAN.value:
+    from rethinking.sweeps import sharing
+
+    print(sharing.plan(config, share.count))
+    return cli.FINISHED
+  if share is not None and given is None:
+    raise UserError("--shard needs --workdir, a folder that all shares use.")
   workdir = _dated_folder(config) if given is None else given
   try:
     if _MULTIHOST.value:
       with signals.on_signal(_end_waiting):
         processes.start(*place)
         parallel.connect()
-    if _PRED_PROBS.value is None:
+    if share is not None:
+      from rethinking.sweeps import sharing
+
+      sharing.run(config, workdir, share)
+    elif _PRED_PROBS.value is None:
       run(config, workdir)
     else:
       from rethinking.report import page
@@ -131,6 +161,22 @@ def main(config: ConfigDict) -> int:
   return cli.FINISHED
 
 
+def _share(config: ConfigDict) -> Any:
+  """The share that --shard names, which it says where it was read."""
+  from rethinking.sweeps import shares
+
+  experiments.check(config, "sweep")
+  for flag, given in (
+    ("--multihost", _MULTIHOST.value),
+    ("--pred_probs", _PRED_PROBS.value is not None),
+  ):
+    if given:
+      raise UserError(f"--shard goes without {flag}; leave one of them out.")
+  share, source = shares.parse(_SHARD.value, os.environ)
+  print(f"Share {share}, by {source}.")
+  return share
+
+
 def _dated_folder(config: ConfigDict) -> pathlib.Path:
   """Makes a folder of this command's own."""
   now = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
@@ -155,9 +201,12 @@ def _kept(workdir: str | pathlib.Path) -> str:
   folder = files.workdir(workdir)
   if (folder / "summary.json").exists():
     return f"Stopped after the end; everything is in {workdir}."
-  saves = ("checkpoints/*", "cells/*/checkpoints/*", "groups/*/*")
+  saves = ["checkpoints/*", "cells/*/checkpoints/*", "groups/*/*"]
+  saves += [f"shares/*/{save}" for save in saves[1:]]
   kept = [f"{save}/{checksums.NAME}" for save in saves]
-  if any(any(folder.glob(x)) for x in [*kept, "cells/*/summary.json"]):
+  if any(
+    any(folder.glob(x)) for x in [*kept, "cells/*/summary.json", "rows/*"]
+  ):
     return (
       f"Stopped; the same command with --workdir={workdir} continues from what "
       "was saved last."

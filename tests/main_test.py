@@ -83,6 +83,28 @@ def _run(*flags):
       ],
       "--multihost found no cluster",
     ),
+    (["--config=configs/digits.py:levels", "--plan"], "--plan goes with"),
+    (
+      ["--config=configs/digits.py:levels", "--shard=0/2"],
+      "--shard needs --workdir",
+    ),
+    (
+      ["--config=configs/digits.py:levels", "--shard=2/2", "--workdir=nowhere"],
+      "--shard must be I/N with I from 0 to N - 1, got '2/2'",
+    ),
+    (
+      ["--config=configs/digits.py:levels", "--shard=auto"],
+      "--shard=auto must be in a Slurm array",
+    ),
+    (
+      ["--config=configs/digits.py:true_labels", "--shard=0/2"],
+      "experiment must be sweep here, got train",
+    ),
+    (
+      ["--config=configs/digits.py:levels", "--shard=0/2", "--multihost"]
+      + ["--workdir=nowhere"],
+      "--shard goes without --multihost",
+    ),
   ],
 )
 def test_a_mistake_is_one_line_and_code_2(flags, message):
@@ -177,7 +199,7 @@ def test_ctrl_c_in_one_of_several_does_not_wait_for_the_others(
   monkeypatch.setattr(train, "run", interrupted)
   monkeypatch.setattr(processes, "several", lambda: several)
   monkeypatch.setattr(processes, "exit_now", exit_now)
-  names = "MULTIHOST COORDINATOR PROCESS_COUNT PROCESS_ID PRED_PROBS"
+  names = "MULTIHOST COORDINATOR PROCESS_COUNT PROCESS_ID PRED_PROBS SHARD PLAN"
   for name in names.split():
     monkeypatch.setattr(main, f"_{name}", types.SimpleNamespace(value=None))
   workdir = types.SimpleNamespace(value=str(tmp_path))

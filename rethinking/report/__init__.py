@@ -5,10 +5,11 @@ published one beside it with the difference and a word (agrees, differs, not
 comparable, not run here), and for each of the paper's claims whether the rows
 support it. Published numbers and their sources are in published.json.
 
-`rows` reads results.jsonl, `series` and `settings` group it, `published` and
-`claims` compare, `tables` and `pictures` draw, `figure1` and `studies` are the
-figures, which have their rows in `rethinking.config.figures`. What is measured
-has its rows in `rethinking.training.metrics`. `ensembles` reads runs on
+`rows` reads results.jsonl, `row_files` what shares have of it, `series` and
+`settings` group it, `published` and `claims` compare, `tables` and `pictures`
+draw, `figure1` and `studies` are the figures, which have their rows in
+`rethinking.config.figures`. What is measured has its rows in
+`rethinking.training.metrics`. `ensembles` reads runs on
 subsets; `memorization` writes what they say of each example, with a page
 (`memorization_page`) and pictures (`memorization_pictures`); `label_issues`
 writes which labels look wrong, `detection` how well known ones are found,
@@ -33,6 +34,7 @@ from rethinking.report import (
   page,
   pictures,
   published,
+  row_files,
   rows,
   tables,
 )
@@ -41,10 +43,19 @@ from rethinking.storage import files, plots
 from rethinking.training import curves
 from rethinking.training import workdir as workdir_lib
 
-__all__ = ["SAID", "compare", "draw", "redraw"]
+__all__ = ["SAID", "compare", "draw", "progress", "redraw"]
 
 # Files that say in words and tables what a sweep is made for.
 SAID = ("label_issues.md", "detection.md", "repair.md")
+
+
+def progress(workdir: epath.PathLike) -> list[str]:
+  """Returns what `row_files.progress` says of a sweep's shares.
+
+  Args:
+    workdir: its folder, local or gs://.
+  """
+  return row_files.progress(files.workdir(workdir))
 
 
 def redraw(workdir: epath.PathLike) -> list[epath.Path]:
@@ -60,9 +71,13 @@ def redraw(workdir: epath.PathLike) -> list[epath.Path]:
     UserError: if there is nothing to read or the folder cannot be written.
   """
   folder = files.workdir(workdir)
-  if (folder / "results.jsonl").exists() or not (
-    folder / "metrics.jsonl"
-  ).exists():
+  results = (folder / "results.jsonl").exists()
+  if not results and (folder / row_files.CELLS).exists():
+    # Shares have begun, and may have no row yet.
+    results = bool(row_files.singles(folder)[0])
+    if not results:
+      return []
+  if results or not (folder / "metrics.jsonl").exists():
     return [folder / name for name in (*draw(folder), page.write(folder))]
   run = comparison.read(folder)
   title = variants.title(run.config)

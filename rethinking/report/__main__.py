@@ -7,6 +7,8 @@ Of a sweep (also --workdir=W) figures and tables come from its results.jsonl
 alone, of a run its curves from metrics.jsonl. Of several runs the fields in
 which they differ are printed beside their results, and their curves are drawn
 over each other in the folder --out.
+Of a sweep in shares it also says how many runs there are of how many, at any
+time, and which files are damaged.
 
   python -m rethinking.report --label_issues W [--labels_fixed]
 
@@ -72,6 +74,8 @@ def main(argv: list[str] | None = None) -> int:
       text, paths = report.compare(workdirs, given.out)
       print(text, end="")
     else:
+      for line in report.progress(workdirs[0]):
+        print(line)
       paths = report.redraw(workdirs[0])
     for path in paths:
       print(path)

@@ -12,14 +12,12 @@ from rethinking.config import records
 from rethinking.config.fields import SEEDS
 from rethinking.config.variants import condition
 from rethinking.data import registry
+from rethinking.report import row_files
+from rethinking.report.row_files import Row
 from rethinking.report.settings import regularisers, settings
 from rethinking.runtime.errors import UserError
 from rethinking.storage import jsonl as writers
 from rethinking.training import metrics
-
-Row = Mapping[str, Any]
-
-_NEEDED = {"cell": str, "figure": str, "status": str, "config": dict}
 
 
 class Stat(NamedTuple):
@@ -211,7 +209,8 @@ def load(path: epath.PathLike) -> Rows:
     UserError: if there is no such file, or a line of it is not a row.
   """
   path = epath.Path(path)
-  if not path.exists():
+  singles, damaged = row_files.singles(path.parent)
+  if not path.exists() and not singles:
     raise UserError(
       f"There is no {path.name} in {path.parent}; give the --workdir of a "
       "sweep, such as one of configs/digits.py:figure1."
@@ -219,30 +218,17 @@ def load(path: epath.PathLike) -> Rows:
   lines, torn = writers.read(path)
   rows = writers.parse(path, lines)
   for number, row in enumerate(rows, 1):
-    if trouble := _trouble(row):
+    if trouble := row_files.trouble(row):
       raise UserError(
         f"{path}, line {number}, {trouble}; restore the file or delete that "
         "line."
       )
+  done = {row["cell"] for row in rows}
+  rows += [row for row in singles if row["cell"] not in done]
   found = gather([records.recorded_row(row) for row in rows])
-  if torn:
-    said = f"The torn last line of {path.name} is left out."
-    found = found._replace(warnings=(said,))
-  return found
-
-
-def _trouble(row: Row) -> str | None:
-  """Why something is not a row that can be read, if it is not."""
-  for name, kind in _NEEDED.items():
-    if not isinstance(row.get(name), kind):
-      return f"is not a row of a sweep: it has no {name!r}"
-  if row["status"] == "finished":
-    for name in ("train_accuracy", "test_accuracy"):
-      if not isinstance(row.get(name), int | float):
-        return f"says that its run finished, but has no {name!r}"
-  if not isinstance(row["config"].get("arch"), str):
-    return "is not a row of a sweep: its config has no 'arch'"
-  return None
+  said = [f"The torn last line of {path.name} is left out."] if torn else []
+  said += [f"Left out: {one}." for one in damaged]
+  return found._replace(warnings=tuple(said))
 
 
 def gather(rows: Sequence[Row]) -> Rows:

@@ -11,10 +11,15 @@ from rethinking.storage import files, reading
 NAME = "sha256.json"
 
 
-def _files(folder: epath.Path) -> Iterator[epath.Path]:
+def paths(folder: epath.Path) -> Iterator[epath.Path]:
+  """Yields a folder's files, at any depth.
+
+  Args:
+    folder: of a checkpoint or a run.
+  """
   for path in folder.iterdir():
     if path.is_dir():
-      yield from _files(path)
+      yield from paths(path)
     else:
       yield path
 
@@ -35,7 +40,7 @@ def write(
     OSError: they could not be written.
   """
   if names is None:
-    names = (os.path.relpath(path, folder) for path in _files(folder))
+    names = (os.path.relpath(path, folder) for path in paths(folder))
   sums = {
     name: reading.sha256(folder / name)
     for name in sorted(names)

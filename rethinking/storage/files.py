@@ -15,6 +15,7 @@ import json
 import math
 import os
 import pathlib
+import socket
 import stat
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -129,8 +130,10 @@ def save(path: epath.PathLike, write: Callable[[BinaryIO], Any]) -> None:
     OSError: it could not be written (a full disk); the old file is intact.
   """
   path = epath.Path(path)
-  # One writer a workdir (see `lock`), but processes of one run may share it.
-  temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
+  # Processes of one run, or of one sweep's shares, may write it at a time. In
+  # containers all have the same number.
+  owner = f"{socket.gethostname()}.{os.getpid()}"
+  temporary = path.parent / f".{path.name}.{owner}.tmp"
   try:
     with _named(path):
       # A link of that name is another's file.

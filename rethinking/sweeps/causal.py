@@ -98,7 +98,7 @@ def _check(
   todo = dict(_cells(one, tests, top))
   folder.mkdir(parents=True, exist_ok=True)
   console = SweepConsole(len(todo), "without them", quiet=quiet)
-  cells.run(todo, folder, "causal", None, console, stop)
+  cells.run(cells.Place(todo, folder, "causal"), None, console, stop)
   right = {
     name: ensembles.last(folder / "cells" / name)["test_correct"]
     for name in todo

@@ -18,10 +18,55 @@ from rethinking.sweeps.console import SweepConsole
 from rethinking.training import run as train
 
 
+class Place:
+  """Where runs are made, and their rows kept: in results.jsonl.
+
+  Args:
+    todo: resolved configs of all cells by name.
+    workdir: its `results.jsonl` has the rows, `cells/NAME` each run's files.
+    title: of the sweep, which the rows name.
+
+  Attributes:
+    workdir: the same.
+    warnings: sentences about what was repaired.
+  """
+
+  def __init__(
+    self, todo: Mapping[str, ConfigDict], workdir: epath.Path, title: str
+  ):
+    self.todo, self.workdir, self.title = todo, workdir, title
+    self._results = jsonl.JsonLines(workdir / "results.jsonl")
+    self.warnings = self._results.warnings
+
+  def kept(self) -> list[dict[str, Any]]:
+    """Returns the rows of earlier calls.
+
+    Raises:
+      UserError: for rows that are not of this sweep.
+    """
+    return processes.on_first(
+      lambda: sweep_rows.kept(
+        self._results, self.todo, self.title, self.workdir
+      )
+    )
+
+  def finish(self, name: str, seen: Mapping[str, Any]) -> dict[str, Any]:
+    """Keeps the row of a run that has ended, and returns it.
+
+    Args:
+      name: the cell's.
+      seen: what `sweep_rows.make` makes the row of.
+    """
+    cell = self.todo[name]
+    row = processes.on_first(
+      lambda: sweep_rows.make(name, cell, self.title, self.workdir, seen)
+    )
+    self._results.append(row)
+    return row
+
+
 def run(
-  todo: Mapping[str, ConfigDict],
-  workdir: epath.Path,
-  title: str,
+  place: Place,
   at_once: int | None,
   console: SweepConsole,
   stop: threading.Event,
@@ -29,9 +74,7 @@ def run(
   """Makes every run that has no row, and returns all rows.
 
   Args:
-    todo: resolved configs of all cells by name.
-    workdir: its `results.jsonl` has the rows, `cells/NAME` each run's files.
-    title: of the sweep, which the rows name.
+    place: names the runs, and keeps what they leave.
     at_once: how many runs the user asks for in one program; None: no wish.
     console: shows the runs; entered here.
     stop: set when no further run is to begin.
@@ -40,13 +83,10 @@ def run(
     UserError: for rows that are not of this sweep.
     Stopped: after SIGTERM or Ctrl-C; the cell's state is saved.
   """
-  results = jsonl.JsonLines(workdir / "results.jsonl")
-  kept = processes.on_first(
-    lambda: sweep_rows.kept(results, todo, title, workdir)
-  )
-  rows = {row["cell"]: row for row in kept}
+  todo, workdir = place.todo, place.workdir
+  rows = {row["cell"]: row for row in place.kept()}
   with console:
-    for warning in results.warnings:
+    for warning in place.warnings:
       console.warn(warning)
     for row in rows.values():
       console.count(row)
@@ -54,10 +94,7 @@ def run(
       console.say(f"{len(rows)} of {len(todo)} cells are finished already.")
 
     def finish(name: str, seen: Mapping[str, Any]) -> None:
-      rows[name] = processes.on_first(
-        lambda: sweep_rows.make(name, todo[name], title, workdir, seen)
-      )
-      results.append(rows[name])
+      rows[name] = place.finish(name, seen)
       console.finished(name, rows[name])
 
     together, separate = [], {}

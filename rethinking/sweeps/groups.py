@@ -59,6 +59,17 @@ def _label_op(config: ConfigDict) -> str:
   return "uniform"
 
 
+def folder(config: ConfigDict, workdir: epath.Path) -> epath.Path:
+  """Returns where runs of one program save, whatever is left of them.
+
+  Args:
+    config: of any of them, resolved.
+    workdir: of the sweep.
+  """
+  digest = hashlib.sha256(group_key(config).encode()).hexdigest()[:12]
+  return workdir / "groups" / digest
+
+
 def groups(cells: Mapping[str, ConfigDict]) -> list[list[str]]:
   """Returns the cells' names, those together that can train in one program.
 
@@ -102,6 +113,20 @@ def slots(config: ConfigDict, runs: int, at_once: int | None) -> int:
   # half of the memory is for images, activations and the compiler.
   each = 8 * 4 * size
   return max(1, min(runs, len(devices) * int(memory / 2) // each))
+
+
+def on_cpu(config: ConfigDict, size: int, at_once: int | None) -> bool:
+  """Returns whether a CPU trains such runs in one program.
+
+  Args:
+    config: resolved.
+    size: of the model, in parameters.
+    at_once: how many runs the user asks for in one program; None: no wish.
+  """
+  if at_once is not None:
+    return at_once > 1
+  dense = models.ARCHITECTURES[config.arch].dense
+  return dense and not config.early_stopping and size <= _SMALL
 
 
 def parameters(config: ConfigDict) -> int:
@@ -154,14 +179,14 @@ def run(
     # At load all are corrupted alike.
     alike = cell is first or _at_load(cell)
     task = shared if alike else task_lib.load(cell)
-    folder = workdir / "cells" / name
-    folder.mkdir(parents=True, exist_ok=True)
-    workdir_lib.claim(folder, cell, task.facts())
+    own = workdir / "cells" / name
+    own.mkdir(parents=True, exist_ok=True)
+    workdir_lib.claim(own, cell, task.facts())
     return Journal(
       name,
       cell,
       task,
-      folder,
+      own,
       shown,
       time.monotonic(),
       keep_params=cell.keep_params,
@@ -175,13 +200,11 @@ def run(
       seen = {"status": "diverged", "step": diverged}
     finish(one.name, {**seen, "seconds": one.wall_seconds})
 
-  # The same folder for what can train together, whatever is left of it.
-  digest = hashlib.sha256(group_key(first).encode()).hexdigest()[:12]
   loop = Loop(
     trained,
     [*cells],
     start,
-    workdir / "groups" / digest,
+    folder(first, workdir),
     end,
     alone=False,
     workdir=workdir,

@@ -48,7 +48,7 @@ def run(workdir: epath.Path, stop: threading.Event, *, quiet: bool) -> None:
     todo = dict(cells_of(one, folder))
     console = SweepConsole(len(todo), "repair", quiet=quiet)
     try:
-      cells.run(todo, folder, "repair", None, console, stop)
+      cells.run(cells.Place(todo, folder, "repair"), None, console, stop)
     except Stopped as error:
       # The command that continues is the sweep's.
       raise Stopped(error.what, workdir) from None

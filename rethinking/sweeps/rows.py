@@ -11,6 +11,7 @@ from rethinking import config as config_lib
 from rethinking.config import fields
 from rethinking.runtime.errors import UserError
 from rethinking.storage import files, jsonl, reading
+from rethinking.sweeps import merging
 from rethinking.training import metrics
 from rethinking.training import task as task_lib
 from rethinking.training import workdir as workdir_lib
@@ -47,6 +48,29 @@ def kept(
       contradict, and where a run is left but the data are not those of the
       rows.
   """
+  rows = checked(results, todo, figure, workdir)
+  if len(rows) < len(todo):
+    check_data(results.path, rows, todo, workdir)
+  return rows
+
+
+def checked(
+  results: jsonl.JsonLines,
+  todo: Mapping[str, ConfigDict],
+  figure: str,
+  workdir: epath.Path,
+) -> list[dict[str, Any]]:
+  """Returns rows that are of this sweep and agree with what their runs left.
+
+  Args:
+    results: results.jsonl, or a row of its own.
+    todo: resolved configs of all cells by name.
+    figure: the sweep's variant.
+    workdir: of the sweep.
+
+  Raises:
+    UserError: for one that is not.
+  """
   rows = [config_lib.recorded_row(row) for row in results.rows()]
   for number, row in enumerate(rows, 1):
     name, status = row.get("cell"), row.get("status")
@@ -66,7 +90,8 @@ def kept(
       seen = {"status": "finished", **workdir_lib.read_json(path)}
       seen["seconds"] = row["seconds"]
       made = files.dumps(make(name, todo[name], figure, workdir, seen))
-      same = _comparable(reading.loads(made.encode())) == _comparable(row)
+      made = merging.comparable(reading.loads(made.encode()))
+      same = made == merging.comparable(row)
     except (LookupError, TypeError, AttributeError):
       same = False
     if not same:
@@ -74,18 +99,26 @@ def kept(
         f"{results.path} and {path} differ, so one of them is "
         f"damaged; delete the row of {name} in the first, or the run's folder."
       )
-  if len(rows) < len(todo):
-    _check_data(results, rows, todo, workdir)
   return rows
 
 
-def _check_data(
-  results: jsonl.JsonLines,
+def check_data(
+  path: epath.Path,
   rows: Iterable[Mapping[str, Any]],
   todo: Mapping[str, ConfigDict],
   workdir: epath.Path,
 ) -> None:
-  """Refuses to add runs to rows that were made from other data."""
+  """Refuses to add runs to rows that were made from other data.
+
+  Args:
+    path: of the rows, for the message.
+    rows: of finished runs.
+    todo: resolved configs of all cells by name.
+    workdir: of the sweep.
+
+  Raises:
+    UserError: where there is one.
+  """
 
   @functools.cache
   def source(cell):
@@ -112,7 +145,7 @@ def _check_data(
     # Prepared again, the same arrays are in other files.
     if not _same_data(workdir / "cells" / row["cell"], cell):
       raise UserError(
-        f"{results.path} holds runs on other {cell.dataset} data than is here "
+        f"{path} holds runs on other {cell.dataset} data than is here "
         f"(data_source in the row of {row['cell']}; here: {now}); give the "
         "data_dir of those runs, or another workdir."
       )
@@ -125,14 +158,6 @@ def _same_data(folder: epath.Path, cell: ConfigDict) -> bool:
   return kept.exists() and not workdir_lib.other_data(
     workdir_lib.read_json(kept), task_lib.load(cell).facts()
   )
-
-
-def _comparable(row: Mapping[str, Any]) -> dict[str, Any]:
-  """A row without the fields that may differ between calls."""
-  config = {
-    k: v for k, v in row["config"].items() if k not in fields.flagged("resume")
-  }
-  return {**row, "config": config}
 
 
 def make(

@@ -6,9 +6,10 @@ import pathlib
 import pkgutil
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from etils import epath
 from ml_collections import ConfigDict
 
 from rethinking import report
@@ -18,7 +19,7 @@ from rethinking.memorization import agreement
 from rethinking.runtime import backend, processes, signals
 from rethinking.storage import files
 from rethinking.storage.lock import Lock
-from rethinking.sweeps import causal, cells, grid
+from rethinking.sweeps import causal, cells, grid, merging
 from rethinking.sweeps import rows as sweep_rows
 from rethinking.sweeps.console import SweepConsole
 from rethinking.training import parallel, placement
@@ -63,7 +64,7 @@ def run(
   if finished is not None:
     return finished
   with (
-    _checked(todo.values(), config.reference),
+    checked(todo.values(), config.reference),
     Lock(workdir),
     # Several processes must stop at the same step, which only a run ensures;
     # else a signal counts between runs, too.
@@ -77,45 +78,85 @@ def run(
       return finished
     workdir_lib.begin(workdir, config)
     console = SweepConsole(len(todo), config.variant, quiet=quiet)
+    # What shares of this sweep made before.
+    if (workdir / merging.FOLDER).exists():
+      _merge(workdir, todo, console)
     with backend.shared_programs(workdir / "programs"):
-      rows = cells.run(
-        todo, workdir, config.variant, config.runs_at_once, console, stop
-      )
+      place = cells.Place(todo, workdir, config.variant)
+      rows = cells.run(place, config.runs_at_once, console, stop)
       figure = FIGURES.get(config.variant)
       if figure is not None and figure.after:
         pkgutil.resolve_name(figure.after)(workdir, stop, quiet=quiet)
       if config.influence:
         causal.run(workdir, stop, quiet=quiet)
-    if processes.is_first():
-      report.draw(workdir)
-      for name in report.SAID:
-        if (workdir / name).exists():
-          console.say((workdir / name).read_text())
-    summary = sweep_rows.summary(rows) | backend.numerics()
+    _merge(workdir, todo, console)
+    return conclude(rows, workdir, console, began)
+
+
+def _merge(
+  workdir: epath.Path, todo: Mapping[str, ConfigDict], console: SweepConsole
+) -> None:
+  processes.on_first(lambda: merging.merge(workdir, todo, console.warn))
+
+
+def conclude(
+  rows: Iterable[Mapping[str, Any]],
+  workdir: epath.Path,
+  console: SweepConsole,
+  began: float | None = None,
+) -> dict[str, Any]:
+  """Draws what all runs came to, and writes summary.json.
+
+  Args:
+    rows: of all cells.
+    workdir: of the sweep.
+    console: shows it.
+    began: when the one process that made them did, by the monotonic clock;
+      None: several did.
+
+  Returns:
+    What `summary.json` holds.
+  """
+  if processes.is_first():
+    report.draw(workdir)
+    for name in report.SAID:
+      if (workdir / name).exists():
+        console.say((workdir / name).read_text())
+  summary = sweep_rows.summary(rows) | backend.numerics()
+  took = ""
+  if began is not None:
     summary["wall_seconds"] = time.monotonic() - began
-    workdir_lib.finish(workdir, summary)
+    took = f" in {summary['wall_seconds']:.0f} s"
+  workdir_lib.finish(workdir, summary)
+  console.say(
+    f"{summary['cells']} cells{took}: "
+    f"{summary['finished']} finished, {summary['censored']} of them never "
+    f"fitted their train set; {summary['diverged']} diverged."
+  )
+  if summary["retired"]:
     console.say(
-      f"{summary['cells']} cells in {summary['wall_seconds']:.0f} s: "
-      f"{summary['finished']} finished, {summary['censored']} of them never "
-      f"fitted their train set; {summary['diverged']} diverged."
+      f"{summary['retired']} ended before their last epoch, which saved "
+      f"{summary['steps_saved']:,} steps, about "
+      f"{summary['seconds_saved']:.0f} s."
     )
-    if summary["retired"]:
-      console.say(
-        f"{summary['retired']} ended before their last epoch, which saved "
-        f"{summary['steps_saved']:,} steps, about "
-        f"{summary['seconds_saved']:.0f} s."
-      )
-    console.say(f"The figures and table.md are in {workdir}.")
+  console.say(f"The figures and table.md are in {workdir}.")
   return summary
 
 
 @contextlib.contextmanager
-def _checked(
+def checked(
   todo: Iterable[ConfigDict], reference: str | None
 ) -> Iterator[None]:
   """Refuses what a run would, before anything is written.
 
   The data stay until the end, so that all cells have one copy of them.
+
+  Args:
+    todo: resolved configs of all cells.
+    reference: the config's.
+
+  Raises:
+    UserError: in all processes, for what one of them refuses.
   """
   devices = len(placement.all_devices())
   seen, held = set(), []

@@ -34,7 +34,8 @@ def command(monkeypatch, tmp_path):
   """The main command in a folder of its own, in this process."""
   monkeypatch.chdir(tmp_path)
   none = types.SimpleNamespace(value=None)
-  for flag in ("COORDINATOR", "PROCESS_COUNT", "PROCESS_ID", "PRED_PROBS"):
+  names = "COORDINATOR PROCESS_COUNT PROCESS_ID PRED_PROBS SHARD PLAN"
+  for flag in names.split():
     monkeypatch.setattr(main, f"_{flag}", none)
   monkeypatch.setattr(main, "_MULTIHOST", types.SimpleNamespace(value=False))
 

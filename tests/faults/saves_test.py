@@ -3,6 +3,7 @@
 import os
 import resource
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -142,7 +143,8 @@ def test_no_link_is_followed_when_writing(tmp_path, target):
     other.write_text("precious")
   elif target == "folder":
     other.mkdir()
-  for name in (".lock", "a.jsonl", f".b.{os.getpid()}.tmp", "b"):
+  temporary = f".b.{socket.gethostname()}.{os.getpid()}.tmp"
+  for name in (".lock", "a.jsonl", temporary, "b"):
     (folder / name).symlink_to(other)
   words = "a link, not a file"
   refused(lambda: lock.Lock(folder).__enter__(), words, ".lock")
