@@ -144,7 +144,8 @@ def _sentence(
           for k, line in enumerate(block.lines)
           if k == 0 or "may be inverted" in line
         )
-  if "train_accuracy" in summary:
+  # Of a theory experiment there may be neither.
+  if "arch" in config and summary.get("test_accuracy") is not None:
     seen = f"{config['arch']} fits {_percent(summary['train_accuracy'])} of "
     seen += "its train labels"
     if summary.get("train_accuracy_changed") is not None:
