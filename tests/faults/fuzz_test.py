@@ -168,6 +168,7 @@ def _harmless(kind, place, whole):
   )
 
 
+@pytest.mark.slow
 def test_no_damage_ends_a_command_in_a_traceback(folders, tmp_path):
   config = tmp_path / "config.py"
   config.write_text(_CONFIG)

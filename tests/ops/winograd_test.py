@@ -41,7 +41,9 @@ def test_integers_are_exact(shape, channels):
   check_exact(shape, channels)
 
 
-@pytest.mark.parametrize(("batch", "parts"), [(6, 3), (7, 4)])
+@pytest.mark.parametrize(
+  ("batch", "parts"), [(6, 3), pytest.param(7, 4, marks=pytest.mark.slow)]
+)
 def test_parts_of_the_batch(monkeypatch, batch, parts):
   """Also where the batch is no multiple of them."""
   one = 16 * 3 * 3 * 64

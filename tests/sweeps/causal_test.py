@@ -52,6 +52,7 @@ def ensemble(tmp_path_factory):
   return workdir
 
 
+@pytest.mark.slow
 def test_too_few_runs_are_said_and_nothing_is_sought(
   ensemble, tmp_path, monkeypatch, capsys
 ):

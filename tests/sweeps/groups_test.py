@@ -54,7 +54,9 @@ def _assert_same(rows, alone):
 
 # Four devices: with 6 runs each device has its own, with 3 each device has a
 # part of every run's batch.
-@pytest.mark.parametrize("at_once", [6, 3])
+@pytest.mark.parametrize(
+  "at_once", [pytest.param(6, marks=pytest.mark.slow), 3]
+)
 def test_together_is_as_alone(alone, tmp_path, at_once):
   sweep.run(_config(runs_at_once=at_once), tmp_path, quiet=True)
   _assert_same(small.rows(tmp_path), alone)
@@ -85,6 +87,7 @@ def test_runs_that_train_together_are_one_program(tmp_path, monkeypatch):
   assert np.sum(taken, axis=0).tolist() == [10] * 6 + [0] * 2
 
 
+@pytest.mark.slow
 def test_a_fitted_run_makes_room_and_the_time_saved_is_told(tmp_path):
   grid = {"g": {**_LEVELS["levels"], "stop_at_fit": (True,)}}
   fields = {"epochs": 12, "learning_rate": 3e-3, "checkpoint_epochs": 4}
@@ -108,7 +111,15 @@ def test_a_fitted_run_makes_room_and_the_time_saved_is_told(tmp_path):
     assert row["epochs_to_fit"] == rows[name]["epochs_to_fit"]
 
 
-@pytest.mark.parametrize("dispatches", [1, 2, 4, 5])
+@pytest.mark.parametrize(
+  "dispatches",
+  [
+    1,
+    pytest.param(2, marks=pytest.mark.slow),
+    pytest.param(4, marks=pytest.mark.slow),
+    5,
+  ],
+)
 def test_killed_at_any_dispatch_it_goes_on_to_the_same_rows(
   tmp_path, monkeypatch, dispatches
 ):

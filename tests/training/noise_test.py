@@ -106,7 +106,9 @@ def _probed(split):
   return images, np.argmax(new.params["bias"], -1)
 
 
-@pytest.mark.parametrize("in_step", [True, False])
+@pytest.mark.parametrize(
+  "in_step", [True, pytest.param(False, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("one", LABELS + IMAGES, ids=repr)
 def test_a_step_sees_what_is_exported(one, in_step):
   other = Corruption.create("uniform", level=0.5)
@@ -144,7 +146,9 @@ def _trained(found, devices, steps=8):
   return held.states()["one"], [held.evaluate(p) for p in ("train", "test")]
 
 
-@pytest.mark.parametrize("devices", [1, 4])
+@pytest.mark.parametrize(
+  "devices", [pytest.param(1, marks=pytest.mark.slow), 4]
+)
 @pytest.mark.parametrize("one", IMAGES, ids=repr)
 def test_in_the_step_and_at_load_are_the_same_bits(one, devices):
   found = [

@@ -86,8 +86,9 @@ def _assert_close(a, b, tolerance):
   )
 
 
-# BatchNorm and dropout are in keras_cifar_cnn, too.
-_DEEP = ("inception", "inception_no_bn", "wide_resnet_28_1")
+# All that these have, digits_cnn, keras_cifar_cnn and the MLPs have, too.
+_DEEP = ("alexnet", "inception", "inception_no_bn", "keras_mnist_cnn")
+_DEEP += ("wide_resnet_28_1",)
 
 
 @pytest.mark.parametrize(
