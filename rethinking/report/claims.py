@@ -13,8 +13,6 @@ from rethinking.report.rows import Group, Stat, text
 from rethinking.report.series import rest
 from rethinking.storage import tables
 
-_DENSE = {k for k, row in ARCHITECTURES.items() if row.dense}
-
 SUPPORTED, NOT, MISSING = "supported", "not supported", "not measured here"
 
 
@@ -230,7 +228,8 @@ def _batch_norm(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
 
 def _mlp_shuffled_pixels(groups: _Groups, facts: _Facts) -> Iterator[Finding]:
   for true, shuffled in _matched(groups, "shuffled_pixels", PIXELS):
-    if shuffled.arch not in _DENSE:
+    row = ARCHITECTURES.get(shuffled.arch)
+    if row is None or not row.dense:
       continue
     a, b = _test(true), _test(shuffled)
     numbers = (

@@ -6,8 +6,6 @@ from typing import Any
 from rethinking.config.fields import flagged
 from rethinking.models import ARCHITECTURES
 
-_OWN_DROPOUT = {k for k, row in ARCHITECTURES.items() if row.own_dropout}
-
 
 def settings(config: Mapping[str, Any]) -> dict[str, Any]:
   """What repetitions share: a config without seeds and idle fields.
@@ -59,9 +57,11 @@ def regularisers(settings: Mapping[str, Any]) -> tuple[str, ...]:
   rate = settings.get("dropout")
   if rate:
     found.append(f"dropout {rate:g}")
-  # Rates of its own None leaves on.
-  elif rate is None and settings["arch"] in _OWN_DROPOUT:
-    found.append("its own dropout")
+  elif rate is None:
+    # An architecture that a config file registered may not be there.
+    row = ARCHITECTURES.get(settings["arch"])
+    if row is not None and row.own_dropout:
+      found.append("its own dropout")
   return tuple(found)
 
 

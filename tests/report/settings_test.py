@@ -1,8 +1,11 @@
 """What configs say about a run, in words."""
 
+import dataclasses
+
 import pytest
 
 from rethinking.config import variants
+from rethinking.models import ARCHITECTURES
 from rethinking.report import settings
 
 from . import synthetic
@@ -71,3 +74,11 @@ def test_augmentation(given, name):
 )
 def test_regularisers(fields, names):
   assert settings.regularisers(synthetic.CONFIG | fields) == names
+
+
+def test_an_architecture_that_was_registered_counts(monkeypatch):
+  config = synthetic.CONFIG | {"arch": "mine"}
+  assert settings.regularisers(config) == ()
+  row = dataclasses.replace(ARCHITECTURES["mlp_1x512"], own_dropout=True)
+  monkeypatch.setitem(ARCHITECTURES, "mine", row)
+  assert settings.regularisers(config) == ("its own dropout",)
