@@ -54,12 +54,14 @@ def _examples(source: prepared.Source) -> Sequence[bytes]:
   # Imported late: TFDS takes a second, and a valid cache doesn't need it.
   import tensorflow_datasets as tfds
 
+  # TFDS imports what these need when they are first read: where a package is
+  # missing, no data are damaged.
+  open_folder = tfds.builder_from_directory
+  # Raw bytes: TFDS's own deserialization is slower than parsing them here.
+  method = tfds.decode.DeserializeMethod.RAW_BYTES
   try:
-    builder = tfds.builder_from_directory(source.folder)
-    # Raw bytes: TFDS's own deserialization is slower than parsing them here.
-    data_source = builder.as_data_source(
-      split=source.split,
-      deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES,
+    data_source = open_folder(source.folder).as_data_source(
+      split=source.split, deserialize_method=method
     )
     return data_source.__getitems__(range(len(data_source)))
   # TFDS, protobuf and array_record raise anything for files that are damaged.

@@ -1,13 +1,13 @@
 """index.html: what a workdir holds, as one page that needs nothing else."""
 
 import base64
-import importlib.metadata
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from etils import epath
 
+from rethinking import __version__
 from rethinking.report import gallery
 from rethinking.storage import files, plots, reading
 
@@ -90,7 +90,7 @@ def render(
     runs=runs,
     together=[*blocks(table)] if table else [],
     picture=_base64(picture) if picture else None,
-    version=importlib.metadata.version("rethinking"),
+    version=__version__,
   )
 
 

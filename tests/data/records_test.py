@@ -4,6 +4,7 @@ import pathlib
 import cv2
 import numpy as np
 import pytest
+import tensorflow_datasets
 from PIL import Image
 
 from rethinking import data
@@ -34,6 +35,15 @@ def test_damaged_records_are_refused_wherever_they_are(prepared_cifar10):
     else:  # Padding: nothing that was read has changed.
       np.testing.assert_array_equal(loaded.images, served.arrays["train"][0])
       np.testing.assert_array_equal(loaded.labels, served.arrays["train"][1])
+
+
+def test_where_a_package_is_missing_no_data_are_damaged(
+  prepared_cifar10, monkeypatch
+):
+  # TFDS says so of whatever it cannot import.
+  monkeypatch.delattr(tensorflow_datasets, "builder_from_directory")
+  with pytest.raises(AttributeError, match="builder_from_directory"):
+    _load(prepared_cifar10[0])
 
 
 @pytest.mark.parametrize("kept", [0, 10, 1000, 70_000, -1])

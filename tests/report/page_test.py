@@ -1,5 +1,6 @@
 """index.html: from files alone, safe with any class name, and in a browser."""
 
+import importlib.metadata
 import json
 import re
 import shutil
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from etils import epath
 
+from rethinking import __version__
 from rethinking.report import gallery, page
 
 _NAMES = ["<script>alert(1)</script>", "b&c", "plain"]
@@ -74,6 +76,14 @@ def test_500_images_fit_in_3_mb_and_nothing_is_fetched(text):
   assert _data(text)["problem"] is None
   assert not re.search(r"""(src|href)=["']?(?!data:)[^"'$]""", text)
   assert "url(" not in text and "@import" not in text
+
+
+def test_a_checkout_that_is_not_installed_has_pages_too(workdir, monkeypatch):
+  def version(name):
+    raise importlib.metadata.PackageNotFoundError(name)
+
+  monkeypatch.setattr(importlib.metadata, "version", version)
+  assert f"rethinking {__version__}" in page.render([workdir])
 
 
 def test_what_comes_from_data_stays_text(text):
