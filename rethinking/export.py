@@ -8,11 +8,11 @@
 
 Of a config DIR gets labels.npz (id, true_label, given_label, changed), the same
 as labels.csv, images.npy and test_images.npy where pixels change, report.json,
-transitions.png, examples.png and, last, SHA256SUMS. --verify computes the data
-again and compares it, and all files with SHA256SUMS; a folder without that file
-was not written to its end. Of a run it gets parameters.npz, whose arrays have
-names such as params/logits/kernel, and architecture.json. Exit codes: 0
-finished, 1 a difference, 2 refused input.
+transitions and examples as .png and .svg and, last, SHA256SUMS. --verify
+computes the data again and compares it, and all files with SHA256SUMS; a folder
+without that file was not written to its end. Of a run it gets parameters.npz,
+whose arrays have names such as params/logits/kernel, and architecture.json.
+Exit codes: 0 finished, 1 a difference, 2 refused input.
 
   noisy = np.load("DIR/labels.npz")
   print(noisy["given_label"][:5], noisy["changed"].mean())

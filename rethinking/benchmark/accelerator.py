@@ -4,10 +4,10 @@
 
 Values against the CPU's, steps against PyTorch's, seconds until random labels
 are fitted, runs together against one after another, runs of the paper, then
-steps of another batch and type: most valuable first. DIR/accelerator.json and accelerator.md have each result as
-soon as it is there; DIR/runs has what the same command again goes on with.
---rehearse takes every line at a tiny size on the CPU: minutes on an accelerator
-must not meet a typo.
+steps of another batch and type: most valuable first. DIR/accelerator.json and
+accelerator.md have each result as soon as it is there; DIR/runs has what the
+same command again goes on with. --rehearse takes every line at a tiny size on
+the CPU: minutes on an accelerator must not meet a typo.
 """
 
 import argparse

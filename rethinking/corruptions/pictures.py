@@ -32,14 +32,16 @@ def draw_transitions(
   counts: np.ndarray,
   class_names: Sequence[str],
   title: str,
+  form: str = "png",
 ) -> None:
   """Draws T[true, given], realised, as a heat map with its shares in per cent.
 
   Args:
-    path: of the PNG file to write, or an open one.
+    path: of the file to write, or an open one.
     counts: integers [K, K], [true, given].
     class_names: K strings.
     title: one line.
+    form: "png" or "svg".
   """
   counts = np.asarray(counts)
   rows = counts.sum(axis=1, keepdims=True)
@@ -63,7 +65,7 @@ def draw_transitions(
   axes.set_ylabel("true label")
   axes.set_title(title, fontsize=11, wrap=True)
   figure.colorbar(shown, ax=axes, label="% of the true class", shrink=0.85)
-  figure.savefig(path, format="png", metadata={"Software": None})
+  _write(figure, path, form)
 
 
 @_plain
@@ -77,6 +79,7 @@ def draw_examples(
   ids: np.ndarray,
   class_names: Sequence[str],
   title: str,
+  form: str = "png",
 ) -> None:
   """Draws 10 examples of each class before and after, one row a class.
 
@@ -84,7 +87,7 @@ def draw_examples(
   was, below as it is, and under it the given label, in bold where it's wrong.
 
   Args:
-    path: of the PNG file to write, or an open one.
+    path: of the file to write, or an open one.
     before: uint8 [N, H, W, C], C 1 or 3, or with opacity 2 or 4.
     after: uint8 [N, H, W, C].
     true_labels: int32 [N].
@@ -92,6 +95,7 @@ def draw_examples(
     ids: uint32 [N] or [N, 2].
     class_names: K strings.
     title: one line.
+    form: "png" or "svg".
   """
   from matplotlib.figure import Figure
 
@@ -139,7 +143,16 @@ def draw_examples(
       axes.text(-8, top + middle, name, ha="right", va="center", fontsize=9)
   axes.imshow(canvas, interpolation="nearest", aspect="auto")
   figure.suptitle(title, fontsize=11, y=1 - 8 / height, va="top")
-  figure.savefig(path, format="png", metadata={"Software": None})
+  _write(figure, path, form)
+
+
+def _write(figure: Any, path: str | os.PathLike | BinaryIO, form: str) -> None:
+  import matplotlib
+
+  # The same numbers give the same file.
+  metadata = {"png": {"Software": None}, "svg": {"Date": None}}[form]
+  with matplotlib.rc_context({"svg.hashsalt": "rethinking"}):
+    figure.savefig(path, format=form, metadata=metadata)
 
 
 def _enlarge(image: np.ndarray, factor: int) -> np.ndarray:

@@ -14,10 +14,11 @@ from rethinking.training.examples import Task
 
 LABELS, TABLE, REPORT = "labels.npz", "labels.csv", "report.json"
 IMAGES, TEST_IMAGES = "images.npy", "test_images.npy"
-TRANSITIONS, EXAMPLES = "transitions.png", "examples.png"
+TRANSITIONS = ("transitions.png", "transitions.svg")
+EXAMPLES = ("examples.png", "examples.svg")
 SUMS = "SHA256SUMS"
 # What not every folder has.
-PICTURED = (IMAGES, TEST_IMAGES, TRANSITIONS, EXAMPLES)
+PICTURED = (IMAGES, TEST_IMAGES, *TRANSITIONS, *EXAMPLES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Contents:
 
   def names(self) -> list[str]:
     """The files of the folder, but for the sums, in the order of writing."""
-    return [LABELS, TABLE, *self.images, TRANSITIONS, EXAMPLES, REPORT]
+    pictures = (*TRANSITIONS, *EXAMPLES)
+    return [LABELS, TABLE, *self.images, *pictures, REPORT]
 
   def title(self) -> str:
     """One line for the pictures."""

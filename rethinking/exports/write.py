@@ -5,7 +5,7 @@ import functools
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -110,8 +110,7 @@ def _write_all(found: contents.Contents, folder: pathlib.Path) -> None:
     class_names=task.class_names,
     title=title,
   )
-  with plots.drawing(contents.TRANSITIONS):
-    files.save(folder / contents.TRANSITIONS, draw)
+  _draw(folder, contents.TRANSITIONS, draw)
   draw = functools.partial(
     corruptions.draw_examples,
     before=found.original_images(),
@@ -122,7 +121,15 @@ def _write_all(found: contents.Contents, folder: pathlib.Path) -> None:
     class_names=task.class_names,
     title=title,
   )
-  with plots.drawing(contents.EXAMPLES):
-    files.save(folder / contents.EXAMPLES, draw)
+  _draw(folder, contents.EXAMPLES, draw)
   files.write_json(folder / contents.REPORT, found.facts)
   write_sums(folder, found.names())
+
+
+def _draw(
+  folder: pathlib.Path, names: Sequence[str], draw: Callable[..., None]
+) -> None:
+  for name in names:
+    form = name.rpartition(".")[2]
+    with plots.drawing(name):
+      files.save(folder / name, functools.partial(draw, form=form))

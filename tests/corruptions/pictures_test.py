@@ -18,6 +18,15 @@ def test_the_matrix_shows_each_share(tmp_path):
   assert (draws[0] != draws[1]).any()
 
 
+def test_the_same_numbers_give_the_same_svg(tmp_path):
+  for name in "ab":
+    corruptions.draw_transitions(
+      tmp_path / name, np.eye(3), NAMES, "title", form="svg"
+    )
+  first, second = ((tmp_path / name).read_bytes() for name in "ab")
+  assert first == second and b"<svg" in first and b"<dc:date>" not in first
+
+
 def test_examples_show_images_and_labels(tmp_path):
   rng = np.random.default_rng(0)
   before = rng.integers(0, 256, (9, 4, 4, 3), np.uint8)

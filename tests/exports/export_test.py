@@ -58,7 +58,7 @@ def test_the_files_say_the_same(written):
   assert facts["labels_changed"] == wrong.sum()
   assert wrong.any() == (variant == "partial_labels")
   expected = {"labels.npz", "labels.csv", "report.json", "SHA256SUMS"}
-  expected |= {"transitions.png", "examples.png"}
+  expected |= {*contents_lib.TRANSITIONS, *contents_lib.EXAMPLES}
   if variant == "random_pixels":
     expected |= {"images.npy", "test_images.npy"}
   assert {p.name for p in folder.iterdir()} == expected
@@ -157,7 +157,7 @@ def test_files_made_to_do_harm_differ_in_a_line(copy, content):
   found = verify(config(variant), folder)
   named = {line.partition(":")[0].split()[0] for line in found}
   # Damaged sums show at the pictures, or are themselves too large.
-  assert named - {"examples.png", "transitions.png"} >= set(names[:3])
+  assert named - {*contents_lib.PICTURED} >= set(names[:3])
   for line in found:
     assert "\n" not in line and len(line) < 500
 
@@ -173,7 +173,7 @@ def test_missing_files_are_named(copy):
     verify(config(variant), folder / "none")
 
 
-@pytest.mark.parametrize("last", range(1, 7))
+@pytest.mark.parametrize("last", range(1, 9))
 def test_a_kill_leaves_whole_files_and_no_checksums(copy, last, monkeypatch):
   """Of another command's folder, before the file number `last` is in place."""
   variant, folder = copy
@@ -194,7 +194,7 @@ def test_a_kill_leaves_whole_files_and_no_checksums(copy, last, monkeypatch):
     monkeypatch.setattr(
       corruptions, name, lambda file, *_, **__: file.write(b"a picture")
     )
-  if last < 6:
+  if last < 8:
     with pytest.raises(KeyboardInterrupt):
       write(other, folder)
     assert not (folder / "SHA256SUMS").exists()
