@@ -191,6 +191,8 @@ class Loop:
     runs, steps, sizes, losses, warm = pending
     found = self.slots.losses(losses)
     seconds = self.share()
+    if warm:
+      self.slots.dispatches.timed(max(sizes), seconds)
     for one, step, size, row in zip(runs, steps, sizes, found, strict=True):
       if one is None:
         continue

@@ -8,6 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from rethinking import models
+from rethinking.runtime import processes
 from rethinking.training import optim
 from rethinking.training import step as step_lib
 
@@ -80,9 +81,10 @@ def _orders(key, first, rows, *, number):
 def platform_steps(config: ConfigDict) -> int | None:
   """Returns the most steps of a dispatch where the config leaves them open.
 
-  None, a whole epoch, on accelerators, where the host would be waited for. On
-  a CPU one of a network with convolutions, which are slow inside a loop, and as
-  many as 4,096 examples take of others: a signal is heard after a dispatch.
+  None, a whole epoch, on accelerators, where the host would be waited for, or
+  what `Dispatches.timed` makes of it. On a CPU one of a network with
+  convolutions, which are slow inside a loop, and as many as 4,096 examples take
+  of others: a signal is heard after a dispatch.
   configs/results/benchmark.md has the timings.
 
   Args:
@@ -96,6 +98,10 @@ def platform_steps(config: ConfigDict) -> int | None:
 
 # Steps a dispatch of several runs.
 _CHUNK = 100
+# Where whole epochs are taken: the steps that a dispatch takes before one was
+# timed, and the seconds that it takes then, at most. Of a cloud's notice, which
+# is heard after a dispatch, 30 seconds are left.
+_FIRST, _SECONDS = 100, 5.0
 
 
 class Dispatches:
@@ -103,7 +109,8 @@ class Dispatches:
 
   They are absolute: multiples of `chunk_steps`, the config's or the platform's,
   or the ends of epochs where the platform takes those whole. So a run resumed
-  at one of them dispatches what an uninterrupted one does.
+  at one of them dispatches what an uninterrupted one does. Long epochs are cut
+  by the clock; they are calls of the same program, which rounds alike.
 
   Args:
     config: resolved.
@@ -118,6 +125,7 @@ class Dispatches:
     self._chunk = config.chunk_steps
     if self._chunk is None:
       self._chunk = platform_steps(config) if runs == 1 else _CHUNK
+    self._limit, self._timed = _FIRST, False
     self._sizes = (num_examples, config.batch_size)
     # Evaluations end dispatches too.
     span = optim.epoch_end(min(config.eval_epochs, config.epochs), *self._sizes)
@@ -133,4 +141,21 @@ class Dispatches:
       return step - step % self._chunk + self._chunk
     num_examples, batch_size = self._sizes
     epoch = step * batch_size // num_examples
-    return optim.epoch_end(epoch + 1, num_examples, batch_size)
+    whole = optim.epoch_end(epoch + 1, num_examples, batch_size)
+    return min(whole, step + self._limit)
+
+  def timed(self, steps: int, seconds: float) -> None:
+    """Has dispatches take a few seconds at most, by the first one's time.
+
+    Every process of a job calls it after the same dispatch; the first one's
+    clock counts. Nothing where dispatches are not whole epochs.
+
+    Args:
+      steps: of a dispatch, at least 1.
+      seconds: that it took.
+    """
+    if self._chunk or self._timed:
+      return
+    self._timed = True
+    found = max(1, int(_SECONDS * steps / max(seconds, 1e-6)))
+    self._limit = processes.on_first(lambda: found)

@@ -66,6 +66,21 @@ def test_a_resume_makes_the_dispatches_that_were_left(
   runs.assert_same(tmp_path / "stopped", tmp_path / "whole", config)
 
 
+def test_an_epoch_cut_by_the_clock_ends_in_the_same_bits(tmp_path, monkeypatch):
+  _whole_epochs(monkeypatch)
+  config = runs.config(chunk_steps=None)
+  with runs.dispatches_noted(monkeypatch) as noted:
+    train.run(config, tmp_path / "whole", quiet=True)
+    whole = noted.copy()
+    noted.clear()
+    monkeypatch.setattr("rethinking.training.sampler._FIRST", 4)
+    # Each step takes a second, said once.
+    monkeypatch.setattr("rethinking.training.sampler._SECONDS", 0.0)
+    train.run(config, tmp_path / "cut", quiet=True)
+  assert len(noted) == 2 + (32 - 6) > len(whole)
+  runs.assert_same(tmp_path / "cut", tmp_path / "whole", config)
+
+
 def test_a_dense_run_stopped_within_an_epoch_on_a_cpu_ends_in_the_same_bits(
   tmp_path, monkeypatch
 ):

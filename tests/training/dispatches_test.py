@@ -59,6 +59,31 @@ def test_an_epoch_is_one_dispatch_on_accelerators(
   assert dispatches.most == max(steps)
 
 
+def test_a_long_epoch_is_cut_by_the_seconds_of_the_first_timed(monkeypatch):
+  """So that a notice is heard on data of any size."""
+  steps = "rethinking.training.sampler.platform_steps"
+  monkeypatch.setattr(steps, lambda _: None)
+  dispatches = _dispatches(num_examples=1000, batch_size=1)
+  assert dispatches.most == 1000
+  # Before any was timed it may be that a step takes seconds.
+  assert [dispatches.end(0), dispatches.end(950)] == [100, 1000]
+  dispatches.timed(100, 2.5)
+  assert [dispatches.end(0), dispatches.end(200)] == [200, 400]
+  # Once: every process of a job then agrees without asking again.
+  dispatches.timed(100, 1e9)
+  assert dispatches.end(0) == 200
+  slow, quick = (_dispatches(num_examples=1000, batch_size=1) for _ in "ab")
+  slow.timed(100, 1e9)
+  quick.timed(100, 0.0)
+  assert slow.end(7) == 8 and quick.end(7) == 1000
+
+
+def test_chunks_that_were_asked_for_are_not_cut():
+  dispatches = _dispatches(batch_size=4, chunk_steps=7)
+  dispatches.timed(7, 1e9)
+  assert dispatches.end(0) == 7
+
+
 @pytest.mark.parametrize(
   ("fields", "most"),
   # 25 steps an epoch.
