@@ -159,8 +159,9 @@ def draw(workdir: epath.PathLike) -> list[str]:
     "table.md": tables.report(found, comparisons, judged),
     "table.csv": tables.table_csv(found.groups),
     "published.csv": published.published_csv(comparisons),
-    "claims.md": "# The paper's claims\n\n" + claims.table(judged),
   }
+  if judged:
+    texts["claims.md"] = "# The paper's claims\n\n" + claims.table(judged)
   with _refused(workdir):
     for name, text in texts.items():
       files.replace(workdir / name, text.encode())

@@ -9,7 +9,7 @@ from etils import epath
 
 from rethinking import __version__
 from rethinking.report import gallery
-from rethinking.storage import files, plots, reading
+from rethinking.storage import files, jsonl, plots, reading
 
 NAME = "index.html"
 _MOST_BYTES = 2**26
@@ -112,7 +112,7 @@ def _run(folder: epath.Path) -> dict[str, Any]:
     "pictures": [*_pictures(folder)],
     "gallery": shown,
     "sprite": base64.b64encode(sprite).decode() if sprite else None,
-    "made": _made(config, summary),
+    "made": _made(folder, config, summary),
     "config": {k: v for k, v in config.items() if v is not None},
   }
 
@@ -173,21 +173,34 @@ def _results(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _made(
-  config: Mapping[str, Any], summary: Mapping[str, Any]
+  folder: epath.Path, config: Mapping[str, Any], summary: Mapping[str, Any]
 ) -> list[tuple[str, str]]:
+  runs, path = [summary], folder / "results.jsonl"
+  if "device" not in summary and path.exists():
+    # A sweep's runs say it each for itself, on whatever machine they were.
+    runs = jsonl.parse(path, jsonl.read(path)[0])
+  found: dict[str, dict[str, None]] = {}
+  for run in runs:
+    for words, value in _made_by(run).items():
+      if value:
+        found.setdefault(words, {})[str(value)] = None
+  if config.get("data"):
+    found["data at"] = {str(config["data"]): None}
+  return [(words, "; ".join(values)) for words, values in found.items()]
+
+
+def _made_by(summary: Mapping[str, Any]) -> dict[str, Any]:
   versions = summary.get("versions") or {}
   source = summary.get("data_source") or {}
   hardware = [summary.get("device"), summary.get("processor")]
-  made = {
+  return {
     "rethinking": summary.get("rethinking"),
     "commit": summary.get("git_commit"),
     "Python": summary.get("python"),
     "versions": ", ".join(f"{k} {v}" for k, v in versions.items()),
     "hardware": ", ".join(str(one) for one in hardware if one),
     "data": "; ".join(f"{k}: {v}" for k, v in source.items()),
-    "data at": config.get("data"),
   }
-  return [(k, str(v)) for k, v in made.items() if v]
 
 
 def _pictures(folder: epath.Path) -> Iterator[tuple[str, str]]:

@@ -42,6 +42,13 @@ def test_fits_random_labels(accuracy, verdict):
   assert f"{100 * accuracy:.2f} (n = 1)" in finding.numbers
 
 
+def test_of_ones_own_data_only_what_was_measured_is_said():
+  made = [synthetic.row(dataset="own"), _random(1.0, dataset="own")]
+  (claim,) = claims.check(rows.gather(made).groups)
+  assert claim.name == "fits_random_labels"
+  assert not claims.check(rows.gather(made[:1]).groups)
+
+
 def test_random_labels_with_another_recipe_say_nothing():
   (finding,) = _check(
     "fits_random_labels", synthetic.row(), _random(1.0, learning_rate=0.1)

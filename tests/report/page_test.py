@@ -97,6 +97,19 @@ def test_the_same_files_give_the_same_page(workdir, text):
   assert page.render([workdir]) == text
 
 
+def test_a_sweeps_page_says_how_each_of_its_runs_was_made(tmp_path):
+  (tmp_path / "config.json").write_text('{"variant": "levels"}')
+  (tmp_path / "summary.json").write_text('{"cells": 3, "finished": 3}')
+  rows = [
+    {"device": device, "processor": "P", "versions": {"jax": "1"}}
+    for device in ("cpu", "cpu", "gpu")
+  ]
+  lines = "".join(json.dumps(row) + "\n" for row in rows)
+  (tmp_path / "results.jsonl").write_text(lines)
+  text = page.render([epath.Path(tmp_path)])
+  assert ">cpu, P; gpu, P<" in text and ">jax 1<" in text
+
+
 def test_images_that_are_gone_are_said(workdir, tmp_path):
   folder = epath.Path(tmp_path)
   for name in ("issues.csv", "config.json"):
