@@ -17,6 +17,7 @@ from rethinking.runtime.errors import Stopped
 from rethinking.storage import files, tables
 from rethinking.sweeps import cells
 from rethinking.sweeps.console import SweepConsole
+from rethinking.training import subsets
 
 _TESTS = 3
 _REMOVED = 8
@@ -136,6 +137,6 @@ def _cells(
     for name, places in removed.items():
       own = dict.fromkeys((*fields.ENSEMBLE, *fields.flagged("own")))
       own |= {"seed": seed, "presentations": False}
-      own["without"] = "+".join(map(str, sorted(one.ids[places])))
+      own["without"] = subsets.joined(sorted(one.ids[places]))
       config = ConfigDict({**one.config, **own})
       yield f"{name}-seed{seed}", config_lib.resolve(config)

@@ -1,6 +1,9 @@
 """Which examples of a train set a run trains on, and which it leaves out."""
 
+import urllib.parse
 import weakref
+from collections.abc import Iterable
+from typing import Any
 
 import jax
 import numpy as np
@@ -38,8 +41,9 @@ def rows(config: ConfigDict, train: Dataset) -> tuple[np.ndarray, np.ndarray]:
     return every[inside], every[~inside]
   if config.without:
     names = train.given_ids[: len(ids)]
-    left_out = np.isin(names.astype(str), config.without.split("+"))
-    if left_out.sum() != config.without.count("+") + 1 or left_out.all():
+    wanted = [*map(urllib.parse.unquote, config.without.split("+"))]
+    left_out = np.isin(names.astype(str), wanted)
+    if left_out.sum() != len(wanted) or left_out.all():
       raise UserError(
         f"without must be some of the {len(ids)} train ids, joined by +, got "
         f"{config.without!r}; try such as {names[0]}."
@@ -54,6 +58,17 @@ def rows(config: ConfigDict, train: Dataset) -> tuple[np.ndarray, np.ndarray]:
   order = np.argsort(jax.device_get(draws), kind="stable").astype(np.int32)
   held, kept = np.split(order, [config.validation])
   return np.sort(kept), np.sort(held)
+
+
+def joined(ids: Iterable[Any]) -> str:
+  """Returns what the field `without` is to leave these ids out.
+
+  Args:
+    ids: numbers or names.
+  """
+  # A + in a name would part it in two.
+  names = (str(one).replace("%", "%25").replace("+", "%2B") for one in ids)
+  return "+".join(names)
 
 
 def _masks(config: ConfigDict, train: Dataset, count: int) -> np.ndarray:

@@ -17,7 +17,7 @@ from rethinking.runtime.errors import UserError
 from rethinking.sweeps import estimate, grid
 from rethinking.sweeps import run as sweep
 from rethinking.sweeps.console import SweepConsole
-from rethinking.training import loop, task
+from rethinking.training import loop, subsets, task
 
 _FIELDS = {
   "ratio": 0.5,
@@ -313,3 +313,15 @@ def test_what_is_no_run_of_an_ensemble_is_refused(fields, message):
   with pytest.raises(UserError, match=message) as error:
     task.load(config_lib.resolve(small.as_run(subset=64, **fields)))
   assert "\n" not in str(error.value)
+
+
+def test_a_run_without_ids_of_any_name():
+  names = ["a", "a+b", "50%2B", "b", "c++"]
+  images = np.arange(5 * 16, dtype=np.uint8).reshape(5, 4, 4)
+  train = data.Dataset.from_arrays(images, [0, 1, 0, 1, 0], ids=names)
+  config = small.as_run(dataset="own", data="x")
+  for removed in (["a+b"], ["50%2B", "c++"], ["a", "b", "a+b"]):
+    config.without = subsets.joined(removed)
+    kept, left = subsets.rows(config, train)
+    assert {*train.given_ids[left].tolist()} == {*removed}
+    assert len(kept) + len(left) == 5
