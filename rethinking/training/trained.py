@@ -20,6 +20,7 @@ from rethinking import models
 from rethinking.config import variants
 from rethinking.corruptions import array_files
 from rethinking.data.checked import check_images
+from rethinking.ops.switch import materialized
 from rethinking.runtime.errors import UserError
 from rethinking.storage import files
 from rethinking.training import metrics, placement, preprocessing, programs
@@ -74,7 +75,7 @@ class Trained:
     Raises:
       UserError: for images of another type or size than the run's.
     """
-    return self._apply(images)["probabilities"]
+    return self._apply(images, "probabilities")["probabilities"]
 
   def logits(self, images: Any) -> np.ndarray:
     """Returns what `predict` takes the softmax of, float [N, K].
@@ -85,7 +86,7 @@ class Trained:
     Raises:
       UserError: as `predict`.
     """
-    return self._apply(images)["logits"]
+    return self._apply(images, "logits")["logits"]
 
   def features(self, images: Any) -> np.ndarray:
     """Returns what enters the last layer, float [N, width].
@@ -97,7 +98,7 @@ class Trained:
       UserError: as `predict`, and for a model whose last layer isn't called
         `logits`.
     """
-    found = self._apply(images)
+    found = self._apply(images, "features")
     if "features" not in found:
       raise UserError(
         f"The last layer must be called logits, got none in {self.config.arch};"
@@ -127,13 +128,15 @@ class Trained:
         f"labels must be in 0..{most}, got {labels.min()} to {labels.max()}; "
         f"try the numbers of {list(self.class_names[:3])}, ..."
       )
-    found = self._apply(images, labels.astype(np.int32))
+    found = self._apply(
+      images, "loss", "logits", labels=labels.astype(np.int32)
+    )
     seen = (found["loss"], found["logits"].argmax(-1), labels)
     made = metrics.split_metrics("test", *seen)
     return {name: made[f"test_{name}"] for name in ("loss", "accuracy")}
 
   def _apply(
-    self, images: Any, labels: np.ndarray | None = None
+    self, images: Any, *wanted: str, labels: np.ndarray | None = None
   ) -> dict[str, np.ndarray]:
     if np.shape(images) == self.image_shape:
       raise UserError(
@@ -149,15 +152,16 @@ class Trained:
     if labels is None:
       labels = np.zeros(len(images), np.int32)
     size = self.config.eval_batch_size
-    # All that is asked for before any of it is waited for.
-    found = [
-      self._forward(images[rows], labels[rows])
-      for rows in placement.batches(len(images), size, 1)
-    ]
-    return jax.tree.map(
-      lambda *parts: np.concatenate(parts)[: len(images)],
-      *jax.device_get(found),
-    )
+    found: dict[str, list[np.ndarray]] = {}
+    for rows in placement.batches(len(images), size, 1):
+      # Each is waited for: on a CPU two at a time take longer than in turn.
+      seen = self._forward(images[rows], labels[rows])
+      for name in {*wanted} & {*seen}:
+        found.setdefault(name, []).append(jax.device_get(seen[name]))
+    return {
+      name: np.concatenate(parts)[: len(images)]
+      for name, parts in found.items()
+    }
 
   @functools.cached_property
   def _forward(self) -> Callable[..., dict[str, jax.Array]]:
@@ -177,7 +181,8 @@ class Trained:
     variables = {name: getattr(self, name) for name in _VARIABLES}
 
     def forward(variables, statistics, images, labels):
-      x = preprocessing.centre_crop(images, config.crop)
+      # Compiled as in the run's evaluation, which has them cropped.
+      x = materialized(preprocessing.centre_crop(images, config.crop))
       x = preprocessing.normalize(preprocessing.to_float(x), statistics)
       kept = {}
 
