@@ -212,3 +212,36 @@ def test_ctrl_c_in_one_of_several_does_not_wait_for_the_others(
     assert main.main(config_lib.default()) == cli.STOPPED
   said = "Stopped before anything was saved; the same command begins anew.\n"
   assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("command", ["main", "export", "report", "data"])
+def test_ctrl_c_while_a_command_imports_is_one_line(tmp_path, command):
+  # What each of them imports before its flags are read.
+  for name in ("absl", "etils", "numpy"):
+    (tmp_path / f"{name}.py").write_text(
+      "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+    )
+  found = _module(f"rethinking.{command}", tmp_path)
+  said = "Stopped before it began; nothing was changed.\n"
+  assert (found.returncode, found.stderr) == (130, said)
+
+
+def test_ctrl_c_of_another_program_is_its_own(tmp_path):
+  (tmp_path / "theirs.py").write_text(
+    "import rethinking, signal\n"
+    "own = signal.getsignal(signal.SIGINT)\n"
+    "assert own is signal.default_int_handler\n"
+  )
+  found = _module("theirs", tmp_path)
+  assert found.returncode == 0, found.stderr
+
+
+def _module(name, path):
+  """Runs a module with what is in a folder before what is installed."""
+  return subprocess.run(
+    [sys.executable, "-m", name],
+    env={**os.environ, "PYTHONPATH": f"{path}{os.pathsep}{_ROOT}"},
+    cwd=path,
+    capture_output=True,
+    text=True,
+  )

@@ -4,6 +4,7 @@ import argparse
 import importlib.util
 import pathlib
 import re
+import signal
 import sys
 import traceback
 import warnings
@@ -13,6 +14,7 @@ from typing import NoReturn
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+import rethinking
 from rethinking.runtime import output, signals
 from rethinking.runtime.allowed import choose
 from rethinking.runtime.errors import UserError
@@ -65,9 +67,13 @@ def run(
   """
   argv = list(sys.argv if argv is None else argv)
   usage = sys.modules["__main__"].__doc__ or ""
-  # Outside a training loop, which saves first, SIGTERM ends as Ctrl-C does.
-  signals.end_at_once()
-  call(lambda: main(_parse(argv, usage, known_only, more)), stopped)
+
+  def act() -> int:
+    # Outside a training loop, which saves first, SIGTERM ends as Ctrl-C does.
+    signals.end_at_once()
+    return main(_parse(argv, usage, known_only, more))
+
+  call(act, stopped)
 
 
 def call(act: Callable[[], int], stopped: str) -> NoReturn:
@@ -83,6 +89,8 @@ def call(act: Callable[[], int], stopped: str) -> NoReturn:
     f"warning: {message}", file=sys.stderr
   )
   try:
+    if signal.getsignal(signal.SIGINT) is rethinking.stop_imports:
+      signal.signal(signal.SIGINT, signal.default_int_handler)
     code = act()
   except UserError as error:
     print(f"error: {error}", file=sys.stderr)
