@@ -32,10 +32,10 @@ def _run(*flags):
   [
     ([], "--config is missing"),
     (["--config=configs/nothing.py:x"], "no config file 'configs/nothing.py'"),
-    (["--config=configs/digits.py:foo"], "Unknown variant 'foo'; choose"),
+    (["--config=configs/digits.py:foo"], "got 'foo'; try one of these"),
     (
       ["--config=configs/digits.py:true_labels", "--config.foo=1"],
-      "Unknown field 'foo'; choose one of ['arch', ",
+      "field must be one of ['arch', ",
     ),
     (
       ["--config=configs/digits.py:true_labels", "--config.epochs=few"],
@@ -54,7 +54,7 @@ def _run(*flags):
     ),
     (
       ["--config=configs/digits.py:true_labels", "--config.experiment=foo"],
-      "Unknown experiment 'foo'; choose one of",
+      "experiment must be one of [",
     ),
     (
       [

@@ -16,13 +16,19 @@ def choose(name: str, given: Any, allowed: Collection) -> None:
     allowed: all that there is.
 
   Raises:
-    UserError: naming the most similar one, and all that are allowed.
+    UserError: naming the most similar one, or all that are allowed.
   """
   names = sorted(allowed)
   if given not in names:
     close = difflib.get_close_matches(str(given), names, 1)
-    hint = f"did you mean {close[0]!r}? Choose" if close else "choose"
-    raise UserError(f"Unknown {name} {given!r}; {hint} one of {names}.")
+    if close:
+      raise UserError(
+        f"{name} must be one of {len(names)} names, got {given!r}; did you "
+        f"mean {close[0]!r}?"
+      )
+    raise UserError(
+      f"{name} must be one of {names}, got {given!r}; try one of these."
+    )
 
 
 class Range(NamedTuple):

@@ -56,7 +56,7 @@ def test_a_map_may_have_spaces():
   [
     ("label", "map={[]:1}", ("map '{[]:1}'",)),
     ("label", "map={{}:1}", ("map '{{}:1}'",)),
-    ("label", "name=x", ("'name'", "choose one of ['exact', 'map']")),
+    ("label", "name=x", ("one of ['exact', 'map'], got 'name'",)),
     ("label", "cls=x", ("'cls'",)),
     ("label", "self=x", ("'self'",)),
     ("label", "level=0.2", ("'level'",)),
