@@ -42,9 +42,11 @@ def fields(
     class_names = [str(label) for label in range(largest + 1)]
   class_names = tuple(map(str, class_names))
   if largest >= len(class_names):
+    from_1 = labels.min() == 1 and largest == len(class_names)
     raise UserError(
       f"labels must be in 0..{len(class_names) - 1}, one of the "
-      f"{len(class_names)} class_names, got {largest}; try more class_names."
+      f"{len(class_names)} class_names, got {largest}; try "
+      f"{'labels - 1' if from_1 else 'more class_names'}."
     )
   if len(class_names) > _MOST_CLASSES:
     raise UserError(

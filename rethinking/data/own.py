@@ -288,10 +288,12 @@ def _together(train: Dataset, test: Dataset, note: str) -> Pair:
   counts = np.bincount(train.labels, minlength=len(classes))
   if counts.min() < 2 or len(classes) < 2:
     label = int(counts.argmin())
+    how = "fewer classes, or more examples of it"
+    if not counts[0] and counts[1:].min(initial=2) >= 2:
+      how = f"labels - 1 where they are 1..{len(classes) - 1}"
     raise UserError(
       f"There must be at least 2 classes of at least 2 train examples, got "
-      f"{counts[label]} of {classes[label]!r}; remove the class, or give it "
-      "more."
+      f"{counts[label]} of {classes[label]!r}; try {how}."
     )
   if train.names is not None and test.names is not None:
     shared = np.intersect1d(train.names, test.names)

@@ -167,7 +167,7 @@ def test_a_folder_that_is_none_of_classes(folder, tmp_path):
   (tmp_path / "flat/a").mkdir()
   refused(tmp_path / "flat", "must have images, got none")
   (folder / "other").mkdir()
-  refused(folder, r"must hold train and test alone, .*'other'")
+  refused(folder, r"must hold train and test alone, .*'other'.*; try root/CLA")
   (folder / "other").rmdir()
   (folder / "train/ant/deep").mkdir()
   (folder / "train/ant/notes.txt").write_text("")
@@ -182,10 +182,28 @@ def test_hidden_files_are_left_alone(folder):
   assert before.identity == after.identity
 
 
+def test_train_alone_is_said_how_to_divide(folder):
+  (folder / "test").rename(folder.with_name("elsewhere"))
+  refused(folder, r"got \['train'\]; try data=.*/train,test_fraction=0.2")
+  assert len(pair(folder / "train", test_fraction=0.2)) == 2
+
+
+def test_labels_from_1_are_said_how_to_count(tmp_path):
+  path = write_npz(tmp_path / "a.npz", IMAGES, LABELS + 1, NAMES, train=20)
+  refused(path, "3 class_names, got 3; try labels - 1")
+  np.savez(path, images=IMAGES, labels=LABELS + 1)
+  match = "got 0 of '0'; try labels - 1 where they are 1..3"
+  refused(path, match, test_fraction=0.3)
+  np.savez(path, images=IMAGES, labels=np.where(LABELS == 0, 2, LABELS))
+  refused(path, "got 0 of '0'; try labels - 1", test_fraction=0.3)
+  np.savez(path, images=IMAGES, labels=np.where(LABELS == 1, 2, LABELS))
+  refused(path, "got 0 of '1'; try fewer classes", test_fraction=0.3)
+
+
 def test_a_class_of_test_alone(folder):
   (folder / "test/dog").mkdir()
   Image.fromarray(IMAGES[0]).save(folder / "test/dog/x.png")
-  refused(folder, "/test has the class 'dog', which .*/train has not")
+  refused(folder, "/test must have the classes of .*/train, got 'dog' too")
 
 
 def test_links_out_of_the_folder(folder, tmp_path):

@@ -78,9 +78,9 @@ def _other_report(load):
 @pytest.mark.parametrize(
   ("other", "message"),
   [
-    (_other_report, "holds a run on other images "),
-    (_other_test("images"), "holds a run on other test images "),
-    (_other_test("labels"), "holds a run on other test labels "),
+    (_other_report, "got one on other images "),
+    (_other_test("images"), "got one on other test images "),
+    (_other_test("labels"), "got one on other test labels "),
   ],
 )
 def test_other_data_is_refused_before_anything_is_written(
