@@ -46,7 +46,7 @@ def _run(*flags):
       "epochs must be at least 1, got -3",
     ),
     (["--config=configs/digits.py:true_labels", "--foo=1"], "foo"),
-    (["--config=configs/digits.py:true_labels,seed=none"], "seed=none"),
+    (["--config=configs/digits.py:true_labels,seed=none"], "got 'none'; try 1"),
     (["--config=", "--workdir=x"], "no config file ''"),
     (
       ["--config=configs/digits.py:true_labels", "--workdir="],
@@ -126,7 +126,7 @@ def test_a_mistake_is_one_line_and_code_2(flags, message):
     (
       "from ml_collections import ConfigDict\n"
       "def get_config():\n  return ConfigDict({'experiment': 'train'})\n",
-      "The config lacks the fields ['arch', 'augment', ",
+      "got one without ['arch', 'augment', ",
     ),
   ],
 )

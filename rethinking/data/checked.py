@@ -160,12 +160,13 @@ def _ids(ids: Any, count: int) -> tuple[np.ndarray, np.ndarray | None]:
     if ids.dtype.kind not in "UO":
       return check_ids(ids, count), None
     if len(ids) != count:
-      raise ValueError(f"there are {len(ids)} ids and {count} images")
+      raise ValueError(
+        f"ids must be one an image, got {len(ids)} for {count} images; try "
+        "arrays of the same length."
+      )
     words = name_ids(ids)
   except ValueError as error:
-    raise UserError(
-      f"ids must be distinct names or integers, one an image: {error}"
-    ) from error
+    raise UserError(str(error)) from error
   up = [name for name in ids if ".." in name.split("/")]
   if up:
     raise UserError(

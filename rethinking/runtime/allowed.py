@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 
 from rethinking.runtime.errors import UserError
 
+# So many are shown even where one of them is near.
+_FEW = 4
+
 
 def choose(name: str, given: Any, allowed: Collection) -> None:
   """Refuses what is not among the allowed.
@@ -16,19 +19,14 @@ def choose(name: str, given: Any, allowed: Collection) -> None:
     allowed: all that there is.
 
   Raises:
-    UserError: naming the most similar one, or all that are allowed.
+    UserError: naming the most similar one, or all where none is near.
   """
   names = sorted(allowed)
   if given not in names:
     close = difflib.get_close_matches(str(given), names, 1)
-    if close:
-      raise UserError(
-        f"{name} must be one of {len(names)} names, got {given!r}; did you "
-        f"mean {close[0]!r}?"
-      )
-    raise UserError(
-      f"{name} must be one of {names}, got {given!r}; try one of these."
-    )
+    shown = f"{len(names)} names" if close and len(names) > _FEW else names
+    hint = f"did you mean {close[0]!r}?" if close else "try one of these."
+    raise UserError(f"{name} must be one of {shown}, got {given!r}; {hint}")
 
 
 class Range(NamedTuple):

@@ -248,7 +248,9 @@ def test_a_full_disk_is_refused_in_a_line(tmp_path, monkeypatch):
     raise OSError(28, "No space left on device")
 
   monkeypatch.setattr(os, "fsync", full)
-  with pytest.raises(UserError, match="No space left on device.; try .*make room"):
+  with pytest.raises(
+    UserError, match="No space left on device.; try .*make room"
+  ):
     write(config("true_labels"), tmp_path)
   assert list(tmp_path.iterdir()) == []
 

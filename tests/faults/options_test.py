@@ -79,7 +79,7 @@ def test_an_option_and_its_field_are_not_both_given():
   more = {"label_noise": "symmetric", "label_options": "exact=False"}
   refused(
     lambda: _resolved("partial_labels", exact=True, **more),
-    "exact is True, but label_options says exact=False; give one of them.",
+    "must be given once, got True and label_options=exact=False; try",
   )
 
 
