@@ -54,8 +54,8 @@ def test_a_map_may_have_spaces():
 @pytest.mark.parametrize(
   ("field", "options", "words"),
   [
-    ("label", "map={[]:1}", ("map '{[]:1}'",)),
-    ("label", "map={{}:1}", ("map '{{}:1}'",)),
+    ("label", "map={[]:1}", ("got '{[]:1}'",)),
+    ("label", "map={{}:1}", ("got '{{}:1}'",)),
     ("label", "name=x", ("one of ['exact', 'map'], got 'name'",)),
     ("label", "cls=x", ("'cls'",)),
     ("label", "self=x", ("'self'",)),
