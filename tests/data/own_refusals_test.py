@@ -260,7 +260,9 @@ def test_folders_larger_than_memory_are_not_decoded(folder, monkeypatch):
 
 def test_a_small_set_explains_a_large_batch(tmp_path):
   path = write_npz(tmp_path / "a.npz", IMAGES, LABELS, NAMES, train=20)
-  with pytest.raises(UserError, match="batch_size is 32, but there are 20"):
+  with pytest.raises(
+    UserError, match="batch_size must be at most 20, .* got 32"
+  ):
     rethinking.run(config(path), tmp_path / "w")
   assert not (tmp_path / "w").exists()
 

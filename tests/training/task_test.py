@@ -141,8 +141,8 @@ def test_statistics_are_per_channel_and_never_divide_by_zero():
 @pytest.mark.parametrize(
   ("fields", "message"),
   [
-    ({"validation": 1437}, "validation is 1437, but there are 1437 train"),
-    ({"validation": 1400}, "but there are 37 train examples"),
+    ({"validation": 1437}, "validation must be below 1437, .*, got 1437;"),
+    ({"validation": 1400}, "at most 37, the train examples"),
     ({"augment": "crop"}, "room to move, got 28 pixels in a 8 x 8"),
   ],
 )
@@ -165,7 +165,7 @@ def test_a_random_crop_needs_the_crop_it_is_tested_with():
     class_names=tuple("abcdefghij"),
     identity="",
   )
-  with pytest.raises(UserError, match="leaves 28 x 28 pixels.*give crop=28"):
+  with pytest.raises(UserError, match="leaves 28 x 28; try crop=28"):
     task_lib.check(config_lib.resolve(c), train)
   c.arch = "alexnet"
   assert task_lib.check(config_lib.resolve(c), train) == 4
