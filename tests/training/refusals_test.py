@@ -14,7 +14,7 @@ from . import runs
 
 def test_a_fraction_of_nothing_is_refused(tmp_path):
   for fields in ({"fraction": 0.5}, {"level": 0.2}):
-    with pytest.raises(UserError, match="where pixel_noise is None, got 0.5"):
+    with pytest.raises(UserError, match="where pixel_noise is None, got"):
       train.run(runs.config(**fields), tmp_path / "a", quiet=True)
   assert not (tmp_path / "a").exists()
 
