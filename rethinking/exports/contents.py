@@ -18,7 +18,6 @@ TRANSITIONS, EXAMPLES = "transitions.png", "examples.png"
 SUMS = "SHA256SUMS"
 # What not every folder has.
 PICTURED = (IMAGES, TEST_IMAGES, TRANSITIONS, EXAMPLES)
-ALL = (LABELS, TABLE, *PICTURED, REPORT)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,7 +37,8 @@ def write(config: ConfigDict, out: str | os.PathLike) -> dict[str, Any]:
     UserError: for a config that is refused, or a folder that can't be written.
   """
   config = config_lib.resolve(config)
-  folder = make_folder(out, contents.ALL)
+  own = (contents.LABELS, contents.TABLE, contents.REPORT, *contents.PICTURED)
+  folder = make_folder(out, own)
   found = contents.compute(config)
   with refused(folder):
     _write_all(found, folder)
