@@ -210,7 +210,6 @@ def test_a_workdir_of_another_run_is_refused(found, tmp_path):
   before = (workdir / "label_issues.md").stat()
   with pytest.raises(UserError, match=match):
     sweep.run(config, workdir, quiet=True)
-  # Of a run that has only begun, too.
   (tmp_path / "config.json").write_bytes((workdir / "config.json").read_bytes())
   config = _config(f"digits.py:label_issues,{_SMALL}")
   with pytest.raises(UserError, match=match):
