@@ -49,6 +49,8 @@ its config, and a workdir of another config is refused, naming what differs.
 
 import importlib
 import os
+import signal
+import sys
 from typing import Any
 
 __version__ = "0.1.0"
@@ -109,3 +111,19 @@ def _run(module: Any, config: Any, workdir: str | os.PathLike) -> Any:
   if processes.is_first():
     page.write(workdir)
   return done
+
+
+def stop_imports(number: int, frame: Any) -> None:
+  """Ends a command by Ctrl-C before `runtime.cli.call` says what that means."""
+  del number, frame
+  try:
+    os.write(2, b"Stopped before it began; nothing was changed.\n")
+  finally:
+    os._exit(130)
+
+
+# While `python -m` looks for a command of this package: the imports of all of
+# them, which take a second, come after.
+if sys.argv[:1] == ["-m"] and any("rethinking." in w for w in sys.orig_argv):
+  if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, stop_imports)

@@ -37,7 +37,10 @@ def main(config: ConfigDict) -> int:
   from rethinking.exports.write import write
 
   if (_OUT.value is None) == (_VERIFY.value is None):
-    raise UserError("Give one of --out=DIR and --verify=DIR.")
+    both = "both" if _OUT.value else "neither"
+    raise UserError(
+      f"One of --out and --verify must be given, got {both}; try --out=DIR."
+    )
   if _OUT.value is not None:
     facts = write(config, _OUT.value)
     print(

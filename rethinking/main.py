@@ -90,20 +90,23 @@ def main(config: ConfigDict) -> int:
   experiment = experiments.chosen(config)
   given = _WORKDIR.value
   if given == "":
-    raise UserError("--workdir is empty; name a folder, or leave it out.")
+    raise UserError("--workdir must be a folder, got ''; try to leave it out.")
   place = (_COORDINATOR.value, _PROCESS_COUNT.value, _PROCESS_ID.value)
   processes.check(_MULTIHOST.value, *place)
   if _MULTIHOST.value and not experiment.shared:
     raise UserError(
-      f"The experiment {config.experiment!r} runs in one process; leave "
-      "--multihost out."
+      f"--multihost must be left out of {config.experiment!r}, which runs in "
+      "one process, got it; try without."
     )
   if _MULTIHOST.value and given is None:
     raise UserError(
-      "--multihost needs --workdir, a folder that all processes share."
+      "--multihost must have a --workdir that all processes share, got none; "
+      "try --workdir=DIR."
     )
   if _PLAN.value and _SHARD.value is None:
-    raise UserError("--plan goes with --shard; try --shard=0/8 --plan.")
+    raise UserError(
+      "--plan must be with --shard, got it alone; try --shard=0/8 --plan."
+    )
   share = None if _SHARD.value is None else _share(config)
   if _PLAN.value:
     from rethinking.sweeps import sharing
@@ -111,7 +114,10 @@ def main(config: ConfigDict) -> int:
     print(sharing.plan(config, share.count))
     return cli.FINISHED
   if share is not None and given is None:
-    raise UserError("--shard needs --workdir, a folder that all shares use.")
+    raise UserError(
+      "--shard must have a --workdir that all shares use, got none; try "
+      "--workdir=DIR."
+    )
   workdir = _dated_folder(config) if given is None else given
   try:
     if _MULTIHOST.value:
@@ -171,7 +177,9 @@ def _share(config: ConfigDict) -> Any:
     ("--pred_probs", _PRED_PROBS.value is not None),
   ):
     if given:
-      raise UserError(f"--shard goes without {flag}; leave one of them out.")
+      raise UserError(
+        f"--shard must be without {flag}, got both; try one of them."
+      )
   share, source = shares.parse(_SHARD.value, os.environ)
   print(f"Share {share}, by {source}.")
   return share

@@ -30,12 +30,15 @@ def _run(*flags):
 @pytest.mark.parametrize(
   ("flags", "message"),
   [
-    ([], "--config is missing"),
-    (["--config=configs/nothing.py:x"], "no config file 'configs/nothing.py'"),
-    (["--config=configs/digits.py:foo"], "Unknown variant 'foo'; choose"),
+    ([], "--config must be given, got none; try"),
+    (
+      ["--config=configs/nothing.py:x"],
+      "must be a config file, got 'configs/nothing.py', which",
+    ),
+    (["--config=configs/digits.py:foo"], "got 'foo'; try one of these"),
     (
       ["--config=configs/digits.py:true_labels", "--config.foo=1"],
-      "Unknown field 'foo'; choose one of ['arch', ",
+      "field must be one of ['arch', ",
     ),
     (
       ["--config=configs/digits.py:true_labels", "--config.epochs=few"],
@@ -46,34 +49,34 @@ def _run(*flags):
       "epochs must be at least 1, got -3",
     ),
     (["--config=configs/digits.py:true_labels", "--foo=1"], "foo"),
-    (["--config=configs/digits.py:true_labels,seed=none"], "seed=none"),
-    (["--config=", "--workdir=x"], "no config file ''"),
+    (["--config=configs/digits.py:true_labels,seed=none"], "got 'none'; try 1"),
+    (["--config=", "--workdir=x"], "must be a config file, got '', which"),
     (
       ["--config=configs/digits.py:true_labels", "--workdir="],
-      "--workdir is empty",
+      "--workdir must be a folder, got ''",
     ),
     (
       ["--config=configs/digits.py:true_labels", "--config.experiment=foo"],
-      "Unknown experiment 'foo'; choose one of",
+      "experiment must be one of [",
     ),
     (
       [
         "--config=configs/digits.py:true_labels",
         "--config.variant=random_labels",
       ],
-      "--config.variant would change nothing but the name",
+      "config's path, got --config.variant, which changes the name",
     ),
     (
       ["--config=configs/digits.py:true_labels", "--process_id=0"],
-      "--process_id goes with --multihost",
+      "--process_id must be with --multihost",
     ),
     (
       ["--config=configs/digits.py:true_labels", "--multihost"],
-      "--multihost needs --workdir",
+      "--multihost must have a --workdir",
     ),
     (
       ["--config=configs/digits.py:kernel", "--multihost", "--workdir=nowhere"],
-      "'kernel' runs in one process",
+      "must be left out of 'kernel', which runs in one process",
     ),
     (
       [
@@ -81,12 +84,15 @@ def _run(*flags):
         "--multihost",
         "--workdir=nowhere",
       ],
-      "--multihost found no cluster",
+      "--multihost must be in a cluster",
     ),
-    (["--config=configs/digits.py:levels", "--plan"], "--plan goes with"),
+    (
+      ["--config=configs/digits.py:levels", "--plan"],
+      "--plan must be with --shard",
+    ),
     (
       ["--config=configs/digits.py:levels", "--shard=0/2"],
-      "--shard needs --workdir",
+      "--shard must have a --workdir",
     ),
     (
       ["--config=configs/digits.py:levels", "--shard=2/2", "--workdir=nowhere"],
@@ -103,7 +109,7 @@ def _run(*flags):
     (
       ["--config=configs/digits.py:levels", "--shard=0/2", "--multihost"]
       + ["--workdir=nowhere"],
-      "--shard goes without --multihost",
+      "--shard must be without --multihost, got both",
     ),
   ],
 )
@@ -121,12 +127,15 @@ def test_a_mistake_is_one_line_and_code_2(flags, message):
     ("x = 1\ndef get_config(\n", "fails in line 2 (SyntaxError: '(' was never"),
     ("\nimport nosuch\n", "fails in line 2 (ModuleNotFoundError: No module"),
     ("def get_config():\n  return 1 / 0\n", "fails in line 2 (ZeroDivisionEr"),
-    ("def get_config():\n  return 3\n", "returned a int; it must return a C"),
-    ("x = 1\n", "has no get_config()"),
+    (
+      "def get_config():\n  return 3\n",
+      "must return a ConfigDict, got a int; try",
+    ),
+    ("x = 1\n", "must have get_config(), got"),
     (
       "from ml_collections import ConfigDict\n"
       "def get_config():\n  return ConfigDict({'experiment': 'train'})\n",
-      "The config lacks the fields ['arch', 'augment', ",
+      "got one without ['arch', 'augment', ",
     ),
   ],
 )
@@ -164,7 +173,7 @@ def test_beside_its_clone_it_is_found_and_so_are_its_configs(tmp_path):
     text=True,
   )
   assert "No module named" not in found.stderr
-  assert "There is no config file" not in found.stderr
+  assert "must be a config file" not in found.stderr
   assert "foo" in found.stderr and found.returncode == 2, found.stderr
 
 
@@ -212,3 +221,36 @@ def test_ctrl_c_in_one_of_several_does_not_wait_for_the_others(
     assert main.main(config_lib.default()) == cli.STOPPED
   said = "Stopped before anything was saved; the same command begins anew.\n"
   assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("command", ["main", "export", "report", "data"])
+def test_ctrl_c_while_a_command_imports_is_one_line(tmp_path, command):
+  # What each of them imports before its flags are read.
+  for name in ("absl", "etils", "numpy"):
+    (tmp_path / f"{name}.py").write_text(
+      "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+    )
+  found = _module(f"rethinking.{command}", tmp_path)
+  said = "Stopped before it began; nothing was changed.\n"
+  assert (found.returncode, found.stderr) == (130, said)
+
+
+def test_ctrl_c_of_another_program_is_its_own(tmp_path):
+  (tmp_path / "theirs.py").write_text(
+    "import rethinking, signal\n"
+    "own = signal.getsignal(signal.SIGINT)\n"
+    "assert own is signal.default_int_handler\n"
+  )
+  found = _module("theirs", tmp_path)
+  assert found.returncode == 0, found.stderr
+
+
+def _module(name, path):
+  """Runs a module with what is in a folder before what is installed."""
+  return subprocess.run(
+    [sys.executable, "-m", name],
+    env={**os.environ, "PYTHONPATH": f"{path}{os.pathsep}{_ROOT}"},
+    cwd=path,
+    capture_output=True,
+    text=True,
+  )

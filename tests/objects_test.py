@@ -266,10 +266,10 @@ def test_runs_that_train_together_and_their_figures(objects):
 
 
 def test_other_places_and_a_missing_extra_are_refused(monkeypatch):
-  with pytest.raises(UserError, match="give a local folder or gs://"):
+  with pytest.raises(UserError, match="must be a local folder or gs://"):
     train.run(config(), "s3://bucket/run", quiet=True)
   monkeypatch.setitem(sys.modules, "gcsfs", None)
-  with pytest.raises(UserError, match=r"needs the extra gcs: pip install"):
+  with pytest.raises(UserError, match=r"extra gcs must .*; try pip install"):
     train.run(config(), RUN, quiet=True)
 
 

@@ -76,19 +76,20 @@ def check(c: ConfigDict) -> None:
   unused(c)
   if c.p > 0 and c.label_noise is None:
     raise UserError(
-      f"p is {c.p} but label_noise is None; choose a variant with label "
-      "noise (partial_labels) or set label_noise; how much pixel noise there "
-      "is says level, such as level=0.5."
+      f"p must be 0 where label_noise is None, got {c.p}; try a variant with "
+      "label noise (partial_labels) or label_noise=symmetric; how much pixel "
+      "noise there is says level, such as level=0.5."
     )
   if c.pixel_noise is None and (c.fraction != 1 or c.level is not None):
     raise UserError(
-      f"fraction is {c.fraction} and level {c.level}, but pixel_noise is None; "
-      "choose a variant with pixel noise (random_pixels) or set pixel_noise."
+      "fraction must be 1 and level None where pixel_noise is None, got "
+      f"{c.fraction} and {c.level}; try a variant with pixel noise "
+      "(random_pixels) or pixel_noise."
     )
   if c.l2 and c.l2_kernels == "conv" and ARCHITECTURES[c.arch].dense:
     raise UserError(
-      f"recipe={c.recipe} puts L2 on convolutions alone (l2_kernels is conv), "
-      f"and {c.arch} has none; give l2=0 or l2_kernels=all."
+      "l2_kernels must be all where there are no convolutions, got conv with "
+      f"recipe={c.recipe} and {c.arch}; try l2_kernels=all, or l2=0."
     )
   _ensemble(c)
   if max(c.el2n_epochs, default=0) > c.epochs:
@@ -98,9 +99,10 @@ def check(c: ConfigDict) -> None:
     )
   if not c.validation and (c.schedule == "plateau" or c.early_stopping):
     raise UserError(
-      f"recipe={c.recipe} with schedule={c.schedule} and early_stopping="
-      f"{c.early_stopping} looks at a validation loss, but validation is 0; "
-      "give a number of train examples, such as validation=5000."
+      "validation must be at least 1 where its loss is looked at, got 0 with "
+      f"recipe={c.recipe}, schedule={c.schedule} and early_stopping="
+      f"{c.early_stopping}; try a number of train examples, such as "
+      "validation=5000."
     )
 
 
@@ -162,15 +164,16 @@ def _ensemble(c: ConfigDict) -> None:
   runs = c.members * c.permutations
   if c.member >= runs:
     raise UserError(
-      f"member must be below members x permutations = {runs}, got {c.member}."
+      f"member must be below members x permutations = {runs}, got {c.member}; "
+      f"try {runs - 1}."
     )
   looks = c.validation or c.early_stopping or c.schedule == "plateau"
   if looks or c.stop_at_fit:
     raise UserError(
       "validation and early_stopping must be 0, stop_at_fit false and schedule "
-      f"not plateau in a run of an ensemble, got {c.validation}, "
-      f"{c.early_stopping}, {c.stop_at_fit} and {c.schedule}: runs are "
-      "compared at their ends, on the rest."
+      "not plateau in a run of an ensemble, whose runs are compared at their "
+      f"ends, got {c.validation}, {c.early_stopping}, {c.stop_at_fit} and "
+      f"{c.schedule}; try schedule=cosine and the others left out."
     )
 
 
@@ -188,16 +191,19 @@ def redraw(c: ConfigDict, corruptions: Iterable[Any]) -> None:
     return
   trouble = None
   if not corruptions:
-    trouble = "nothing is corrupted; choose a corruption"
+    trouble = "nothing that is corrupted; try a corruption"
   for one in corruptions:
     if not one.redraws:
-      trouble = f"{one!r} is drawn once for the whole set; choose another"
+      trouble = f"{one!r}, drawn once for the whole set; try another"
   if c.corrupt_in == "load":
-    trouble = "corrupt_in is load, which makes images once; try corrupt_in=step"
+    trouble = "corrupt_in=load, which makes images once; try corrupt_in=step"
   if c.stop_at_fit:
     trouble = (
-      "stop_at_fit waits for labels that are never the same; try "
+      "stop_at_fit, which waits for labels that are never the same; try "
       "stop_at_fit=false"
     )
   if trouble:
-    raise UserError(f"redraw is epoch, but {trouble}, or redraw=never.")
+    raise UserError(
+      f"redraw=epoch must have noise to draw in each step, got {trouble}, or "
+      "redraw=never."
+    )

@@ -99,6 +99,6 @@ def _read(key: str, value: str, kind: type) -> Any:
     return words[value.lower()] if kind is bool else kind(value)
   except (KeyError, ValueError):
     raise UserError(
-      f"{key}={value} is not a value of type {kind.__name__}; give "
-      f"{'true or false' if kind is bool else 'one'}."
+      f"{key} must be of type {kind.__name__}, got {value!r}; try "
+      f"{'true or false' if kind is bool else 1}."
     ) from None

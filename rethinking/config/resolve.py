@@ -37,8 +37,8 @@ def resolve(config: ConfigDict) -> ConfigDict:
   missing = sorted(set(fields.default()) - set(c))
   if missing:
     raise UserError(
-      f"The config lacks the fields {missing}; begin with "
-      "rethinking.config.default()."
+      f"A config must have every field, got one without {missing}; try to "
+      "begin with rethinking.config.default()."
     )
   for row in fields.TABLE:
     if row.name not in fields.SWEEP:
@@ -127,8 +127,8 @@ def _spelled_out(
       continue
     if name in options:
       raise UserError(
-        f"{name} is {config[name]}, but {options_field} says {name}="
-        f"{options[name]}; give one of them."
+        f"{name} must be given once, got {config[name]} and {options_field}="
+        f"{name}={options[name]}; try one of them."
       )
     options[name] = config[name]
 

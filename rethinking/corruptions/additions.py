@@ -28,7 +28,9 @@ def add(kind: str, table: dict[str, Any], name: str, row: Any) -> None:
   file = pathlib.Path(sys._getframe(2).f_code.co_filename).absolute()
   known, _ = _ADDED.get((kind, name), (None, None))
   if name in table and known != str(file):
-    raise ValueError(f"The {kind} {name!r} is there already; try another name.")
+    raise ValueError(
+      f"The {kind} must have a new name, got {name!r}; try another."
+    )
   # In a notebook there is no file.
   data = file.read_bytes() if file.is_file() else b""
   table[name] = row

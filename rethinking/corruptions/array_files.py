@@ -51,7 +51,8 @@ def read_npz(
       f"{path!r} can't be read as .npz: {_line(error)}; fetch it again."
     ) from error
   raise ValueError(
-    f"{path!r} unpacks to {size} bytes; at most {most_bytes} are read."
+    f"{path!r} must unpack to at most {most_bytes} bytes, got {size}; try "
+    "fewer arrays."
   )
 
 

@@ -71,8 +71,8 @@ def prepare(
     "given_labels" in c.definition.needs for c in corruptions
   ):
     raise ValueError(
-      "'given' needs given_labels, got none; try a data set that brings them, "
-      "or labels=CSV with a column given_label."
+      "given_labels must be there for 'given', got none; try a data set that "
+      "brings them, or labels=CSV with a column given_label."
     )
   root_key(seed)
   files = {
@@ -153,7 +153,7 @@ def apply(
     num_classes = int(checks.check_labels(labels).max()) + 1
     if num_classes < 2:
       raise ValueError(
-        "num_classes must be given where only label 0 is seen; try "
+        "num_classes must be given where only label 0 is seen, got None; try "
         "num_classes=2."
       )
     said["classes"] = f"largest label + 1 = {num_classes}"
@@ -216,23 +216,23 @@ def _check_fit(
 ) -> None:
   """Refuses descriptions that don't fit the data, before any work."""
   if not isinstance(split, str):
-    raise ValueError(f"The split is {split!r}; give its name, a string.")
+    raise ValueError(f"split must be a string, got {split!r}; try 'train'.")
   if not isinstance(statistics, ImageStatistics | None):
     raise ValueError(
-      f"The statistics are a {type(statistics).__name__}; give "
-      "image_statistics(train images)."
+      "statistics must be an ImageStatistics, got a "
+      f"{type(statistics).__name__}; try image_statistics(train images)."
     )
   for corruption in corruptions:
     if not isinstance(corruption, Corruption):
       raise ValueError(
-        f"{corruption!r} is not a Corruption; make one of "
-        f"{sorted(DEFINITIONS)} with Corruption.create."
+        f"A corruption must be a Corruption, got {corruption!r}; try "
+        f"Corruption.create with one of {sorted(DEFINITIONS)}."
       )
     name, needs = corruption.name, corruption.definition.needs
     if corruption.target == "labels" and split == "test":
       raise ValueError(
-        f"{name!r} changes labels, but those of the split 'test' stay true; "
-        "give only corruptions whose target is 'images'."
+        "Labels of the split 'test' must stay true, got a corruption of them, "
+        f"{name!r}; try only those whose target is 'images'."
       )
     # Refuses options that are of another number of classes.
     report.transition_matrix(corruption, num_classes)
@@ -240,8 +240,8 @@ def _check_fit(
       _check_images(corruption, images)
     if "statistics" in needs and statistics is None and split != "train":
       raise ValueError(
-        f"{name!r} on the split {split!r} needs statistics; give "
-        "image_statistics(train images)."
+        f"statistics must be given for {name!r} on the split {split!r}, got "
+        "None; try image_statistics(train images)."
       )
     if "statistics" in needs and statistics is not None:
       statistics.check_channels(images.shape[-1])
@@ -250,12 +250,14 @@ def _check_fit(
 def _check_images(corruption: Corruption, images: np.ndarray | None) -> None:
   name = corruption.name
   if images is None:
-    raise ValueError(f"{name!r} needs images; give uint8 [N, H, W, C].")
+    raise ValueError(
+      f"images must be given for {name!r}, got None; try uint8 [N, H, W, C]."
+    )
   # A label corruption by image takes sums over all values of an image.
   sides = images.shape[1 : 3 if corruption.target == "images" else 4]
   if not images.size or math.prod(sides) > 2**16:
     what = "pixels" if len(sides) == 2 else "values"
     raise ValueError(
-      f"Images have shape {list(images.shape)}; {name!r} takes 1 to 65536 "
-      f"{what} an image."
+      f"Images must have 1 to 65536 {what} each for {name!r}, got shape "
+      f"{list(images.shape)}; try smaller ones."
     )

@@ -39,17 +39,21 @@ def check_rate(p: Any, name: str = "rate") -> None:
   kinds = (jnp.integer, jnp.floating)
   real = any(jnp.issubdtype(value.dtype, kind) for kind in kinds)
   if value.shape or not real:
-    raise ValueError(f"The {name} is {p!r}; give a number in [0, 1].")
+    raise ValueError(
+      f"The {name} must be a number in [0, 1], got {p!r}; try 0.5."
+    )
   if not is_traced(p) and not 0 <= value <= 1:
-    raise ValueError(f"The {name} is {p}; give a number in [0, 1].")
+    raise ValueError(
+      f"The {name} must be a number in [0, 1], got {p}; try 0.5."
+    )
 
 
 def check_static_rate(p: Any, name: str = "rate") -> None:
   """Refuses what isn't one number in [0, 1], known before any tracing."""
   if is_traced(p):
     raise ValueError(
-      f"The {name} is traced, but it shapes the program; give a number in "
-      "[0, 1], such as a static argument of jit."
+      f"The {name} must be a number in [0, 1], which shapes the program, got a "
+      "traced one; try a static argument of jit."
     )
   check_rate(p, name)
 
@@ -62,7 +66,8 @@ def check_integer(value: Any, name: str, least: int, most: int) -> int:
     number = None
   if number is None or isinstance(value, bool) or not least <= number <= most:
     raise ValueError(
-      f"{name} is {value!r}; give an integer in {least}..{most}."
+      f"{name} must be an integer in {least}..{most}, got {value!r}; try "
+      f"{least}."
     )
   return number
 
@@ -79,13 +84,13 @@ def check_label(label: Any, num_classes: int) -> jax.Array:
     label = np.asarray(label)
   if label.shape or not jnp.issubdtype(label.dtype, jnp.integer):
     raise ValueError(
-      f"The label is {label.dtype} of shape {list(label.shape)}; give one "
-      "integer, and vmap over example_keys for many."
+      f"The label must be one integer, got {label.dtype} of shape "
+      f"{list(label.shape)}; try vmap over example_keys for many."
     )
   if not is_traced(label) and not 0 <= label < num_classes:
     raise ValueError(
-      f"The label is {label}, outside 0..{num_classes - 1}; num_classes is "
-      f"{num_classes}."
+      f"The label must be in 0..{num_classes - 1}, got {label}; try another "
+      f"num_classes than {num_classes}."
     )
   return jnp.asarray(label).astype(jnp.int32)
 
@@ -94,17 +99,17 @@ def check_labels(
   labels: Any, num_classes: int | None = None
 ) -> np.ndarray | jax.Array:
   """Returns labels as int32 [N], refusing any outside 0..K-1."""
-  labels = check_integers(labels, "Labels are")
+  labels = check_integers(labels, "Labels")
   if not labels.size:
-    raise ValueError("There are no labels; give at least one example.")
+    raise ValueError("labels must be of one example at least, got []; try [0].")
   if num_classes is not None:
-    allowed = f"0..{num_classes - 1}; num_classes is {num_classes}"
+    more = f"num_classes other than {num_classes}"
     if not is_traced(labels) and (labels.min(), labels.max()) == (
       1,
       num_classes,
     ):
-      allowed += "; they seem to count from 1: try labels - 1"
-    _check_each("Label", labels, num_classes, allowed)
+      more = "labels - 1, as they seem to count from 1"
+    _check_each("Labels", labels, num_classes, more)
   return labels.astype(np.int32)
 
 
@@ -116,21 +121,23 @@ def check_id_range(ids: Any) -> np.ndarray | jax.Array:
     ids.ndim != 1 and (ids.ndim, ids.shape[-1:]) != (2, (2,))
   ):
     raise ValueError(
-      f"Ids are {ids.dtype} of shape {list(ids.shape)}; give integers of shape "
-      "[N], or [N, 2] as name_ids makes them."
+      "Ids must be integers of shape [N] or [N, 2], got "
+      f"{ids.dtype} of shape {list(ids.shape)}; try name_ids."
     )
-  _check_each("Id", ids, 2**32, "[0, 2**32)")
+  _check_each("Ids", ids, 2**32, "the rows' numbers, or name_ids")
   return ids.astype(np.uint32)
 
 
-def _check_each(name: str, values: Any, end: int, allowed: str) -> None:
+def _check_each(name: str, values: Any, end: int, other: str) -> None:
   """Refuses values that are not in 0..end-1; traced ones pass unseen."""
   if is_traced(values):
     return
   wrong = np.argwhere((values < 0) | (values >= end))
   if wrong.size:
     value, row = values[tuple(wrong[0])], wrong[0][0]
-    raise ValueError(f"{name} {value} at row {row} is outside {allowed}.")
+    raise ValueError(
+      f"{name} must be in 0..{end - 1}, got {value} at row {row}; try {other}."
+    )
 
 
 def check_ids(ids: Any, count: int) -> np.ndarray | jax.Array:
@@ -138,7 +145,8 @@ def check_ids(ids: Any, count: int) -> np.ndarray | jax.Array:
   ids = check_id_range(ids)
   if len(ids) != count:
     raise ValueError(
-      f"There are {len(ids)} ids and {count} labels; give one id a label."
+      f"ids must be one a label, got {len(ids)} for {count} labels; try arrays "
+      "of the same length."
     )
   if not is_traced(ids):
     # One word or two as one integer, on the host alone.
@@ -146,7 +154,8 @@ def check_ids(ids: Any, count: int) -> np.ndarray | jax.Array:
     repeated = in_order[1:][in_order[1:] == in_order[:-1]]
     if repeated.size:
       raise ValueError(
-        f"Id {repeated[0]} comes more than once; each example needs its own."
+        f"Ids must be distinct, got {repeated[0]} more than once; try the "
+        "rows' numbers."
       )
   return ids
 
@@ -189,13 +198,14 @@ def check_integers(
 ) -> np.ndarray | jax.Array:
   """Returns integers of a shape, None: [N], as NumPy values where there are."""
   if not is_traced(values):
-    check_ordered(values, name.removesuffix(" are"))
+    check_ordered(values, name)
     values = np.asarray(values)
   fits = values.ndim == 1 if shape is None else values.shape == shape
   if not fits or not jnp.issubdtype(values.dtype, jnp.integer):
     raise ValueError(
-      f"{name} {values.dtype} of shape {list(values.shape)}; give integers of "
-      f"shape {'[N]' if shape is None else list(shape)}."
+      f"{name} must be integers of shape "
+      f"{'[N]' if shape is None else list(shape)}, got {values.dtype} of shape "
+      f"{list(values.shape)}; try another array."
     )
   return values
 
@@ -207,8 +217,8 @@ def check_image(image: Any) -> None:
     image = np.asarray(image)
   if image.dtype != jnp.uint8 or image.ndim != 3:
     raise ValueError(
-      f"The image is {image.dtype} of shape {list(image.shape)}; give uint8 "
-      "[H, W, C], one image."
+      f"The image must be uint8 [H, W, C], got {image.dtype} of shape "
+      f"{list(image.shape)}; try one image, in 0..255."
     )
   _check_channels_last(image.shape, (1, 2, 0))
 
@@ -219,12 +229,13 @@ def check_images(images: Any, count: int) -> np.ndarray:
   images = np.asarray(images)
   if images.dtype != np.uint8:
     raise ValueError(
-      f"Images are {images.dtype}; give uint8 in 0..255, before any scaling."
+      f"Images must be uint8 in 0..255, got {images.dtype}; try those before "
+      "any scaling."
     )
   if images.ndim != 4 or len(images) != count:
     raise ValueError(
-      f"Images have shape {list(images.shape)}; give [{count}, H, W, C], one "
-      "a label."
+      f"Images must be of shape [{count}, H, W, C], one a label, got "
+      f"{list(images.shape)}; try others."
     )
   _check_channels_last(images.shape, (0, 2, 3, 1))
   return images
@@ -263,20 +274,21 @@ def check_matrix(matrix: Any, num_classes: int | None = None) -> np.ndarray:
     matrix = np.array(matrix, np.float64)
   except (TypeError, ValueError):
     raise ValueError(
-      "The transition matrix is not a rectangle of numbers; give [K, K]."
+      "The transition matrix must be numbers of shape [K, K], got other; try "
+      "numpy.eye(K)."
     ) from None
   side = len(matrix) if num_classes is None and matrix.ndim else num_classes
   if matrix.shape != (side, side) or not side:
     raise ValueError(
-      f"The transition matrix has shape {list(matrix.shape)}; give "
-      f"[{side}, {side}], T[true, given]."
+      f"The transition matrix must be of shape [{side}, {side}], T[true, "
+      f"given], got {list(matrix.shape)}; try numpy.eye({side})."
     )
   for row, values in enumerate(matrix):
     total = values.sum()
     if not np.isfinite(values).all() or values.min() < 0:
       raise ValueError(
-        f"Row {row} of the transition matrix is {values.tolist()}; every "
-        "entry must be in [0, 1]."
+        f"Row {row} of the transition matrix must be in [0, 1], got "
+        f"{values.tolist()}; try shares that sum to 1."
       )
     if abs(total - 1) > 1e-5:
       raise ValueError(

@@ -34,32 +34,37 @@ class Corruption:
   def __post_init__(self):
     if not isinstance(self.name, str) or self.name not in DEFINITIONS:
       raise ValueError(
-        f"Unknown corruption {self.name!r}; choose one of "
-        f"{sorted(DEFINITIONS)}."
+        f"A corruption must be one of {sorted(DEFINITIONS)}, got "
+        f"{self.name!r}; try one of these."
       )
     known = self.definition
     if known.has_level:
       if self.level is None:
-        raise ValueError(f"{self.name!r} needs a level; give one in [0, 1].")
+        raise ValueError(
+          f"{self.name!r} must have a level in [0, 1], got none; try level=0.5."
+        )
       check_static_rate(self.level, f"level of {self.name!r}")
       object.__setattr__(self, "level", float(self.level))
     elif self.level is not None:
       raise ValueError(
-        f"{self.name!r} takes no level, but got {self.level!r}; its options "
-        f"are {sorted(known.options)}."
+        f"{self.name!r} must have no level, got {self.level!r}; try its "
+        f"options {sorted(known.options)}."
       )
     given = dict(self.options)
     unknown = sorted(set(given) - set(known.options))
     if unknown:
       raise ValueError(
-        f"Unknown option {unknown[0]!r} of {self.name!r}; choose from "
-        f"{sorted(known.options)}."
+        f"Options of {self.name!r} must be among {sorted(known.options)}, got "
+        f"{unknown[0]!r}; try one of these."
       )
     filled = []
     for option, (default, check) in sorted(known.options.items()):
       value = given.get(option, default)
       if value is REQUIRED:
-        raise ValueError(f"{self.name!r} needs the option {option!r}.")
+        raise ValueError(
+          f"{self.name!r} must have the option {option!r}, got none; try "
+          f"{option}=..."
+        )
       filled.append((option, check(option, value)))
     object.__setattr__(self, "options", tuple(filled))
 
@@ -84,7 +89,8 @@ class Corruption:
     Corruption.create('uniform', level=0.4)
     >>> Corruption.create("uniform", level=4)
     Traceback (most recent call last):
-    ValueError: The level of 'uniform' is 4; give a number in [0, 1].
+    ValueError: The level of 'uniform' must be a number in [0, 1], got 4; try
+      0.5.
     """
     return cls(name, level, tuple(sorted(options.items())))
 
@@ -106,13 +112,13 @@ class Corruption:
     """
     if not hasattr(config, "items"):
       raise ValueError(
-        f"{config!r} is not a mapping; give one such as {{'name': 'uniform', "
-        "'level': 0.4}."
+        f"A corruption must be a mapping, got {config!r}; try {{'name': "
+        "'uniform', 'level': 0.4}."
       )
     options = dict(config.items())
     if "name" not in options:
       raise ValueError(
-        f"The corruption {options} has no 'name'; give one of "
+        f"A corruption must have a 'name', got {options}; try one of "
         f"{sorted(DEFINITIONS)}."
       )
     return cls.create(

@@ -38,19 +38,22 @@ def look_up_pixels(ranks: jax.Array, table: jax.Array) -> jax.Array:
   """
   if len(ranks.shape) != 3:
     raise ValueError(
-      f"The ranks have shape {list(ranks.shape)}; give [H, W, C], one image's."
+      f"The ranks must be of shape [H, W, C], got {list(ranks.shape)}; try one "
+      "image's."
     )
-  ranks = checks.check_integers(ranks, "The ranks are", ranks.shape)
+  ranks = checks.check_integers(ranks, "The ranks", ranks.shape)
   if not checks.is_traced(ranks):
     outside = ranks[(ranks < 0) | (ranks >= SIZE)]
     if outside.size:
-      raise ValueError(f"The rank {outside[0]} is outside 0..{SIZE - 1}.")
+      raise ValueError(
+        f"The ranks must be in 0..{SIZE - 1}, got {outside[0]}; try others."
+      )
   channels = ranks.shape[-1]
   shapes = ((1, SIZE), (channels, SIZE))
   if table.dtype != jnp.uint8 or table.shape not in shapes:
     raise ValueError(
-      f"The table is {table.dtype} of shape {list(table.shape)}; give uint8 "
-      f"[1, {SIZE}] or [{channels}, {SIZE}], as pixel_table makes it."
+      f"The table must be uint8 [1, {SIZE}] or [{channels}, {SIZE}], got "
+      f"{table.dtype} of shape {list(table.shape)}; try pixel_table."
     )
   rows, size = table.shape
   first = (jnp.arange(channels) % rows * size).astype(jnp.int32)
@@ -114,7 +117,7 @@ def add_noise(image: jax.Array, noise: jax.Array) -> jax.Array:
   [[[255]]]
   """
   checks.check_image(image)
-  noise = checks.check_integers(noise, "The noise is", image.shape)
+  noise = checks.check_integers(noise, "The noise", image.shape)
   # More than a full range clips anyway, and could overflow.
   noise = jnp.clip(jnp.asarray(noise), -255, 255).astype(jnp.int32)
   x = jnp.asarray(image).astype(jnp.int32)
@@ -149,6 +152,6 @@ def random_gaussian_noise(
   Array([100], dtype=uint8)
   """
   checks.check_image(image)
-  table = checks.check_integers(table, "The table of noise_table is", (SIZE,))
+  table = checks.check_integers(table, "The table of noise_table", (SIZE,))
   drawn = ranks(key, image.size).reshape(image.shape)
   return add_noise(image, jnp.asarray(table)[drawn])

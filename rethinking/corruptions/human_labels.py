@@ -42,13 +42,16 @@ def read_human(
   # pathlib refuses a user that is not there without naming the path.
   path = os.path.expanduser(path)  # noqa: PTH111
   if not pathlib.Path(path).is_file():
-    raise ValueError(f"There is no file of human labels at {path!r}.")
+    raise ValueError(
+      f"path must be a file of human labels, got {path!r}, which is not there; "
+      "try another path."
+    )
   _check_kind(path)
   arrays = array_files.read_npz(path, {array, _CLEAN}, most_bytes=_MOST_BYTES)
   if array not in arrays:
     raise ValueError(
-      f"{path!r} has no array {array!r}; choose one of "
-      f"{array_files.npz_names(path)}."
+      f"array must be one of {array_files.npz_names(path)} in {path!r}, got "
+      f"{array!r}; try one of these."
     )
   with pathlib.Path(path).open("rb") as file:
     digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -38,11 +38,13 @@ def shuffle_pixels(image: jax.Array, permutation: jax.Array) -> jax.Array:
   """
   checks.check_image(image)
   positions = image.shape[0] * image.shape[1]
-  pi = checks.check_integers(permutation, "The permutation is", (positions,))
+  pi = checks.check_integers(permutation, "The permutation", (positions,))
   known = not checks.is_traced(pi)
   if known and (np.sort(pi) != np.arange(positions)).any():
     raise ValueError(
-      f"The permutation {pi} is none; give each of 0..{positions - 1} once."
+      f"The permutation must have each of 0..{positions - 1} once, got "
+      f"{np.unique(pi).size} distinct in {pi.min()}..{pi.max()}; try "
+      "random_permutation."
     )
   flat = jnp.asarray(image).reshape(-1, image.shape[-1])
   return flat[jnp.asarray(pi)].reshape(image.shape)

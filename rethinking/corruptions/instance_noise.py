@@ -70,8 +70,8 @@ def projection(
   values = int(np.prod(shape))
   if values > _MOST_VALUES:
     raise ValueError(
-      f"Images of shape {list(shape)} have {values} values; instance-dependent "
-      f"noise takes at most {_MOST_VALUES}."
+      f"Images must have at most {_MOST_VALUES} values for instance-dependent "
+      f"noise, got {values} of shape {list(shape)}; try symmetric noise."
     )
   statistics.check_channels(shape[-1])
   mean, std = statistics.moments(True)
@@ -195,8 +195,8 @@ def instance(
   needed = (num_classes, image.size, num_classes)
   if projection.weights.shape != needed:
     raise ValueError(
-      f"The projection is of shape {list(projection.weights.shape)}; for "
-      f"these images and classes make one of {list(needed)}."
+      f"The projection must be of shape {list(needed)} for these images and "
+      f"classes, got {list(projection.weights.shape)}; try projection anew."
     )
   weights = projection.weights[label].astype(jnp.int32)
   # The sum of products, in integers: no order of addition to depend on.

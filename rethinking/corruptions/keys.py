@@ -95,12 +95,13 @@ def name_ids(names: Sequence[str]) -> np.ndarray:
   for row, name in enumerate(names):
     if not isinstance(name, str) or not name:
       raise ValueError(
-        f"The name at row {row} is {name!r}; give a string, or integers as ids."
+        f"Names must be strings, got {name!r} at row {row}; try integer ids."
       )
     name = unicodedata.normalize("NFC", str(name))
     if name in known:
       raise ValueError(
-        f"The name {name!r} comes more than once; each example needs its own."
+        f"Names must be distinct, got {name!r} more than once; try one an "
+        "example."
       )
     known.add(name)
     digest = hashlib.sha256(name.encode()).digest()
@@ -186,13 +187,13 @@ def check_key(key: jax.Array) -> None:
   kind = str(jax.random.key_impl(key)) if typed else f"{type(key).__name__}"
   if kind != IMPLEMENTATION:
     raise ValueError(
-      f"The key is a {kind}; give a typed threefry2x32 key, as root_key(seed) "
-      "and jax.random.key(seed, impl='threefry2x32') make it."
+      f"The key must be a typed threefry2x32 key, got a {kind}; try "
+      "root_key(seed), or jax.random.key(seed, impl='threefry2x32')."
     )
   if key.shape:
     raise ValueError(
-      f"There are keys of shape {list(key.shape)}; give one key, [], and "
-      "vmap over example_keys for many examples."
+      f"The key must be one, of shape [], got {list(key.shape)}; try vmap over "
+      "example_keys for many examples."
     )
   _check_words()
 
@@ -200,8 +201,8 @@ def check_key(key: jax.Array) -> None:
 def _check_words() -> None:
   if not getattr(jax.config, "jax_threefry_partitionable", True):
     raise ValueError(
-      "jax_threefry_partitionable is off, which changes every draw; switch it "
-      "on (JAX's default since 0.5)."
+      "jax_threefry_partitionable must be on, JAX's default since 0.5, got "
+      "off, which changes every draw; try without that setting."
     )
 
 

@@ -80,33 +80,34 @@ def flip_map(
   """
   if isinstance(map, Set):
     raise ValueError(
-      f"The map must have an order, got the set {map!r}; give {{class: label}}."
+      f"The map must have an order, got the set {map!r}; try {{class: label}}."
     )
   if pairs := _pairs(map):
     wanted = max(max(pair) for pair in pairs) + 1
     classes = wanted if num_classes is None else num_classes
     if wanted > classes:
       raise ValueError(
-        f"The map {dict(pairs)} has the class {wanted - 1}; give integers in "
-        f"0..{classes - 1}."
+        f"The map must be of integers in 0..{classes - 1}, got {wanted - 1} in "
+        f"{dict(pairs)}; try others."
       )
     return tuple(dict(pairs).get(label, label) for label in range(classes))
   labels = MAPS.get(map, ()) if isinstance(map, str) else map
   if not hasattr(labels, "__iter__") or not (labels := tuple(labels)):
     raise ValueError(
-      f"Unknown map {map!r}; choose one of {sorted(MAPS)}, or give one label "
-      "a class."
+      f"The map must be one of {sorted(MAPS)} or a label a class, got {map!r}; "
+      "try one of these."
     )
   classes = len(labels) if num_classes is None else num_classes
   if len(labels) != classes:
     raise ValueError(
-      f"The map {map!r} has {len(labels)} classes, but num_classes is "
-      f"{classes}; give one label a class."
+      f"The map must have a label for each of {classes} classes, got "
+      f"{len(labels)} in {map!r}; try {{class: label}}."
     )
   for label in labels:
     if isinstance(label, bool) or label not in range(classes):
       raise ValueError(
-        f"The map holds {label!r}; give integers in 0..{classes - 1}."
+        f"The map must be of integers in 0..{classes - 1}, got {label!r}; try "
+        "others."
       )
   return tuple(int(label) for label in labels)
 
@@ -136,10 +137,10 @@ def _pairs(map: Any) -> tuple[tuple[int, int], ...]:
     if not of_two or not map:
       return ()
     if len(found := dict(map)) < len(map):
-      raise ValueError(f"The map {map!r} has a class twice; give it once.")
+      raise ValueError(f"The map must have a class once, got {map!r}; try so.")
     map = found
   if not map:
-    raise ValueError("The map is {}; give at least one class and its label.")
+    raise ValueError("The map must have a class, got {}; try {class: label}.")
   name, most = "A class or label of the map", 2**31 - 2
   checked = (
     (check_integer(one, name, 0, most), check_integer(other, name, 0, most))
@@ -265,7 +266,7 @@ def inclusive_rate(exclusive: float, num_classes: int) -> float:
   most = (num_classes - 1) / num_classes
   if exclusive > most:
     raise ValueError(
-      f"A share {exclusive} of wrong labels is more than uniform draws from "
-      f"{num_classes} classes can reach; give at most {most:.6g}."
+      f"The rate must be at most {most:.6g}, all that uniform draws from "
+      f"{num_classes} classes can change, got {exclusive}; try {most:.6g}."
     )
   return exclusive * num_classes / (num_classes - 1)

@@ -135,8 +135,8 @@ class Prepared:
       limit = thresholds.threshold(drawing, self.ids, share, exact=one.exact)
     if self._draw is not None and not one.redraws:
       raise ValueError(
-        f"{one!r} is drawn once for the whole set, but draw is {self._draw}; "
-        "leave draw out."
+        f"draw must be left out where {one!r} is drawn once for the whole set, "
+        f"got {self._draw}; try None."
       )
     return Noise(
       key=np.asarray(jax.random.key_data(own)),

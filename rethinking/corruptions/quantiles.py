@@ -49,8 +49,8 @@ class ImageStatistics:
     """Refuses images of another number of channels."""
     if len(self.sums) != channels:
       raise ValueError(
-        f"The statistics are of {len(self.sums)} channels, but the images have "
-        f"{channels}."
+        f"The statistics must be of {channels} channels, as the images, got "
+        f"{len(self.sums)}; try image_statistics(train images)."
       )
 
   def moments(self, per_channel: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -93,8 +93,8 @@ def image_statistics(images: np.ndarray) -> ImageStatistics:
   """
   if images.dtype != np.uint8 or images.ndim != 4 or not images.size:
     raise ValueError(
-      f"Images are {images.dtype} of shape {list(images.shape)}; give uint8 "
-      "[N, H, W, C], at least one."
+      "Images must be uint8 [N, H, W, C], at least one, got "
+      f"{images.dtype} of shape {list(images.shape)}; try others."
     )
   channels = images.shape[-1]
   sums, squares = np.zeros((2, images[0].size), np.int64)

@@ -84,19 +84,21 @@ class Definition:
 
 def _switch(name: str, value: Any) -> bool:
   if not isinstance(value, bool):
-    raise ValueError(f"{name} is {value!r}; give True or False.")
+    raise ValueError(f"{name} must be True or False, got {value!r}; try False.")
   return value
 
 
 def _byte(name: str, value: Any) -> int:
   if isinstance(value, (bool, str)) or value not in range(256):
-    raise ValueError(f"{name} is {value!r}; give an integer in 0..255.")
+    raise ValueError(
+      f"{name} must be an integer in 0..255, got {value!r}; try 0."
+    )
   return int(value)
 
 
 def _text(name: str, value: Any) -> str:
   if not isinstance(value, str) or not value:
-    raise ValueError(f"{name} is {value!r}; give a string.")
+    raise ValueError(f"{name} must be a string, got {value!r}; try a name.")
   return value
 
 
@@ -287,13 +289,13 @@ def register(name: str, row: Definition) -> Definition:
 
   >>> register("uniform", DEFINITIONS["uniform"])
   Traceback (most recent call last):
-  ValueError: The corruption 'uniform' is there already; try another name.
+  ValueError: The corruption must have a new name, got 'uniform'; try another.
   """
   whole = row.target == "labels" and (row.over_set or row.read)
   if row.prepare is None and not whole:
     raise ValueError(
-      f"The corruption {name!r} cannot run in a training step: its row must "
-      "have prepare, or of labels over_set or read."
+      f"The row of {name!r} must have prepare, or of labels over_set or read, "
+      "got none, so no training step can run it; try prepare=..."
     )
   if row.target == "images":
     options = {"fraction": (1.0, _share), **_EXACT, **row.options}

@@ -222,19 +222,19 @@ def human(
   ids = checks.check_ids(ids, len(labels))
   if ids.ndim != 1:
     raise ValueError(
-      "Human labels of an .npz are found by an id's number, but these ids are "
-      "names; give a CSV of ids and labels, as labels=CSV."
+      "ids must be integers for human labels of an .npz, got names; try a CSV "
+      "of ids and labels, as labels=CSV."
     )
   given = checks.check_labels(given, num_classes)
   if ids.size and ids.max() >= len(given):
     raise ValueError(
-      f"Id {ids.max()} has no human label; there are {len(given)}, for the "
-      f"ids 0..{len(given) - 1}."
+      f"ids must have human labels, which are for 0..{len(given) - 1}, got "
+      f"{ids.max()}; try another file."
     )
   if clean is not None and len(clean) != len(given):
     raise ValueError(
-      f"There are {len(clean)} clean labels and {len(given)} human ones; give "
-      "one of each an example."
+      f"Clean labels must be as many as human ones, {len(given)}, got "
+      f"{len(clean)}; try one of each an example."
     )
   if clean is not None:
     clean = checks.check_labels(clean, num_classes)[ids]
@@ -242,8 +242,8 @@ def human(
     if wrong.size:
       row = wrong[0]
       raise ValueError(
-        f"Example {ids[row]} has label {labels[row]}, but the human labels "
-        f"were given to one of class {clean[row]}; the ids don't match."
+        f"Example {ids[row]} must be of class {clean[row]}, as human labels "
+        f"say, got {labels[row]}; try the data set that they were given to."
       )
   else:
     _compare(labels, given[ids], num_classes)
@@ -294,8 +294,8 @@ def given(
   given_labels = checks.check_labels(given_labels, num_classes)
   if len(given_labels) != len(labels):
     raise ValueError(
-      f"There are {len(given_labels)} given labels and {len(labels)} labels; "
-      "give one of each an example."
+      f"Given labels must be as many as labels, {len(labels)}, got "
+      f"{len(given_labels)}; try one of each an example."
     )
   return given_labels
 

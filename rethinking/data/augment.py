@@ -36,8 +36,8 @@ def _check(image: jax.Array, **fields: float) -> None:
   presets.check(**fields)
   if not jnp.issubdtype(image.dtype, jnp.floating):
     raise UserError(
-      f"Cannot warp or light an image of {image.dtype}; give floats in [0, 1]:"
-      " divide the pixels by 255."
+      "An image to warp or light must be of floats in [0, 1], got "
+      f"{image.dtype}; try image / 255."
     )
 
 
@@ -71,8 +71,9 @@ def random_crop(
   columns = width + 2 * padding - size
   if min(rows, columns) < 0 or max(rows, columns) == 0:
     raise UserError(
-      f"A crop of {size} pixels has no room to move in a {height} x {width}"
-      f" image with padding {padding}; give a smaller crop or more padding."
+      f"A crop must have room to move, got {size} pixels in a {height} x "
+      f"{width} image with padding {padding}; try a smaller crop or more "
+      "padding."
     )
   # At most 1 - 2**-23, so the products stay below the counts.
   draws = jax.random.uniform(key, (2,), jnp.float32)

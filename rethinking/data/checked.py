@@ -42,9 +42,11 @@ def fields(
     class_names = [str(label) for label in range(largest + 1)]
   class_names = tuple(map(str, class_names))
   if largest >= len(class_names):
+    from_1 = labels.min() == 1 and largest == len(class_names)
     raise UserError(
       f"labels must be in 0..{len(class_names) - 1}, one of the "
-      f"{len(class_names)} class_names, got {largest}; try more class_names."
+      f"{len(class_names)} class_names, got {largest}; try "
+      f"{'labels - 1' if from_1 else 'more class_names'}."
     )
   if len(class_names) > _MOST_CLASSES:
     raise UserError(
@@ -158,12 +160,13 @@ def _ids(ids: Any, count: int) -> tuple[np.ndarray, np.ndarray | None]:
     if ids.dtype.kind not in "UO":
       return check_ids(ids, count), None
     if len(ids) != count:
-      raise ValueError(f"there are {len(ids)} ids and {count} images")
+      raise ValueError(
+        f"ids must be one an image, got {len(ids)} for {count} images; try "
+        "arrays of the same length."
+      )
     words = name_ids(ids)
   except ValueError as error:
-    raise UserError(
-      f"ids must be distinct names or integers, one an image: {error}"
-    ) from error
+    raise UserError(str(error)) from error
   up = [name for name in ids if ".." in name.split("/")]
   if up:
     raise UserError(

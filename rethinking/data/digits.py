@@ -50,8 +50,8 @@ def _table() -> np.ndarray:
   spec = importlib.util.find_spec("sklearn")
   if spec is None or spec.origin is None:
     raise UserError(
-      "The digits come with scikit-learn, which isn't installed; run"
-      " `pip install scikit-learn`."
+      "scikit-learn must be there for the digits, got none; try `pip install "
+      "scikit-learn`."
     )
   path = pathlib.Path(spec.origin).parent / "datasets/data/digits.csv.gz"
   try:

@@ -52,8 +52,8 @@ def read(
   other = sorted({file.label for file in files} - {*names})
   if other:
     raise UserError(
-      f"{root}/test has the class {other[0]!r}, which {root}/train has not; "
-      "give it train images, or remove it."
+      f"{root}/test must have the classes of {root}/train, got {other[0]!r} "
+      "too; try train images of it, or remove it."
     )
   paths = [file.path for file in files]
   short = [path.rpartition("/")[2] for path in paths]
@@ -106,9 +106,10 @@ def _splits(root: pathlib.Path) -> dict[str, list[_File]]:
   if not {"train", "test"} & {*folders}:
     return {"all": _classes(root, "", folders)}
   if sorted(folders) != ["test", "train"]:
+    alone = f"data={root}/train,test_fraction=0.2"
     raise UserError(
       f"{root} must hold train and test alone, or class folders, got "
-      f"{folders}; try {_LAYOUT}."
+      f"{folders}; try {alone if folders == ['train'] else _LAYOUT}."
     )
   return {
     split: _classes(root, f"{split}/", _entries(root / split, root)[0])
@@ -152,7 +153,7 @@ def _entries(
     entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
   except OSError as error:
     raise UserError(
-      f"{folder} can't be read ({error.strerror}); make it readable."
+      f"{folder} must be readable, got {error.strerror}; try chmod u+r."
     ) from error
   for entry in entries:
     if entry.name.startswith("."):
@@ -168,7 +169,7 @@ def _entries(
       entry.name.encode()
     except UnicodeEncodeError:
       raise UserError(
-        f"{entry.path!r} must be named in UTF-8; rename it."
+        f"A file must be named in UTF-8, got {entry.path!r}; rename it."
       ) from None
     if not entry.is_dir() and not entry.is_file() and entry.stat():
       raise UserError(
@@ -186,7 +187,7 @@ def _fingerprint(root: pathlib.Path, paths: Sequence[str]) -> str:
       sums = [*pool.map(lambda path: reading.sha256(root / path), paths)]
   except OSError as error:
     raise UserError(
-      f"{error.filename} can't be read ({error.strerror}); make it readable."
+      f"{error.filename} must be readable, got {error.strerror}; try chmod u+r."
     ) from error
   lines = [f"{p} {s}" for p, s in zip(paths, sums, strict=True)]
   return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -38,7 +38,8 @@ def replace(raw: dict[str, Any], path: str) -> None:
   if "id" not in there or not columns:
     raise UserError(
       f"labels={path} must have a first line such as id,label or "
-      f"id,given_label, got {','.join(map(str, there)) or 'no line'}."
+      f"id,given_label, got {','.join(map(str, there)) or 'no line'}; try to "
+      "name its columns so."
     )
   ids = raw.get("ids")
   ids = range(len(raw["images"])) if ids is None else ids
@@ -56,15 +57,19 @@ def replace(raw: dict[str, Any], path: str) -> None:
     for line, row in enumerate(rows, 2):
       one, label = row["id"], row[column]
       if one not in places or one in seen:
-        what = "comes twice" if one in seen else "is no id of the train set"
-        raise UserError(f"labels={path}: {one!r} in line {line} {what}.")
+        what = "a second time" if one in seen else "which is none of it"
+        raise UserError(
+          f"labels={path} must have ids of the train set, each once, got "
+          f"{one!r} in line {line}, {what}; try without that line."
+        )
       seen.add(one)
       try:
         found[places[one]] = classes[label] if label in classes else int(label)
       except (TypeError, ValueError):
+        known = f" ({', '.join([*classes][:10])})" if classes else ""
         raise UserError(
-          f"labels={path}: {label!r} in line {line} must be a class's number "
-          f"or name{f', one of {[*classes][:10]}' if classes else ''}."
+          f"labels={path} must have numbers or names of classes{known}, got "
+          f"{label!r} in line {line}; try one of these."
         ) from None
     raw[name] = found
 
@@ -74,6 +79,14 @@ def _rows(path: str) -> list[dict[str, str]]:
     text = reading.read(files.local(path, "labels"), _MOST_BYTES)
     lines = io.StringIO(text.decode("utf-8-sig"), newline="")
     return [*csv.DictReader(lines, strict=True)]
+  except FileNotFoundError:
+    raise UserError(
+      f"labels must be a CSV file, got {path!r}, which is not there; try "
+      "another path."
+    ) from None
   except (OSError, ValueError, csv.Error) as error:
-    line = " ".join(str(error).split())[:200]
-    raise UserError(f"labels={path} can't be read as CSV: {line}.") from error
+    line = " ".join(str(getattr(error, "strerror", None) or error).split())
+    raise UserError(
+      f"labels must be a readable CSV file, got {path!r} ({line[:200]}); try "
+      "lines such as id,label."
+    ) from error

@@ -97,8 +97,8 @@ def pair(
       return _HELD[own.data]
     if own.data.startswith(_HELD_PREFIX):
       raise UserError(
-        f"data={own.data} are arrays of a Python program, which are not here; "
-        "try rethinking.run(config, workdir, train=..., test=...) with them."
+        f"data must be arrays that this program holds, got {own.data!r} of "
+        "another; try rethinking.run(config, workdir, train=..., test=...)."
       )
     key = (own, data_dir, cache, _stamp(own.data), _stamp(own.labels))
     if key not in _LAST:
@@ -173,8 +173,8 @@ def _read(own: Own, data_dir: Any, cache: bool) -> Pair:
     raw, note = folders.read(path, own.resize, cache)
   elif own.resize is not None:
     raise UserError(
-      f"resize is of a folder's images, but data is {own.data!r}; try "
-      "without it."
+      f"data must be a folder of images where resize is given, got "
+      f"{own.data!r}; try without resize."
     )
   else:
     raw = _read_npz(path)
@@ -185,22 +185,22 @@ def _read(own: Own, data_dir: Any, cache: bool) -> Pair:
     if own.test_fraction is not None:
       raise UserError(
         f"test_fraction must be left out where {own.data} has a test set, got "
-        f"{own.test_fraction}."
+        f"{own.test_fraction}; try without it."
       )
     return _together(*(_dataset(raw[s], own) for s in ("train", "test")), note)
   whole = _dataset(raw["all"], own)
   if own.test_fraction is None:
     raise UserError(
-      f"{own.data} holds one set of {len(whole.ids)} examples, so "
-      "test_fraction must say how much of it is the test set; try "
-      "test_fraction=0.2."
+      f"test_fraction must say how much of one set is the test set, got none "
+      f"for {len(whole.ids)} examples of {own.data}; try test_fraction=0.2."
     )
   key = keys.named_key(keys.root_key(0), "test_fraction")
   tested = thresholds.select(key, whole.ids, own.test_fraction, exact=False)
   if tested.all() or not tested.any():
     raise UserError(
-      f"test_fraction={own.test_fraction} makes {int(tested.sum())} of "
-      f"{len(tested)} examples the test set; try 0.2."
+      f"test_fraction must leave examples on both sides, got "
+      f"{own.test_fraction}, which makes {int(tested.sum())} of {len(tested)} "
+      "the test set; try 0.2."
     )
   print(
     f"note: {int(tested.sum())} of {len(tested)} examples are the test set "
@@ -269,7 +269,8 @@ def _together(train: Dataset, test: Dataset, note: str) -> Pair:
   if train.images.shape[1:] != test.images.shape[1:]:
     raise UserError(
       f"train and test images must have one shape, got "
-      f"{list(train.images.shape[1:])} and {list(test.images.shape[1:])}."
+      f"{list(train.images.shape[1:])} and {list(test.images.shape[1:])}; try "
+      "a folder of them with resize=32."
     )
   classes = train.class_names
   numbers = tuple(map(str, range(test.num_classes)))
@@ -288,10 +289,12 @@ def _together(train: Dataset, test: Dataset, note: str) -> Pair:
   counts = np.bincount(train.labels, minlength=len(classes))
   if counts.min() < 2 or len(classes) < 2:
     label = int(counts.argmin())
+    how = "fewer classes, or more examples of it"
+    if not counts[0] and counts[1:].min(initial=2) >= 2:
+      how = f"labels - 1 where they are 1..{len(classes) - 1}"
     raise UserError(
       f"There must be at least 2 classes of at least 2 train examples, got "
-      f"{counts[label]} of {classes[label]!r}; remove the class, or give it "
-      "more."
+      f"{counts[label]} of {classes[label]!r}; try {how}."
     )
   if train.names is not None and test.names is not None:
     shared = np.intersect1d(train.names, test.names)

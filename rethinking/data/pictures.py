@@ -132,9 +132,9 @@ def check_memory(shape: tuple[int, ...]) -> None:
   needed = int(np.prod(np.array(shape, object)))
   if needed > memory.available_bytes():
     raise UserError(
-      f"Images of shape {list(shape)} take {needed / 2**30:.1f} GiB, but "
-      f"{memory.available_bytes() / 2**30:.1f} GiB are free; try a smaller "
-      "resize, or fewer images."
+      f"Images must take at most {memory.available_bytes() / 2**30:.1f} GiB, "
+      f"what is free, got shape {list(shape)} of {needed / 2**30:.1f} GiB; try "
+      "a smaller resize, or fewer images."
     )
 
 

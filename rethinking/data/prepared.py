@@ -60,8 +60,8 @@ def root(data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
   )
   if "://" in given:
     raise UserError(
-      f"data_dir must be a local folder, not {given!r}; copy the prepared"
-      " data to this machine and name that folder."
+      f"data_dir must be a local folder, got {given!r}; try a copy of the "
+      "prepared data on this machine."
     )
   return pathlib.Path(files.local(given, "data_dir")).absolute()
 
@@ -98,9 +98,9 @@ def find(name: str, root: pathlib.Path) -> pathlib.Path | None:
   if folders:
     stored = _info(folders[0]).get("fileFormat")
     raise UserError(
-      f"{folders[0]} holds {name} as {stored!r}, which cannot be read without"
-      f" TensorFlow; prepare it as {_FORMAT!r} in another folder with"
-      f" `python -m rethinking.data {name} --data_dir=DIR`."
+      f"{folders[0]} must hold {name} as {_FORMAT!r}, which needs no "
+      f"TensorFlow, got {stored!r}; try to prepare it in another folder with "
+      f"`python -m rethinking.data {name} --data_dir=DIR`."
     )
   return None
 

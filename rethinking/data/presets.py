@@ -83,8 +83,8 @@ def resolve(config: str | Mapping[str, Any]) -> dict[str, Any]:
   # A ConfigDict isn't registered as a Mapping.
   if not hasattr(config, "keys"):
     raise UserError(
-      f"Cannot make an augmentation of {config!r}; give one of"
-      f" {sorted(PRESETS)} or fields among {list(NONE)}."
+      f"augment must be one of {sorted(PRESETS)} or fields among {list(NONE)}, "
+      f"got {config!r}; try one of these."
     )
   for name in config:
     choose("augmentation field", name, NONE)
@@ -92,7 +92,7 @@ def resolve(config: str | Mapping[str, Any]) -> dict[str, Any]:
   check(**{k: v for k, v in fields.items() if (k, v) != ("crop", None)})
   if fields["padding"] and fields["crop"] is None:
     raise UserError(
-      f"The augmentation's padding is {fields['padding']} without a crop, "
-      "which does nothing; give crop, the side of the cut, in pixels."
+      "The augmentation must have a crop beside padding, got padding="
+      f"{fields['padding']} alone; try crop, the side of the cut, in pixels."
     )
   return fields

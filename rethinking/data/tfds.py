@@ -19,7 +19,7 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 _KINDS = {"Image": "image_feature.Image", "ClassLabel": "class_label"}
 _FOLDER = (
-  "make a folder of it instead: where TensorFlow is, write the images of "
+  "a folder of it instead: where TensorFlow is, write the images of "
   "tfds.load(NAME) to FOLDER/CLASS/NUMBER.png and give data=FOLDER"
 )
 
@@ -84,7 +84,9 @@ def read(
       }
   except (OSError, ValueError, KeyError, TypeError) as error:
     line = " ".join(str(error).split())[:300].rstrip(".")
-    raise UserError(f"data={data} can't be read: {line}; {_FOLDER}.") from error
+    raise UserError(
+      f"data must be what TFDS prepared, got {data!r} ({line}); try {_FOLDER}."
+    ) from error
   return found, f"{info['name']} {info['version']}, {'; '.join(words)}"
 
 

@@ -34,7 +34,7 @@ def write(model: Trained, out: str | os.PathLike) -> int:
   Raises:
     UserError: for a folder that can't be written.
   """
-  folder = make_folder(out)
+  folder = make_folder(out, (PARAMETERS, ARCHITECTURE))
   config = model.config
   row = dataclasses.asdict(models.ARCHITECTURES[config.arch])
   if not isinstance(row["builder"], str):

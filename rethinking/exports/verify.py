@@ -38,7 +38,8 @@ def verify(config: ConfigDict, folder: str | os.PathLike) -> list[str]:
   folder = pathlib.Path(files.local(folder, "--verify"))
   if not folder.is_dir():
     raise UserError(
-      f"There is no folder {str(folder)!r}; write one with --out first."
+      f"--verify must be a folder, got {str(folder)!r}, which is not there; "
+      f"try --out={folder} first."
     )
   expected = contents.compute(config)
   comparisons = {

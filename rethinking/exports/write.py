@@ -4,6 +4,7 @@ import contextlib
 import functools
 import os
 import pathlib
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -36,28 +37,38 @@ def write(config: ConfigDict, out: str | os.PathLike) -> dict[str, Any]:
     UserError: for a config that is refused, or a folder that can't be written.
   """
   config = config_lib.resolve(config)
-  folder = make_folder(out)
+  own = (contents.LABELS, contents.TABLE, contents.REPORT, *contents.PICTURED)
+  folder = make_folder(out, own)
   found = contents.compute(config)
   with refused(folder):
     _write_all(found, folder)
   return found.facts
 
 
-def make_folder(out: str | os.PathLike) -> pathlib.Path:
+def make_folder(out: str | os.PathLike, names: Iterable[str]) -> pathlib.Path:
   """Makes a folder to export to, before the work: none shall be in vain.
 
   Args:
     out: of this machine.
+    names: of the files it will get; which are there already is said.
 
   Raises:
     UserError: if files can't be made there.
   """
   if not files.is_local(out):
-    raise UserError(f"--out is {str(out)!r}; give a folder of this machine.")
+    raise UserError(
+      f"--out must be a folder of this machine, got {str(out)!r}; try a path."
+    )
   folder = pathlib.Path(files.local(out, "--out"))
   with refused(folder):
     folder.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=folder).close()
+    there = [name for name in names if (folder / name).exists()]
+  if there:
+    print(
+      f"note: {folder} has {', '.join(there)} already; they will be replaced.",
+      file=sys.stderr,
+    )
   return folder
 
 
@@ -90,8 +101,8 @@ def refused(folder: pathlib.Path) -> Iterator[None]:
     yield
   except OSError as error:
     raise UserError(
-      f"{str(folder)!r} can't be written: {error.strerror or error}; give "
-      "another folder or make room."
+      f"--out must be a folder that can be written, got {str(folder)!r} "
+      f"({error.strerror or error}); try another folder, or make room."
     ) from error
 
 

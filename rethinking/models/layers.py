@@ -157,8 +157,8 @@ def dropout(
     return x
   if keys is None:
     raise ValueError(
-      "This model drops activations in training and got no keys; pass"
-      " dropout_keys, one typed key for each example."
+      "dropout_keys must be given to a model that drops activations, got none; "
+      "try one typed key for each example."
     )
   kept = min(max(round((1 - rate) * 2**16), 1), 2**16)
   if kept == 2**16:

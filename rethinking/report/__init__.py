@@ -129,8 +129,8 @@ def _refused(folder: epath.Path) -> Iterator[None]:
     yield
   except OSError as error:
     raise UserError(
-      f"Cannot write into {folder}: {error.strerror or error}; give a folder "
-      "that you may write to."
+      f"{folder} must be a folder that you may write to, got "
+      f"{error.strerror or error}; try another."
     ) from error
 
 

@@ -65,7 +65,9 @@ def main(argv: list[str] | None = None) -> int:
     from rethinking.report import label_issues
 
     if given.labels_fixed and not given.label_issues:
-      raise UserError("--labels_fixed must be with --label_issues; try both.")
+      raise UserError(
+        "--labels_fixed must be with --label_issues, got it alone; try both."
+      )
     if given.label_issues:
       folder = given.label_issues
       found = label_issues.of_workdir(folder, fixed=given.labels_fixed)

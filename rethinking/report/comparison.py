@@ -46,11 +46,11 @@ def read(workdir: epath.PathLike) -> Run:
   kept = folder / "config.json"
   trouble = None
   if not kept.exists():
-    trouble = "no config.json"
+    trouble = "no config.json; try its --workdir"
   elif (folder / "cells").exists():
     trouble = f"a sweep; try its runs, {folder / 'cells'}/*"
   elif not (folder / "metrics.jsonl").exists():
-    trouble = "one without evaluations"
+    trouble = "one without evaluations; try another"
   if trouble:
     raise UserError(f"{folder} must be the folder of a run, got {trouble}.")
   summary = folder / "summary.json"

@@ -212,8 +212,8 @@ def load(path: epath.PathLike) -> Rows:
   singles, damaged = row_files.singles(path.parent)
   if not path.exists() and not singles:
     raise UserError(
-      f"There is no {path.name} in {path.parent}; give the --workdir of a "
-      "sweep, such as one of configs/digits.py:figure1."
+      f"{path.parent} must be the workdir of a sweep, got no {path.name} in "
+      "it; try that of configs/digits.py:figure1 or another."
     )
   lines, torn = writers.read(path)
   rows = writers.parse(path, lines)

@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 
 from rethinking.runtime.errors import UserError
 
+# So many are shown even where one of them is near.
+_FEW = 4
+
 
 def choose(name: str, given: Any, allowed: Collection) -> None:
   """Refuses what is not among the allowed.
@@ -16,13 +19,14 @@ def choose(name: str, given: Any, allowed: Collection) -> None:
     allowed: all that there is.
 
   Raises:
-    UserError: naming the most similar one, and all that are allowed.
+    UserError: naming the most similar one, or all where none is near.
   """
   names = sorted(allowed)
   if given not in names:
     close = difflib.get_close_matches(str(given), names, 1)
-    hint = f"did you mean {close[0]!r}? Choose" if close else "choose"
-    raise UserError(f"Unknown {name} {given!r}; {hint} one of {names}.")
+    shown = f"{len(names)} names" if close and len(names) > _FEW else names
+    hint = f"did you mean {close[0]!r}?" if close else "try one of these."
+    raise UserError(f"{name} must be one of {shown}, got {given!r}; {hint}")
 
 
 class Range(NamedTuple):

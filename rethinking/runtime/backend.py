@@ -75,8 +75,9 @@ def configure(
     wanted = (_DETERMINISTIC,)
     if _DETERMINISTIC not in given and _started():
       raise UserError(
-        "deterministic=True comes too late: JAX's devices are started already. "
-        f"Set XLA_FLAGS={_DETERMINISTIC} before Python, or call this first."
+        "deterministic must be set before JAX's devices are started, got True "
+        f"after; try XLA_FLAGS={_DETERMINISTIC} before Python, or this "
+        "call first."
       )
   named = {flag.partition("=")[0] for flag in given}
   new = [flag for flag in wanted if flag.partition("=")[0] not in named]

@@ -4,6 +4,7 @@ import argparse
 import importlib.util
 import pathlib
 import re
+import signal
 import sys
 import traceback
 import warnings
@@ -13,6 +14,7 @@ from typing import NoReturn
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+import rethinking
 from rethinking.runtime import output, signals
 from rethinking.runtime.allowed import choose
 from rethinking.runtime.errors import UserError
@@ -65,9 +67,13 @@ def run(
   """
   argv = list(sys.argv if argv is None else argv)
   usage = sys.modules["__main__"].__doc__ or ""
-  # Outside a training loop, which saves first, SIGTERM ends as Ctrl-C does.
-  signals.end_at_once()
-  call(lambda: main(_parse(argv, usage, known_only, more)), stopped)
+
+  def act() -> int:
+    # Outside a training loop, which saves first, SIGTERM ends as Ctrl-C does.
+    signals.end_at_once()
+    return main(_parse(argv, usage, known_only, more))
+
+  call(act, stopped)
 
 
 def call(act: Callable[[], int], stopped: str) -> NoReturn:
@@ -83,6 +89,8 @@ def call(act: Callable[[], int], stopped: str) -> NoReturn:
     f"warning: {message}", file=sys.stderr
   )
   try:
+    if signal.getsignal(signal.SIGINT) is rethinking.stop_imports:
+      signal.signal(signal.SIGINT, signal.default_int_handler)
     code = act()
   except UserError as error:
     print(f"error: {error}", file=sys.stderr)
@@ -121,18 +129,18 @@ def _parse(
     rest = flags.FLAGS(argv, known_only=known_only)
   except (flags.Error, AttributeError, KeyError, TypeError) as error:
     text = " ".join(str(error).split())
-    raise UserError(f"{text.rstrip('.')}. See --help.") from error
+    raise UserError(f"{text.rstrip('.')}; see --help.") from error
   if len(rest) > 1 and not known_only:
-    raise UserError(f"{rest[1]!r} is not a flag; see --help.")
+    raise UserError(f"A flag must begin with --, got {rest[1]!r}; try --help.")
   if _CONFIG.value is None:
     raise UserError(
-      "--config is missing; give one, such as "
+      "--config must be given, got none; try "
       "--config=configs/digits.py:random_labels."
     )
   if "variant" in overridden():
     raise UserError(
-      "--config.variant would change nothing but the name; give the variant "
-      "after the config's path, as in configs/digits.py:random_labels."
+      "The variant must be after the config's path, got --config.variant, "
+      "which changes the name alone; try configs/digits.py:random_labels."
     )
   with _CONFIG.value.ignore_type():
     for field in none.values():
@@ -202,17 +210,21 @@ def _load(path: str, variant: str) -> ConfigDict:
   """The config of a file's variant; whatever it raises in one line."""
   if not pathlib.Path(path).is_file():
     raise UserError(
-      f"There is no config file {path!r}; give one, such as "
+      f"--config must be a config file, got {path!r}, which is not there; try "
       "--config=configs/digits.py:random_labels."
     )
   spec = importlib.util.spec_from_file_location("config", path)
   if spec is None or spec.loader is None:
-    raise UserError(f"{path!r} is not a Python file; a config ends in .py.")
+    raise UserError(
+      f"A config must end in .py, got {path!r}; try a Python file."
+    )
   module = importlib.util.module_from_spec(spec)
   try:
     spec.loader.exec_module(module)
     if not hasattr(module, "get_config"):
-      raise UserError(f"{path!r} has no get_config(); it is not a config.")
+      raise UserError(
+        f"A config must have get_config(), got {path!r} without; try another."
+      )
     config = module.get_config(*([variant] if variant else []))
   except UserError:
     raise
@@ -227,7 +239,7 @@ def _load(path: str, variant: str) -> ConfigDict:
     ) from error
   if not isinstance(config, ConfigDict):
     raise UserError(
-      f"get_config() of {path!r} returned a {type(config).__name__}; it must "
-      "return a ConfigDict, such as rethinking.config.parse gives."
+      f"get_config() of {path!r} must return a ConfigDict, got a "
+      f"{type(config).__name__}; try what rethinking.config.parse gives."
     )
   return config

@@ -43,23 +43,25 @@ def check(
   named = [name for name, value in given.items() if value is not None]
   missing = [name for name in given if name not in named]
   if named and not multihost:
-    raise UserError(f"{named[0]} goes with --multihost; give that too.")
+    raise UserError(
+      f"{named[0]} must be with --multihost, got it alone; try both."
+    )
   if not named:
     return
   if missing:
     raise UserError(
-      f"{named[0]} is given but not {' and '.join(missing)}; give all of "
-      f"{', '.join(given)}, or none where JAX can find the cluster."
+      f"{', '.join(given)} must be given together, got none of "
+      f"{' and '.join(missing)}; try all, or none where JAX finds the cluster."
     )
   if not re.fullmatch(r".*[^:]:\d{1,5}", coordinator):
     raise UserError(
-      f"--coordinator is {coordinator!r}; give HOST:PORT of process 0, the "
-      "same in every process."
+      f"--coordinator must be HOST:PORT of process 0, got {coordinator!r}; try "
+      "the same in every process."
     )
   if count < 1 or not 0 <= index < count:
     raise UserError(
-      f"--process_id is {index} of --process_count {count}; give 0 to "
-      "process_count - 1, each number once."
+      f"--process_id must be in 0..process_count - 1, got {index} of {count}; "
+      "try each number once."
     )
 
 
@@ -90,9 +92,9 @@ def start(
     )
   except ValueError as error:
     raise UserError(
-      "--multihost found no cluster (a TPU VM, Slurm, Open MPI or Kubernetes); "
-      "give --coordinator=HOST:PORT --process_count=N --process_id=I, or leave "
-      "--multihost out on a single machine."
+      "--multihost must be in a cluster (a TPU VM, Slurm, Open MPI or "
+      "Kubernetes), got none; try --coordinator=HOST:PORT --process_count=N "
+      "--process_id=I, or no --multihost on a single machine."
     ) from error
   except RuntimeError as error:
     raise ConnectionError(

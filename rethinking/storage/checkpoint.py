@@ -316,8 +316,8 @@ class Checkpointer:
     if differ:
       name = differ[0]
       raise UserError(
-        f"The checkpoint of step {step} in '{self._folder}' holds other arrays"
-        f" than this run: {len(differ)} differ, such as {name} (saved"
-        f" {saved.get(name)}, here {wanted.get(name)}); choose the config that"
-        " made it or another workdir."
+        f"The checkpoint of step {step} in '{self._folder}' must hold the "
+        f"arrays of this run, got {len(differ)} that differ, such as {name} "
+        f"(saved {saved.get(name)}, here {wanted.get(name)}); try the config "
+        "that made it, or another workdir."
       )

@@ -84,15 +84,16 @@ def workdir(path: epath.PathLike) -> epath.Path:
     return epath.Path(local(path, "workdir"))
   if not os.fspath(path).startswith("gs://"):
     raise UserError(
-      f"The workdir is {os.fspath(path)!r}; give a local folder or "
-      "gs://BUCKET/FOLDER."
+      "The workdir must be a local folder or gs://BUCKET/FOLDER, got "
+      f"{os.fspath(path)!r}; try a path."
     )
   try:
     import fsspec
     import gcsfs  # noqa: F401
   except ImportError as error:
     raise UserError(
-      "A gs:// workdir needs the extra gcs: pip install 'rethinking[gcs]'."
+      "The extra gcs must be there for a gs:// workdir, got none; try "
+      "pip install 'rethinking[gcs]'."
     ) from error
   # Other processes, and TensorStore in this one, write there too: a cached
   # listing may be out of date.

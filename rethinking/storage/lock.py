@@ -45,8 +45,8 @@ class Lock:
       except OSError as error:
         at = "" if error.filename is None else f" of '{error.filename}'"
         raise UserError(
-          f"Cannot write in the workdir '{self._workdir}':"
-          f" {error.strerror or error}{at}; choose another with --workdir."
+          f"The workdir must be one that you may write to, got "
+          f"'{self._workdir}' ({error.strerror or error}{at}); try another."
         ) from error
 
   def _take(self) -> int:

@@ -67,8 +67,8 @@ def expand(config: ConfigDict) -> dict[str, ConfigDict]:
         found[name] = cell if other.stop_at_fit else other
       else:
         raise UserError(
-          f"Two different cells of the grids would be called {name!r}; let an "
-          "axis tell them apart."
+          f"Different cells must have different names, got two of {name!r}; "
+          "try an axis that tells them apart."
         )
   if not found:
     raise UserError(
@@ -85,7 +85,7 @@ def expand(config: ConfigDict) -> dict[str, ConfigDict]:
   kept = {n: c for n, c in found.items() if (config.only or "") in n}
   if not kept:
     raise UserError(
-      f"only is {config.only!r}, which no cell's name contains; names are like "
+      f"only must be part of a cell's name, got {config.only!r}; try part of "
       f"{next(iter(found), 'none')!r}."
     )
   return kept

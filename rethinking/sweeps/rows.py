@@ -145,8 +145,8 @@ def check_data(
     # Prepared again, the same arrays are in other files.
     if not _same_data(workdir / "cells" / row["cell"], cell):
       raise UserError(
-        f"{path} holds runs on other {cell.dataset} data than is here "
-        f"(data_source in the row of {row['cell']}; here: {now}); give the "
+        f"{path} must hold runs on the {cell.dataset} data that is here, "
+        f"{now}, got other (data_source in the row of {row['cell']}); try the "
         "data_dir of those runs, or another workdir."
       )
     same.add(kind)

@@ -197,8 +197,8 @@ def resolve(config: ConfigDict) -> ConfigDict:
   levels = c.get("levels", ())
   if c.label_noise is None and (c.p > 0 or any(levels)):
     raise UserError(
-      f"p is {c.p}, levels {tuple(levels)}, but label_noise is None; set"
-      " label_noise, such as uniform."
+      "p and levels must be 0 where label_noise is None, got "
+      f"{c.p} and {tuple(levels)}; try label_noise=uniform."
     )
   checks.unused(c)
   checks.ranges(c, rows)

@@ -76,8 +76,8 @@ def _prepare(config: ConfigDict) -> Task:
   most, total = max(config.sizes), len(task.train.ids)
   if most > total:
     raise UserError(
-      f"sizes asks for {most} examples, but there are {total}; give at most"
-      " that."
+      f"sizes must be at most {total}, the examples that there are, got "
+      f"{most}; try {total}."
     )
   return task
 

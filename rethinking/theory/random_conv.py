@@ -133,9 +133,8 @@ def random_conv(
   """
   if patch > min(images.shape[1:3]):
     raise errors.UserError(
-      f"patch is {patch}, but the images are"
-      f" {images.shape[1]} x {images.shape[2]}; give at most"
-      f" {min(images.shape[1:3])}."
+      f"patch must be at most {min(images.shape[1:3])}, as the images are "
+      f"{images.shape[1]} x {images.shape[2]}, got {patch}; try 4."
     )
   projection, offset = random_filters(key, images, filters=filters, side=patch)
   spans = cholesky.spans(filters, _BLOCK)

@@ -71,7 +71,7 @@ def check_augment(config: ConfigDict, shape: tuple[int, int, int]) -> None:
     not config.crop and (height, width) != seen
   ):
     raise UserError(
-      f"augment={config.augment} leaves {height} x {width} pixels, but test "
-      f"images have {seen[0]} x {seen[1]}; give crop={min(height, width)} or "
-      "another augment."
+      f"augment must leave the {seen[0]} x {seen[1]} pixels of test images, "
+      f"got {config.augment}, which leaves {height} x {width}; try "
+      f"crop={min(height, width)} or another augment."
     )

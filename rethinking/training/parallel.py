@@ -46,8 +46,8 @@ def check_batch(name: str, batch_size: int, devices: int) -> None:
   if batch_size % devices:
     lower = batch_size // devices * devices
     raise UserError(
-      f"{name} is {batch_size}, which {devices} devices cannot share evenly; "
-      f"give a multiple of {devices}, such as {lower or devices}."
+      f"{name} must be a multiple of {devices}, the devices that share it "
+      f"evenly, got {batch_size}; try {lower or devices}."
     )
 
 

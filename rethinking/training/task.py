@@ -44,14 +44,14 @@ def check(config: ConfigDict, train: data.Dataset) -> int:
   total = len(train.ids)
   if config.subset is not None and config.subset > total:
     raise UserError(
-      f"subset is {config.subset}, but the train set of {config.dataset} has "
-      f"{total} examples; give at most that, or leave it out for all."
+      f"subset must be at most {total}, the train examples of "
+      f"{config.dataset}, got {config.subset}; try without it, for all."
     )
   count = config.subset or total
   if config.validation >= count:
     raise UserError(
-      f"validation is {config.validation}, but there are {count} train "
-      f"examples; give at most {count - 1}."
+      f"validation must be below {count}, the train examples, got "
+      f"{config.validation}; try at most {count - 1}."
     )
   if config.validation and not train.truth:
     if config.validation_labels == "true":
@@ -64,19 +64,19 @@ def check(config: ConfigDict, train: data.Dataset) -> int:
     count = len(subsets.rows(config, train)[0])
   if config.batch_size > count:
     raise UserError(
-      f"batch_size is {config.batch_size}, but there are {count} train "
-      "examples; give at most that."
+      f"batch_size must be at most {count}, the train examples, got "
+      f"{config.batch_size}; try {count}."
     )
   if config.epochs * count >= 2**31:
     raise UserError(
-      f"epochs is {config.epochs}: {config.epochs} x {count} examples do not "
-      f"fit a 32-bit counter; give at most {(2**31 - 1) // count}."
+      f"epochs must be at most {(2**31 - 1) // count}, as epochs x {count} "
+      f"examples is a 32-bit counter, got {config.epochs}; try fewer."
     )
   side = min(train.images.shape[1:3])
   if config.crop > side:
     raise UserError(
-      f"crop is {config.crop}, but the images of {config.dataset} are {side} "
-      "pixels wide; give at most that, or 0 for the whole image."
+      f"crop must be at most {side}, the pixels a side of {config.dataset}, "
+      f"got {config.crop}; try {side}, or 0 for the whole image."
     )
   fits.check_augment(config, train.images.shape[1:])
   fits.check_arch(config, train.images.shape[1:], train.num_classes)

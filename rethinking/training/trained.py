@@ -270,7 +270,9 @@ def load(workdir: str | os.PathLike) -> Trained:
     arrays = array_files.read_npz(path, names, most_bytes=_MOST_BYTES)
     about = json.loads(str(arrays.pop(_ABOUT)))
   except (ValueError, KeyError) as error:
-    raise UserError(f"{path} is damaged: {error}.") from error
+    raise UserError(
+      f"{path} is damaged ({error}); run its config again in another workdir."
+    ) from error
   statistics = [arrays.pop(name) for name in ("mean", "std") if name in arrays]
   found = traverse_util.unflatten_dict(arrays, sep="/")
   return Trained(

@@ -44,14 +44,15 @@ def check(
     if done.exists() and not kept.exists():
       raise UserError(
         f"{workdir} must have a config.json beside its summary.json, got none; "
-        "restore it, or give another workdir."
+        "try to restore it, or another workdir."
       )
     old = read_json(kept) if kept.exists() else new
     different = config_lib.differences(old, new)
     if different:
       raise UserError(
-        f"{workdir} holds a run of another config ({'; '.join(different)}); "
-        "give another workdir, or the config of that run."
+        f"{workdir} must hold a run of this config or none, got another config "
+        f"({'; '.join(different)}); try another workdir, or the config of that "
+        "run."
       )
     old = config_lib.recorded(old)
     if not done.exists() or any(old[name] != new[name] for name in anew):
@@ -172,8 +173,9 @@ def _check_data(workdir: epath.Path, facts: dict[str, Any]) -> None:
   different = other_data(of_test | old, facts)
   if different:
     raise UserError(
-      f"{workdir} holds a run on other {' and '.join(different)} (SHA-256 in "
-      "corruption.json); give the data_dir of that run, or another workdir."
+      f"{workdir} must hold a run on these data or none, got one on other "
+      f"{' and '.join(different)} (SHA-256 in corruption.json); try the "
+      "data_dir of that run, or another workdir."
     )
 
 

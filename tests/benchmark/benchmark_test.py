@@ -163,7 +163,7 @@ def test_command(tmp_path, capsys, dtype):
 @pytest.mark.parametrize(
   ("arguments", "message"),
   [
-    (["foo"], "Unknown part 'foo'"),
+    (["foo"], "got 'foo'; try one of these"),
     (["data", "--rounds=0"], "--rounds must be at least 1, got 0"),
     (["digits_cnn", "--batch_size=6"], "a multiple of 4"),
   ],

@@ -73,8 +73,8 @@ def test_estimates_are_those_of_the_loop_and_of_what_is_beside_it():
 @pytest.mark.parametrize(
   ("arguments", "message"),
   [
-    (["mlp_1x51"], "Unknown architecture 'mlp_1x51'; did you mean 'mlp_1x512'"),
-    (["--topology=v5"], "Unknown chip 'v5'; did you mean 'v5p'"),
+    (["mlp_1x51"], "got 'mlp_1x51'; did you mean 'mlp_1x512'?"),
+    (["--topology=v5"], "got 'v5'; did you mean 'v5p'?"),
     (["--fast"], "unrecognized arguments: --fast; see --help"),
     ([], "got none of libtpu; try pip install 'rethinking[tpu]'"),
   ],

@@ -64,5 +64,5 @@ def test_old_names_are_understood_and_said_once(names, capsys):
     "note: arch=perceptron is called mlp_1x512 now.",
     "note: recipe=papre is called paper now.",
   ]
-  with pytest.raises(UserError, match="Unknown variant 'nothing'"):
+  with pytest.raises(UserError, match="variant must be .*, got 'nothing'"):
     config_lib.parse(config_lib.default(), "nothing")

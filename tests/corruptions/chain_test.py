@@ -179,43 +179,47 @@ def test_nothing_to_do_is_nothing_done():
 @pytest.mark.parametrize(
   ("chosen", "changes", "message"),
   [
-    ([EACH[0]], {"labels": LABELS + 1}, "Label 10 at row .* outside 0..9"),
-    ([EACH[0]], {"labels": LABELS / 2}, "Labels are float64"),
-    ([EACH[0]], {"labels": LABELS[:0]}, "There are no labels"),
-    ([EACH[0]], {"ids": IDS * 0 + 4}, "Id 4 comes more than once"),
-    ([EACH[0]], {"ids": IDS.astype(int) - 20_000}, r"outside \[0, 2\*\*32\)"),
-    ([EACH[0]], {"ids": IDS[:3]}, "There are 3 ids and 120 labels"),
-    ([EACH[0]], {"ids": IDS / 2}, "Ids are float64 of shape"),
-    ([EACH[0]], {"seed": -1}, "The seed is -1; give an integer in 0..42949672"),
-    ([EACH[0]], {"seed": 0.5}, "The seed is 0.5; give an integer"),
-    ([EACH[0]], {"split": None}, "The split is None; give its name"),
-    ([EACH[9]], {"statistics": (1, 2)}, "statistics are a tuple; give image_"),
+    ([EACH[0]], {"labels": LABELS + 1}, r"must be in 0..9, got 10 at row \d"),
+    ([EACH[0]], {"labels": LABELS / 2}, "Labels must .* got float64"),
+    ([EACH[0]], {"labels": LABELS[:0]}, r"one example at least, got \[\]"),
+    ([EACH[0]], {"ids": IDS * 0 + 4}, "Ids must be distinct, got 4"),
+    (
+      [EACH[0]],
+      {"ids": IDS.astype(int) - 20_000},
+      "Ids must be in 0..4294967295",
+    ),
+    ([EACH[0]], {"ids": IDS[:3]}, "must .* got 3 for 120 labels"),
+    ([EACH[0]], {"ids": IDS / 2}, "Ids must .* got float64"),
+    ([EACH[0]], {"seed": -1}, "seed must be an integer .* got -1;"),
+    ([EACH[0]], {"seed": 0.5}, "The seed must be an integer in .*, got 0.5"),
+    ([EACH[0]], {"split": None}, "split must be a string, got None; try"),
+    ([EACH[9]], {"statistics": (1, 2)}, "must .* got a tuple; try image_"),
     (EACH[0], {}, "must be in a list, got one"),
-    ([EACH[6]], {"images": IMAGES[:, :0]}, "takes 1 to 65536 pixels"),
+    ([EACH[6]], {"images": IMAGES[:, :0]}, "must have 1 to 65536 pixels each"),
     (
       [EACH[5]],
       {"images": np.zeros((N, 257, 86, 3), np.uint8)},
-      "'instance' takes 1 to 65536 values",
+      "1 to 65536 values",
     ),
     (
       [EACH[0], EACH[6], Corruption.create("human", path="a.npz", array="x")],
       {},
-      "no file of human labels at 'a.npz'",
+      "must be a file of human labels, got 'a.npz'",
     ),
-    ([EACH[0]], {"split": "test"}, "those of the split 'test' stay true"),
-    ([EACH[0]], {"num_classes": 1}, "num_classes is 1"),
-    ([EACH[3]], {"num_classes": 12}, "has 10 classes, but num_classes is 12"),
-    ([EACH[4]], {"num_classes": 12}, r"shape \[10, 10\]; give \[12, 12\]"),
-    ([EACH[7]], {"images": IMAGES / 255}, "Images are float64; give uint8"),
-    ([EACH[7]], {"images": IMAGES[:5]}, r"shape \[5, 6, 5, 3\]; give \[120,"),
-    ([EACH[7]], {"images": None}, "'random_pixels' needs images"),
+    ([EACH[0]], {"split": "test"}, "stay true, got .* 'uniform'"),
+    ([EACH[0]], {"num_classes": 1}, "num_classes must .*, got 1;"),
+    ([EACH[3]], {"num_classes": 12}, "each of 12 classes, got 10 in"),
+    ([EACH[4]], {"num_classes": 12}, r"\[12, 12\].* got \[10, 10\]"),
+    ([EACH[7]], {"images": IMAGES / 255}, "Images must .* got float64"),
+    ([EACH[7]], {"images": IMAGES[:5]}, r"shape \[120, .* got \[5, 6, 5, 3\]"),
+    ([EACH[7]], {"images": None}, "images must .*_pixels', got None"),
     (
       [EACH[9]],
       {"split": "test", "statistics": None},
-      "on the split 'test' needs statistics",
+      "must be given for .* on the split 'test', got None",
     ),
-    ([EACH[9]], {"images": IMAGES[..., :1]}, "are of 3 channels, .* have 1"),
-    (["uniform"], {}, "'uniform' is not a Corruption"),
+    ([EACH[9]], {"images": IMAGES[..., :1]}, "must be of 1 channels, .* got 3"),
+    (["uniform"], {}, "must be a Corruption, got 'uniform'; try"),
   ],
 )
 def test_bad_input_is_named_before_any_work(
@@ -321,14 +325,16 @@ def test_draws_are_independent_and_a_batch_may_hold_several(one):
 
 @pytest.mark.parametrize("one", [*WHOLE, EACH[5], EACH[6], EACH[11]], ids=repr)
 def test_what_is_drawn_for_the_whole_set_is_not_drawn_again(one):
-  with pytest.raises(ValueError, match="drawn once for the whole set, but dra"):
+  with pytest.raises(ValueError, match="drawn once for the whole set, got"):
     _drawn(one, 0)
 
 
 def test_a_corruption_that_cannot_run_in_a_step_is_refused_by_name():
   row = corruptions.DEFINITIONS["random_pixels"]
   broken = dataclasses.replace(row, prepare=None)
-  with pytest.raises(ValueError, match="'mine' cannot run in a training step"):
+  with pytest.raises(
+    ValueError, match="row of 'mine' must have prepare, .*got none"
+  ):
     corruptions.register("mine", broken)
   assert "mine" not in corruptions.DEFINITIONS
   corruptions.register("mine", row)

@@ -38,13 +38,17 @@ def test_labels_come_by_id(path):
 
 
 def test_what_does_not_fit_is_refused(path):
-  with pytest.raises(ValueError, match="Example 2 has label 1, .* class 0"):
+  with pytest.raises(
+    ValueError, match="Example 2 must be of class 0, .* got 1;"
+  ):
     apply(path, labels=(1, 1, 2))
-  with pytest.raises(ValueError, match=r"no array 'x'; choose one of \['clean"):
+  with pytest.raises(
+    ValueError, match=r"array must be one of \['clean.*, got 'x'"
+  ):
     apply(path, array="x")
   with pytest.raises(ValueError, match="holds object, which is never loaded"):
     apply(path, array="objects")
-  with pytest.raises(ValueError, match="no file of human labels"):
+  with pytest.raises(ValueError, match="must be a file of human labels"):
     apply(path.with_name("missing.npz"))
 
 
@@ -88,7 +92,9 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(path, monkeypatch):
   with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
     archive.writestr("worse2.npy", bytes(20_000))
   assert path.stat().st_size < 10_000
-  with pytest.raises(ValueError, match="unpacks to .* at most 10000 are read"):
+  with pytest.raises(
+    ValueError, match="must unpack to at most 10000 bytes, got"
+  ):
     apply(path)
 
 

@@ -51,7 +51,7 @@ def test_alone_jitted_mapped_and_reordered_are_the_same(name):
   scanned = jax.lax.scan(lambda c, x: (c, op(*x)), 0, (keys, images))[1]
   np.testing.assert_array_equal(scanned, mapped)
   assert (mapped != images).any(axis=(1, 2, 3)).all()
-  with pytest.raises(ValueError, match="give uint8"):
+  with pytest.raises(ValueError, match="must be uint8"):
     op(keys[0], jnp.asarray(images[0], jnp.float32))
 
 
@@ -149,38 +149,65 @@ RANKS = np.zeros((8, 6, 3), np.int32)
   ("call", "message"),
   [
     (lambda k: corruptions.random_permutation(k, 2**16 + 1), "in 1..65536"),
-    (lambda k: corruptions.random_permutation(k, 0), "positions is 0; give"),
-    (lambda k: corruptions.partial_permutation(k, 9, 1.5), "level is 1.5; g"),
+    (
+      lambda k: corruptions.random_permutation(k, 0),
+      "positions must be an integer in 1..65536, got 0",
+    ),
+    (
+      lambda k: corruptions.partial_permutation(k, 9, 1.5),
+      "level must be .* got 1.5;",
+    ),
     (
       lambda k: jax.jit(corruptions.random_partial_shuffle)(k, IMAGE, 0.5),
-      "level is traced",
+      "level must be .* got a traced one; try",
     ),
     (
       lambda k: corruptions.shuffle_pixels(IMAGE, np.arange(47)),
-      r"give integers of shape \[48",
+      r"integers of shape \[48\], got .* \[47\]",
     ),
     (lambda k: corruptions.shuffle_pixels(IMAGE, np.arange(48.0)), "float64"),
-    (lambda k: corruptions.shuffle_pixels(IMAGE, np.zeros(48, int)), "is none"),
+    (
+      lambda k: corruptions.shuffle_pixels(IMAGE, np.zeros(48, int)),
+      "permutation must have each of 0..47 once, got",
+    ),
     (lambda k: corruptions.shuffle_pixels(IMAGE[0], np.arange(6)), "one image"),
-    (lambda k: corruptions.random_shuffle_pixels(k, [[[1]]]), "is int64 of sh"),
-    (lambda k: corruptions.look_up_pixels(RANKS - 1, TABLE), "rank -1 is out"),
-    (lambda k: corruptions.look_up_pixels(RANKS[0], TABLE), r"give \[H, W, C"),
+    (
+      lambda k: corruptions.random_shuffle_pixels(k, [[[1]]]),
+      "must be .* got int64 of sh",
+    ),
+    (
+      lambda k: corruptions.look_up_pixels(RANKS - 1, TABLE),
+      "ranks must be in 0..65535, got -1",
+    ),
+    (
+      lambda k: corruptions.look_up_pixels(RANKS[0], TABLE),
+      r"of shape \[H, W, C\], got \[6, 3\]",
+    ),
     (
       lambda k: corruptions.random_gaussian_pixels(k, IMAGE, TABLE[[0, 0]]),
-      r"uint8 of shape \[2, 65536\]; give uint8 \[1, 65536\] or \[3,",
+      r"uint8 \[1, 65536\] or \[3, 65536\], got uint8 of shape \[2, 6",
     ),
     (
       lambda k: corruptions.random_gaussian_noise(k, IMAGE, TABLE),
-      "table of noise_table is uint8 of shape",
+      "table of noise_table must be .* got uint8 of shape",
     ),
-    (lambda k: corruptions.add_noise(IMAGE, RANKS[:4]), "noise is int32 of sh"),
-    (lambda k: corruptions.add_noise(IMAGE, RANKS * 0.5), "noise is float64"),
-    (lambda k: occlude(5, 0, 4, 4), "top is 5; give an integer in 0..4"),
-    (lambda k: occlude(0, -1, 4, 4), "left is -1; give an integer in 0..2"),
-    (lambda k: occlude(0, 0, 9, 4), "height is 9; give an integer in 0..8"),
-    (lambda k: occlude(0, 0, 4, 4, value=256), "value is 256; give"),
-    (lambda k: corruptions.random_occlude(k, IMAGE, 2), "level is 2; give"),
-    (lambda k: corruptions.random_occlude(k, IMAGE, 0.5, value=-1), "value is"),
+    (
+      lambda k: corruptions.add_noise(IMAGE, RANKS[:4]),
+      "noise must be integers .* got int32 of sh",
+    ),
+    (
+      lambda k: corruptions.add_noise(IMAGE, RANKS * 0.5),
+      "noise must be integers .* got float64",
+    ),
+    (lambda k: occlude(5, 0, 4, 4), "top must be an integer in 0..4, got 5"),
+    (lambda k: occlude(0, -1, 4, 4), "left must be an integer in 0..2, got -1"),
+    (lambda k: occlude(0, 0, 9, 4), "height must be an integer in 0..8, got 9"),
+    (lambda k: occlude(0, 0, 4, 4, value=256), "value must .* got 256"),
+    (lambda k: corruptions.random_occlude(k, IMAGE, 2), "level must .* got 2;"),
+    (
+      lambda k: corruptions.random_occlude(k, IMAGE, 0.5, value=-1),
+      "value must be an integer in 0..255, got",
+    ),
   ],
 )
 def test_what_does_not_fit_is_refused(call, message):

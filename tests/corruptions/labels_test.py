@@ -214,7 +214,9 @@ def test_the_seed_matters():
   ids=repr,
 )
 def test_a_rate_outside_is_refused(p):
-  with pytest.raises(ValueError, match=r"rate is .*give a number in \[0, 1\]"):
+  with pytest.raises(
+    ValueError, match=r"rate must be a number in \[0, 1\], got .*; try 0.5"
+  ):
     corruptions.uniform(corruptions.root_key(0), 1, p, num_classes=10)
 
 
@@ -229,10 +231,10 @@ OPS = {
 @pytest.mark.parametrize(
   ("label", "message"),
   [
-    (10, r"The label is 10, outside 0\.\.\d; num_classes is"),
-    (np.int8(-1), "The label is -1, outside 0"),
-    (1.0, "The label is float64 of shape"),
-    (np.arange(3), r"int64 of shape \[3\]; give one integer, and vmap"),
+    (10, r"label must be in 0\.\.\d, got 10; try another num_classes"),
+    (np.int8(-1), r"The label must be in 0\.\.\d, got -1"),
+    (1.0, "The label must be one integer, got float64 of shape"),
+    (np.arange(3), r"one integer, got int64 of shape \[3\]; try vmap"),
   ],
 )
 def test_a_label_that_is_none_is_refused(name, label, message):
@@ -243,7 +245,9 @@ def test_a_label_that_is_none_is_refused(name, label, message):
 @pytest.mark.parametrize("num_classes", [1, 2.0, True, "10", None])
 def test_a_number_of_classes_that_is_none_is_refused(num_classes):
   for op in (corruptions.uniform, corruptions.symmetric, corruptions.pair_flip):
-    with pytest.raises(ValueError, match="num_classes is .*give an integer in"):
+    with pytest.raises(
+      ValueError, match="num_classes must be an integer in .*, got"
+    ):
       op(corruptions.root_key(0), 0, 0.5, num_classes=num_classes)
 
 
@@ -252,11 +256,13 @@ def test_nothing_traced_raises_late():
   key, op = corruptions.root_key(0), RATED["uniform"][0]
   for label, p in ((99, 0.5), (-1, 0.5), (1, -3.0), (1, 7.0)):
     jax.block_until_ready(jax.jit(op)(key, label, p))
-  with pytest.raises(ValueError, match="The label is float32"):
+  with pytest.raises(ValueError, match="The label must be .* got float32"):
     jax.jit(op)(key, 1.0, 0.5)
-  with pytest.raises(ValueError, match="rate is .*give a number"):
+  with pytest.raises(ValueError, match="rate must be a number .*, got"):
     jax.jit(op)(key, 1, np.ones(3))
-  with pytest.raises(ValueError, match="The rate is traced, but it shapes"):
+  with pytest.raises(
+    ValueError, match="The rate must be .*, which shapes .* got a traced"
+  ):
     jax.jit(
       lambda p: corruptions.instance(
         key, 1, IMAGE, p, projection=PROJECTION, num_classes=5
@@ -270,7 +276,9 @@ def test_other_keys_are_refused():
   with pytest.raises(ValueError, match="threefry2x32"):
     corruptions.drawn(jnp.zeros(2, jnp.uint32), 0.5)
   keys = corruptions.example_keys(corruptions.root_key(0), np.arange(3))
-  with pytest.raises(ValueError, match=r"keys of shape \[3\]; give one key"):
+  with pytest.raises(
+    ValueError, match=r"key must be one, .* got \[3\]; try vmap"
+  ):
     corruptions.drawn(keys, 0.5)
 
 
@@ -278,9 +286,12 @@ def test_other_keys_are_refused():
   ("matrix", "message"),
   [
     (((0.5, 0.6), (0.0, 1.0)), "Row 0 .* must sum to 1, got 1.1"),
-    (((1.0, 0.0), (1.5, -0.5)), r"Row 1 .* is \[1.5, -0.5\]"),
-    (((1.0, 0.0, 0.0),) * 3, r"shape \[3, 3\]; give \[2, 2\]"),
-    (((1.0, 0.0), (1.0,)), "not a rectangle"),
+    (
+      ((1.0, 0.0), (1.5, -0.5)),
+      r"Row 1 .* must be in \[0, 1\], got \[1.5, -0.5\]",
+    ),
+    (((1.0, 0.0, 0.0),) * 3, r"of shape \[2, 2\], .* got \[3, 3\]"),
+    (((1.0, 0.0), (1.0,)), r"must be numbers of shape \[K, K\]"),
   ],
 )
 def test_a_bad_matrix_is_refused(matrix, message):

@@ -32,7 +32,7 @@ def test_conversions_are_inverse(p, num_classes):
 
 
 def test_an_unreachable_rate_is_refused():
-  with pytest.raises(ValueError, match="give at most 0.9"):
+  with pytest.raises(ValueError, match="rate must be at most 0.9, .* got 0.95"):
     corruptions.inclusive_rate(0.95, 10)
 
 
@@ -71,10 +71,10 @@ def test_cifar100_map_goes_round_superclasses_of_five():
 @pytest.mark.parametrize(
   ("map", "message"),
   [
-    ("mnist2", "Unknown map 'mnist2'; choose one of"),
-    ((0, 1), "has 2 classes, but num_classes is 3"),
-    ((0, 1, 3), "holds 3; give integers in 0..2"),
-    ((0, 1, 0.5), "holds 0.5; give integer"),
+    ("mnist2", "map must be one of .*, got 'mnist2'"),
+    ((0, 1), "label for each of 3 classes, got 2 in"),
+    ((0, 1, 3), "must be of integers in 0..2, got 3;"),
+    ((0, 1, 0.5), "must be of integers in 0..2, got 0.5;"),
   ],
 )
 def test_bad_maps_are_refused(map, message):

@@ -116,14 +116,20 @@ def test_exact_draws_under_jit_are_the_hosts():
 @pytest.mark.parametrize(
   ("ids", "message"),
   [
-    (["a", "a"], "The name 'a' comes more than once"),
-    (["\u00e9", "e\u0301"], "comes more than once"),
-    (["a", ""], "The name at row 1 is ''"),
-    (np.array(["a", 3], object), "The name at row 1 is 3"),
-    (np.uint32([[1, 2], [1, 2]]), r"comes more than once"),
-    (np.uint32([[1, 2, 3], [1, 2, 4]]), r"shape \[2, 3\]; give integers"),
-    ([[2**32, 0], [0, 0]], "Id 4294967296 at row 0 is outside"),
-    (["a"], "There are 1 ids and 2 labels"),
+    (["a", "a"], "Names must be distinct, got 'a' more than once"),
+    (["\u00e9", "e\u0301"], "must be distinct, got .* more than once"),
+    (["a", ""], "Names must be strings, got '' at row 1"),
+    (np.array(["a", 3], object), "Names must be strings, got 3 at row 1"),
+    (
+      np.uint32([[1, 2], [1, 2]]),
+      "must be distinct, got .* more than once",
+    ),
+    (
+      np.uint32([[1, 2, 3], [1, 2, 4]]),
+      r"Ids must be integers .* of shape \[2, 3\]",
+    ),
+    ([[2**32, 0], [0, 0]], "Ids must be in .*, got 4294967296 at row 0"),
+    (["a"], "ids must be one a label, got 1 for 2 labels"),
   ],
 )
 def test_names_that_are_none_are_refused(ids, message):

@@ -100,13 +100,17 @@ def test_human_labels_follow_ids():
 
 
 def test_human_labels_of_other_examples_are_refused():
-  with pytest.raises(ValueError, match="Example 1 has label 0, .* class 1"):
+  with pytest.raises(
+    ValueError, match="Example 1 must be of class 1, .* got 0;"
+  ):
     corruptions.human([0, 0], [0, 1], [2, 2], num_classes=3, clean=[0, 1])
-  with pytest.raises(ValueError, match="Id 5 has no human label"):
+  with pytest.raises(
+    ValueError, match="ids must have human labels, .*, got 5;"
+  ):
     corruptions.human([0], [5], [2, 2], num_classes=3)
-  with pytest.raises(ValueError, match="1 clean labels and 2 human ones"):
+  with pytest.raises(ValueError, match="as many as human ones, 2, got 1"):
     corruptions.human([0], [1], [2, 2], num_classes=3, clean=[0])
-  with pytest.raises(ValueError, match="Label 3 at row 0 is outside"):
+  with pytest.raises(ValueError, match="Labels must be in .*, got 3 at row 0"):
     corruptions.human([0], [1], [3, 2], num_classes=3)
 
 
@@ -137,16 +141,40 @@ TWICE = np.array([4, 9, 4], np.uint32)
 @pytest.mark.parametrize(
   ("call", "message"),
   [
-    (lambda key, y: corruptions.drawn_exactly(key, TWICE, 1), "Id 4 comes mor"),
-    (lambda key, y: corruptions.drawn_exactly(key, IDS, 301), "count is 301;"),
-    (lambda key, y: corruptions.permutation(key, y, TWICE, 0.5), "Id 4 comes"),
-    (lambda key, y: corruptions.permutation(key, y, IDS[:2], 0.5), "2 ids and"),
+    (
+      lambda key, y: corruptions.drawn_exactly(key, TWICE, 1),
+      "Ids must be distinct, got 4",
+    ),
+    (
+      lambda key, y: corruptions.drawn_exactly(key, IDS, 301),
+      "count must be .* got 301",
+    ),
+    (
+      lambda key, y: corruptions.permutation(key, y, TWICE, 0.5),
+      "distinct, got 4",
+    ),
+    (
+      lambda key, y: corruptions.permutation(key, y, IDS[:2], 0.5),
+      "one a label, got 2",
+    ),
     (lambda key, y: corruptions.permutation(key, y / 2, IDS[:3], 0.5), "float"),
-    (lambda key, y: corruptions.permutation(key, y, IDS[:3], 1.5), "rate is 1"),
-    (lambda key, y: exact(key, y, TWICE, 0.5), "Id 4 comes more than once"),
-    (lambda key, y: exact(key, y + 8, IDS[:3], 0.5), "Label 10 at row 2 is"),
-    (lambda key, y: exact(key, y, IDS[:3], -1), "The rate is -1; give"),
-    (lambda key, y: jax.jit(exact)(key, y, IDS[:3], 0.5), "rate is traced"),
+    (
+      lambda key, y: corruptions.permutation(key, y, IDS[:3], 1.5),
+      "rate must be .* got 1",
+    ),
+    (
+      lambda key, y: exact(key, y, TWICE, 0.5),
+      "Ids must be distinct, got 4 more than once",
+    ),
+    (
+      lambda key, y: exact(key, y + 8, IDS[:3], 0.5),
+      "Labels .* got 10 at row 2",
+    ),
+    (lambda key, y: exact(key, y, IDS[:3], -1), "The rate must .* got -1"),
+    (
+      lambda key, y: jax.jit(exact)(key, y, IDS[:3], 0.5),
+      "rate must .* got a traced one",
+    ),
   ],
 )
 def test_bad_sets_are_refused(call, message):

@@ -55,5 +55,6 @@ def test_the_data_prepared_is_what_the_job_reads(flags, prepared, monkeypatch):
 def test_a_mistake_in_the_config_is_a_line():
   result = _run("--config=configs/mnist.py", "--config.datset=cifar10")
   assert result.returncode == 2
-  assert result.stderr.startswith("error: Unknown field 'datset'; did you mean")
+  assert result.stderr.startswith("error: field must be one of ")
+  assert result.stderr.endswith("got 'datset'; did you mean 'dataset'?\n")
   assert len(result.stderr.splitlines()) == 1

@@ -65,7 +65,9 @@ def test_validation_gets_its_own_given_labels(tmp_path):
 
 def test_without_given_labels_it_is_refused(tmp_path):
   path = write_npz(tmp_path / "a.npz", IMAGES, LABELS, NAMES, train=40)
-  with pytest.raises(UserError, match="'given' needs given_labels, got none"):
+  with pytest.raises(
+    UserError, match="given_labels must be there .*, got none"
+  ):
     rethinking.run(
       config(path, label_noise="given", batch_size=8), tmp_path / "w"
     )
@@ -100,17 +102,20 @@ def test_an_export_is_read_back(csv):
   ("text", "match"),
   [
     ("", "must have a first line such as id,label .*got no line"),
-    ("id,class\n1,2\n", "got id,class"),
+    ("id,class\n1,2\n", "got id,class; try to name its columns so"),
     (
       "id,label\n9999.png,1\n",
-      "'9999.png' in line 2 is no id of the train set",
+      "got '9999.png' in line 2, which is none of it; try",
     ),
-    ("id,label\n0001.png,1\n0001.png,1\n", "'0001.png' in line 3 comes twice"),
-    ("id,label\n0001.png,dog\n", r"'dog' in line 2 .* one of \['ant', 'bee'"),
-    ("id,label\n0001.png\n", "None in line 2 must be a class's number"),
+    (
+      "id,label\n0001.png,1\n0001.png,1\n",
+      "got '0001.png' in line 3, a second time",
+    ),
+    ("id,label\n0001.png,dog\n", r"\(ant, bee, cat\), got 'dog' in line 2"),
+    ("id,label\n0001.png\n", "names of classes .*, got None in line 2"),
     ("id,label\n0001.png,7\n", "labels must be in 0..2"),
     ("id,label\n0001.png,-1\n", "labels must be classes from 0 on, got -1"),
-    ('id,label\n"0001', "can't be read as CSV"),
+    ('id,label\n"0001', "must be a readable CSV file"),
   ],
 )
 def test_a_csv_that_does_not_match(csv, text, match):
@@ -124,9 +129,9 @@ def test_a_csv_that_does_not_match(csv, text, match):
 def test_a_csv_that_is_no_text(csv):
   path, labels = csv
   labels.write_bytes(b"\xff\xfe\x00")
-  with pytest.raises(UserError, match="can't be read as CSV"):
+  with pytest.raises(UserError, match="must be a readable CSV file, got '"):
     pair(path, labels=str(labels))
-  with pytest.raises(UserError, match="can't be read as CSV"):
+  with pytest.raises(UserError, match="labels must be a CSV file, got .*csvx"):
     pair(path, labels=str(labels) + "x")
 
 
@@ -137,7 +142,7 @@ def test_the_library_takes_them():
   )
   np.testing.assert_array_equal(done.labels, GIVEN)
   assert done.report["corruptions"][0]["changed"] == 15
-  with pytest.raises(ValueError, match="There are 59 given labels and 60"):
+  with pytest.raises(ValueError, match="as many as labels, 60, got 59"):
     corruptions.apply([given], seed=0, labels=LABELS, given_labels=GIVEN[1:])
 
 

@@ -54,10 +54,10 @@ ARRAYS = [
   ({"labels": np.eye(30)}, r"labels must be integers of shape \[N\]"),
   ({"given_labels": LABELS[1:]}, r"given_labels must be one an image"),
   ({"class_names": "ab"}, r"labels must be in 0..1, one of the 2 class_names"),
-  ({"ids": ["a"] * 30}, r"'a' comes more than once"),
-  ({"ids": NAMES[1:]}, r"29 ids and 30 images"),
+  ({"ids": ["a"] * 30}, "Names must be distinct, got 'a'"),
+  ({"ids": NAMES[1:]}, r"ids must be one an image, got 29 for 30"),
   ({"ids": [*NAMES[1:], "../x.png"]}, r"without '..', got '../x.png'"),
-  ({"ids": np.arange(30) - 1}, r"Id -1 at row 0"),
+  ({"ids": np.arange(30) - 1}, "Ids must be in .*, got -1 at row 0"),
   ({"ids": {*range(30)}}, r"ids must be an array, got a set, .* no order"),
   *(
     ({name: np.ma.masked_equal(values, values.flat[3])}, rf"{name} .* masked")
@@ -167,7 +167,7 @@ def test_a_folder_that_is_none_of_classes(folder, tmp_path):
   (tmp_path / "flat/a").mkdir()
   refused(tmp_path / "flat", "must have images, got none")
   (folder / "other").mkdir()
-  refused(folder, r"must hold train and test alone, .*'other'")
+  refused(folder, r"must hold train and test alone, .*'other'.*; try root/CLA")
   (folder / "other").rmdir()
   (folder / "train/ant/deep").mkdir()
   (folder / "train/ant/notes.txt").write_text("")
@@ -182,10 +182,28 @@ def test_hidden_files_are_left_alone(folder):
   assert before.identity == after.identity
 
 
+def test_train_alone_is_said_how_to_divide(folder):
+  (folder / "test").rename(folder.with_name("elsewhere"))
+  refused(folder, r"got \['train'\]; try data=.*/train,test_fraction=0.2")
+  assert len(pair(folder / "train", test_fraction=0.2)) == 2
+
+
+def test_labels_from_1_are_said_how_to_count(tmp_path):
+  path = write_npz(tmp_path / "a.npz", IMAGES, LABELS + 1, NAMES, train=20)
+  refused(path, "3 class_names, got 3; try labels - 1")
+  np.savez(path, images=IMAGES, labels=LABELS + 1)
+  match = "got 0 of '0'; try labels - 1 where they are 1..3"
+  refused(path, match, test_fraction=0.3)
+  np.savez(path, images=IMAGES, labels=np.where(LABELS == 0, 2, LABELS))
+  refused(path, "got 0 of '0'; try labels - 1", test_fraction=0.3)
+  np.savez(path, images=IMAGES, labels=np.where(LABELS == 1, 2, LABELS))
+  refused(path, "got 0 of '1'; try fewer classes", test_fraction=0.3)
+
+
 def test_a_class_of_test_alone(folder):
   (folder / "test/dog").mkdir()
   Image.fromarray(IMAGES[0]).save(folder / "test/dog/x.png")
-  refused(folder, "/test has the class 'dog', which .*/train has not")
+  refused(folder, "/test must have the classes of .*/train, got 'dog' too")
 
 
 def test_links_out_of_the_folder(folder, tmp_path):
@@ -209,9 +227,9 @@ def test_files_that_are_no_npz(tmp_path):
   np.savez(path, images=IMAGES / 255, labels=LABELS)
   refused(path, "Images must be uint8 in 0..255, got float64")
   np.savez(path, images=IMAGES, labels=LABELS)
-  refused(path, "holds one set of 30 examples, so test_fraction must say")
-  refused(path, "makes 0 of 30 examples the test set", test_fraction=1e-9)
-  refused(path, "resize is of a folder's images", resize=8)
+  refused(path, "test_fraction must say .*, got none for 30")
+  refused(path, "makes 0 of 30 the test set; try", test_fraction=1e-9)
+  refused(path, "must be a folder of images where resize is given", resize=8)
   write_npz(path, IMAGES, LABELS, NAMES, train=20)
   refused(path, "test_fraction must be left out where", test_fraction=0.5)
 
@@ -222,7 +240,7 @@ def test_an_archive_that_unpacks_to_more_than_memory(tmp_path, monkeypatch):
   np.savez_compressed(path, images=images, labels=np.zeros(4000, int))
   assert path.stat().st_size < 50_000
   monkeypatch.setattr(pictures.memory, "available_bytes", lambda: 1e6)
-  refused(path, "unpacks to 4[0-9]{6} bytes; at most 1000000")
+  refused(path, "at most 1000000.* bytes, got 4[0-9]{6};")
 
 
 def test_an_archive_that_says_less_than_it_holds(tmp_path):
@@ -237,12 +255,14 @@ def test_an_archive_that_says_less_than_it_holds(tmp_path):
 def test_folders_larger_than_memory_are_not_decoded(folder, monkeypatch):
   monkeypatch.setattr(pictures.memory, "available_bytes", lambda: 1e3)
   monkeypatch.setattr(pictures, "_pixels", None)
-  refused(folder, r"shape \[30, 16, 16, 1\] take 0.0 GiB, but")
+  refused(folder, r"at most 0.0 GiB, .* got shape \[30, 16, 16, 1\] of 0.0")
 
 
 def test_a_small_set_explains_a_large_batch(tmp_path):
   path = write_npz(tmp_path / "a.npz", IMAGES, LABELS, NAMES, train=20)
-  with pytest.raises(UserError, match="batch_size is 32, but there are 20"):
+  with pytest.raises(
+    UserError, match="batch_size must be at most 20, .* got 32"
+  ):
     rethinking.run(config(path), tmp_path / "w")
   assert not (tmp_path / "w").exists()
 

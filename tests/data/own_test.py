@@ -166,7 +166,7 @@ def test_repeats_are_counted_and_warned_about(tmp_path):
 
 
 def test_arrays_of_another_program_are_asked_for():
-  with pytest.raises(UserError, match=r"are arrays of a Python program"):
+  with pytest.raises(UserError, match=r"arrays that this program holds"):
     pair("sha256:00")
 
 

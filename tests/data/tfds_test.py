@@ -180,13 +180,16 @@ _LENGTHS = [{"name": "train", "shardLengths": ["7", "12"]}]
     (_info(splits=_LENGTHS), "20 of 19 train examples"),
     (_info(splits=[]), r"no split train, but \[\]"),
     (lambda folder: (folder / "features.json").unlink(), "no prepared version"),
-    (lambda f: (f / "dataset_info.json").write_text("["), "can't be read: "),
+    (
+      lambda f: (f / "dataset_info.json").write_text("["),
+      "what TFDS prepared, got",
+    ),
   ],
 )
 def test_what_cannot_be_read_says_how_to_make_a_folder(tmp_path, spoil, match):
   spoil(_prepare(tmp_path, "tfrecord"))
   with pytest.raises(
-    UserError, match=f"{match}.*; make a folder of it"
+    UserError, match=f"{match}.*; try a folder of it"
   ) as error:
     _read(tmp_path, "tfds:mine/plain")
   assert "\n" not in str(error.value)
@@ -196,5 +199,5 @@ def test_what_cannot_be_read_says_how_to_make_a_folder(tmp_path, spoil, match):
   "name", ["", "../x", "a/b/c", "mine:9", "mine:..", "/"]
 )
 def test_names_that_are_none(tmp_path, name):
-  with pytest.raises(UserError, match="make a folder of it"):
+  with pytest.raises(UserError, match="try a folder of it"):
     _read(tmp_path, f"tfds:{name}")

@@ -169,7 +169,9 @@ def test_missing_files_are_named(copy):
     [line] = verify(config(variant), folder)
     assert line.startswith(f"{path.name} is missing")
     (folder / "away").rename(path)
-  with pytest.raises(UserError, match="There is no folder"):
+  with pytest.raises(
+    UserError, match="--verify must be a folder, got .* not there; try --out"
+  ):
     verify(config(variant), folder / "none")
 
 
@@ -211,10 +213,15 @@ def test_a_kill_leaves_whole_files_and_no_checksums(copy, last, monkeypatch):
   assert not list(folder.glob("*.npy")) and not list(folder.glob(".*"))
 
 
-def test_other_files_of_the_folder_stay(copy):
+def test_other_files_of_the_folder_stay_and_what_is_replaced_is_said(
+  copy, capsys
+):
   variant, folder = copy
   (folder / "notes.txt").write_text("mine")
   write(config(variant), folder)
+  (line,) = capsys.readouterr().err.splitlines()
+  assert line.startswith(f"note: {folder} has labels.npz, labels.csv, ")
+  assert "report.json" in line and line.endswith("; they will be replaced.")
   assert (folder / "notes.txt").read_text() == "mine"
   assert verify(config(variant), folder) == []
 
@@ -225,9 +232,14 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(
   monkeypatch.setattr(contents_lib, "compute", lambda config: 1 / 0)
   (tmp_path / "file").touch()
   for out in (tmp_path / "file", tmp_path / "file" / "below", "/proc/none"):
-    with pytest.raises(UserError, match="can't be written: .*; give another"):
+    with pytest.raises(
+      UserError,
+      match="must be a folder that can be written, got .*; try another",
+    ):
       write(config("true_labels"), out)
-  with pytest.raises(UserError, match="give a folder of this machine"):
+  with pytest.raises(
+    UserError, match="must be a folder of this machine, got 'gs:"
+  ):
     write(config("true_labels"), "gs://bucket/labels")
 
 
@@ -236,7 +248,9 @@ def test_a_full_disk_is_refused_in_a_line(tmp_path, monkeypatch):
     raise OSError(28, "No space left on device")
 
   monkeypatch.setattr(os, "fsync", full)
-  with pytest.raises(UserError, match="No space left on device; .*make room"):
+  with pytest.raises(
+    UserError, match="No space left on device.; try .*make room"
+  ):
     write(config("true_labels"), tmp_path)
   assert list(tmp_path.iterdir()) == []
 
@@ -283,7 +297,7 @@ def test_exit_codes(tmp_path, monkeypatch, capsys):
   assert command.main(config("random_labels")) == 0
   assert "200 examples of digits, 181 labels" in capsys.readouterr().out
   monkeypatch.setattr(flags.FLAGS["verify"], "_value", str(tmp_path))
-  with pytest.raises(UserError, match="Give one of --out=DIR and --verify=DIR"):
+  with pytest.raises(UserError, match="must be given, got both; try --out=DIR"):
     command.main(config("random_labels"))
   monkeypatch.setattr(flags.FLAGS["out"], "_value", None)
   assert command.main(config("random_labels")) == 0

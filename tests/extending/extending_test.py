@@ -110,8 +110,14 @@ def test_a_model_of_an_unregistered_architecture_says_so(folder):
 def test_what_is_taken_or_unknown_is_refused(folder):
   sgd = {"optimizer": "sgd", "learning_rate": 0.1, "schedule": "cosine"}
   for act, words in (
-    (lambda: models.register("alexnet", None), "'alexnet' is there already"),
-    (lambda: recipes.register("paper", **sgd), "'paper' is there already"),
+    (
+      lambda: models.register("alexnet", None),
+      "architecture must have a new name, got 'alexnet'",
+    ),
+    (
+      lambda: recipes.register("paper", **sgd),
+      "must have a new name, got 'paper'",
+    ),
     (lambda: recipes.register("x", optimiser="sgd"), "'x' must set"),
     (lambda: recipes.register("x", **sgd, p=1), "'x' must set"),
   ):

@@ -158,7 +158,7 @@ def test_human_files_of_other_kinds_are_named(name, data, kind, folder):
 
 def test_a_path_may_be_a_path(folder):
   assert (_human(folder / "human.npz").labels == _human().labels).all()
-  refused(lambda: _human(3), "path is 3")
+  refused(lambda: _human(3), "path must be a string, got 3")
 
 
 def test_rows_that_were_rounded_are_taken():
@@ -226,7 +226,7 @@ def test_a_map_without_order_or_of_other_classes_isrefused(given):
     noise = corruptions.Corruption.create("asymmetric", level=1.0, map=given)
     corruptions.apply([noise], seed=0, **_SET)
 
-  with pytest.raises(ValueError, match="; give") as caught:
+  with pytest.raises(ValueError, match="; try") as caught:
     act()
   assert "\n" not in str(caught.value)
 

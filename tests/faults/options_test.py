@@ -54,9 +54,9 @@ def test_a_map_may_have_spaces():
 @pytest.mark.parametrize(
   ("field", "options", "words"),
   [
-    ("label", "map={[]:1}", ("map '{[]:1}'",)),
-    ("label", "map={{}:1}", ("map '{{}:1}'",)),
-    ("label", "name=x", ("'name'", "choose one of ['exact', 'map']")),
+    ("label", "map={[]:1}", ("got '{[]:1}'",)),
+    ("label", "map={{}:1}", ("got '{{}:1}'",)),
+    ("label", "name=x", ("one of ['exact', 'map'], got 'name'",)),
     ("label", "cls=x", ("'cls'",)),
     ("label", "self=x", ("'self'",)),
     ("label", "level=0.2", ("'level'",)),
@@ -79,7 +79,7 @@ def test_an_option_and_its_field_are_not_both_given():
   more = {"label_noise": "symmetric", "label_options": "exact=False"}
   refused(
     lambda: _resolved("partial_labels", exact=True, **more),
-    "exact is True, but label_options says exact=False; give one of them.",
+    "must be given once, got True and label_options=exact=False; try",
   )
 
 

@@ -259,7 +259,7 @@ def test_what_training_says_is_that_of_a_loop():
     ({"predicted": np.zeros(40, int)}, "predicted must have shape"),
     ({"true": np.zeros(41, int)}, r"true must have shape \[40\], got \[41\]"),
     ({"given": np.zeros(39, int)}, r"given must have shape \[40\], got \[39\]"),
-    ({"given": np.zeros(40)}, "give integers"),
+    ({"given": np.zeros(40)}, "must be integers"),
   ],
 )
 def test_bad_input_is_one_line(changed, message):

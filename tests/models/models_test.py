@@ -216,7 +216,7 @@ def test_dropout_without_keys_is_refused():
   [
     (
       {"arch": "resnet"},
-      "Unknown architecture 'resnet'; did .*Choose",
+      "architecture must be one of .*, got 'resnet'; did",
     ),
     (
       {"arch": "mlp_1x512", "dropout": 1.0},

@@ -218,7 +218,9 @@ def test_tables_have_no_figure(tmp_path):
 def test_a_folder_that_cannot_be_written(tmp_path):
   synthetic.write(tmp_path, [synthetic.row()])
   (tmp_path / "table.md").mkdir()
-  with pytest.raises(UserError, match="Cannot write into"):
+  with pytest.raises(
+    UserError, match="must be a folder that you may write to, got"
+  ):
     report.draw(tmp_path)
 
 
@@ -249,7 +251,10 @@ def test_help():
   ("arguments", "words"),
   [
     ([], "give the workdir of a sweep or of runs; see --help."),
-    (["--workdir=/nowhere/at/all"], "There is no results.jsonl"),
+    (
+      ["--workdir=/nowhere/at/all"],
+      "must be the workdir of a sweep, got no results.jsonl",
+    ),
     (["--wrokdir=W"], "see --help."),
     (["extra", "--workdir=W"], "extra must be the folder of a run"),
   ],

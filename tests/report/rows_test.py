@@ -154,7 +154,7 @@ def test_a_damaged_line_is_named(tmp_path, line, words):
 
 
 def test_a_missing_file_says_what_to_give(tmp_path):
-  with pytest.raises(UserError, match="give the --workdir of a sweep"):
+  with pytest.raises(UserError, match="must be the workdir of a sweep, got no"):
     rows.load(tmp_path / "results.jsonl")
 
 

@@ -138,7 +138,7 @@ def test_deterministic_sets_its_flag_or_is_refused(monkeypatch):
   jax.devices()
   backend.configure(deterministic=True, compilation_cache=False)
   monkeypatch.setattr(backend, "_cpu_only", lambda: False)
-  with pytest.raises(UserError, match="comes too late"):
+  with pytest.raises(UserError, match="must be set before JAX"):
     backend.configure(deterministic=True, compilation_cache=False)
   monkeypatch.setenv("XLA_FLAGS", _FLAG)
   backend.configure(deterministic=True, compilation_cache=False)

@@ -12,15 +12,24 @@ from rethinking.runtime.errors import UserError
 @pytest.mark.parametrize(
   ("flags", "message"),
   [
-    ((False, "a:1", None, None), "--coordinator goes with --multihost"),
-    ((False, None, None, 0), "--process_id goes with --multihost"),
-    ((True, "a:1", None, 1), "is given but not --process_count; give all of"),
-    ((True, None, 2, None), "not --coordinator and --process_id"),
-    ((True, "a", 2, 0), "--coordinator is 'a'; give HOST:PORT"),
-    ((True, "a:b", 2, 0), "--coordinator is 'a:b'; give HOST:PORT"),
-    ((True, "a:1", 2, 2), "--process_id is 2 of --process_count 2; give 0 to"),
-    ((True, "a:1", 2, -1), "--process_id is -1"),
-    ((True, "a:1", 0, 0), "--process_count 0"),
+    (
+      (False, "a:1", None, None),
+      "--coordinator must be with --multihost, got it alone",
+    ),
+    ((False, None, None, 0), "--process_id must be with --multihost, got it"),
+    (
+      (True, "a:1", None, 1),
+      "must be given together, got none of --process_count; try",
+    ),
+    ((True, None, 2, None), "none of --coordinator and --process_id"),
+    ((True, "a", 2, 0), "--coordinator must be HOST:PORT .*, got 'a';"),
+    ((True, "a:b", 2, 0), "--coordinator must be HOST:PORT .*, got 'a:b';"),
+    (
+      (True, "a:1", 2, 2),
+      "--process_id must be in 0..process_count - 1, got 2 of 2",
+    ),
+    ((True, "a:1", 2, -1), "--process_id must be .*, got -1 of 2"),
+    ((True, "a:1", 0, 0), "--process_id must be in .* got 0 of 0"),
   ],
 )
 def test_flags_that_do_not_go_together_are_refused(flags, message):

@@ -294,7 +294,10 @@ def test_a_report_is_drawn_where_the_data_are_not(
   ("fields", "message"),
   [
     ({"member": 3}, "must be given together"),
-    ({"member": 8, **_FIELDS}, "below members x permutations = 8, got 8"),
+    (
+      {"member": 8, **_FIELDS},
+      "below members x permutations = 8, got 8; try 7",
+    ),
     ({"member": 0, **_FIELDS, "ratio": 0.3}, "ratio"),
     ({"member": 0, **_FIELDS, "ratio": 1.0}, "ratio"),
     ({"member": 0, **_FIELDS, "validation": 9}, "must be 0, stop_at_fit"),

@@ -131,7 +131,9 @@ def test_only_takes_the_cells_of_that_name():
   )
   assert part == {n: c for n, c in whole.items() if "p0.5" in n}
   assert len(part) == 2
-  with pytest.raises(UserError, match="only is 'foo', which no cell's name"):
+  with pytest.raises(
+    UserError, match="only must be part of a cell's name, got 'foo'"
+  ):
     cells_lib.expand(_config(_LEVELS, only="foo"))
 
 

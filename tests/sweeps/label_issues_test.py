@@ -203,6 +203,22 @@ def test_predictions_of_others_are_refused(found, tmp_path):
     predictions.rank(config, workdir, path, quiet=True)
 
 
+def test_a_workdir_of_another_run_is_refused(found, tmp_path):
+  workdir, _ = found
+  config = _config("digits.py:label_issues,label_noise=symmetric,p=0.3")
+  match = "a run of this config or none, got another config .*; try another"
+  before = (workdir / "label_issues.md").stat()
+  with pytest.raises(UserError, match=match):
+    sweep.run(config, workdir, quiet=True)
+  (tmp_path / "config.json").write_bytes((workdir / "config.json").read_bytes())
+  config = _config(f"digits.py:label_issues,{_SMALL}")
+  with pytest.raises(UserError, match=match):
+    path = workdir / "pred_probs.npy"
+    predictions.rank(config, tmp_path, path, quiet=True)
+  assert (workdir / "label_issues.md").stat() == before
+  assert len([*tmp_path.iterdir()]) == 1
+
+
 def test_a_sweep_without_subsets_has_no_list(tmp_path, capsys):
   (tmp_path / "results.jsonl").write_text("")
   assert report_main.main([f"--label_issues={tmp_path}"]) == cli.REFUSED

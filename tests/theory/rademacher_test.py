@@ -72,5 +72,5 @@ def test_a_convolutional_learner(tmp_path):
 
 
 def test_too_many_examples_are_refused(tmp_path):
-  with pytest.raises(errors.UserError, match="5000 examples.*1437"):
+  with pytest.raises(errors.UserError, match="at most 1437, .* got 5000"):
     rademacher.run(_config(sizes=(5000,)), tmp_path, quiet=True)

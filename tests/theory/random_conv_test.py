@@ -76,5 +76,7 @@ def test_first_filters_do_not_depend_on_their_number():
 
 
 def test_a_patch_larger_than_the_image_is_refused():
-  with pytest.raises(errors.UserError, match="patch is 9.*8 x 8.*at most 8"):
+  with pytest.raises(
+    errors.UserError, match="patch must be at most 8.*8 x 8, got 9"
+  ):
     _conv(_images(), patch=9)

@@ -310,7 +310,7 @@ def test_a_redrawn_set_is_another_each_epoch_and_the_test_set_is_not():
     ({"pixel_noise": "partial_shuffle", "level": 0.4}, "partial_shuf.* once"),
     ({"pixel_noise": "random_pixels", "corrupt_in": "load"}, "corrupt_in"),
     ({"pixel_noise": "random_pixels", "stop_at_fit": True}, "stop_at_fit"),
-    ({}, "nothing is corrupted"),
+    ({}, "got nothing that is corrupted"),
   ],
 )
 def test_what_cannot_be_redrawn_is_refused(fields, message):
@@ -326,7 +326,9 @@ def test_a_fraction_is_said_once():
   fields["pixel_options"] = ""
   [same] = config_lib.corruptions(_config(fraction=0.5, **fields))
   assert same == one
-  with pytest.raises(UserError, match="fraction is 0.3, but pixel_options"):
+  with pytest.raises(
+    UserError, match="fraction must be given once, got 0.3 and pixel_options"
+  ):
     _config(**{**fields, "fraction": 0.3, "pixel_options": "fraction=0.5"})
 
 

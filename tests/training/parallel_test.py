@@ -222,7 +222,9 @@ def test_evaluation_is_exact_at_any_batch_size(batch_size, devices):
 
 def test_a_batch_that_does_not_divide_is_refused():
   parallel.check_batch("batch_size", 128, 4)
-  with pytest.raises(UserError, match="batch_size is 126, which 4 devices"):
+  with pytest.raises(
+    UserError, match="batch_size must be a multiple of 4, .* got 126"
+  ):
     parallel.check_batch("batch_size", 126, 4)
 
 

@@ -14,7 +14,7 @@ from . import runs
 
 def test_a_fraction_of_nothing_is_refused(tmp_path):
   for fields in ({"fraction": 0.5}, {"level": 0.2}):
-    with pytest.raises(UserError, match="but pixel_noise is None"):
+    with pytest.raises(UserError, match="where pixel_noise is None, got"):
       train.run(runs.config(**fields), tmp_path / "a", quiet=True)
   assert not (tmp_path / "a").exists()
 
@@ -78,9 +78,9 @@ def _other_report(load):
 @pytest.mark.parametrize(
   ("other", "message"),
   [
-    (_other_report, "holds a run on other images "),
-    (_other_test("images"), "holds a run on other test images "),
-    (_other_test("labels"), "holds a run on other test labels "),
+    (_other_report, "got one on other images "),
+    (_other_test("images"), "got one on other test images "),
+    (_other_test("labels"), "got one on other test labels "),
   ],
 )
 def test_other_data_is_refused_before_anything_is_written(
@@ -100,11 +100,11 @@ def test_other_data_is_refused_before_anything_is_written(
 @pytest.mark.parametrize(
   ("fields", "message"),
   [
-    ({"subset": 1438}, "the train set of digits has 1437 examples"),
-    ({"batch_size": 50}, "4 devices cannot share evenly; give a multiple of 4"),
-    ({"batch_size": 512}, "but there are 256 train examples"),
-    ({"crop": 9}, "crop is 9, but the images of digits are 8 pixels"),
-    ({"epochs": 2**30}, "do not fit a 32-bit counter"),
+    ({"subset": 1438}, "at most 1437, the train examples of digits"),
+    ({"batch_size": 50}, "a multiple of 4, the devices .*, got 50; try"),
+    ({"batch_size": 512}, "at most 256, the train examples, got 512"),
+    ({"crop": 9}, "crop must be at most 8, .*, got 9; try 8"),
+    ({"epochs": 2**30}, "is a 32-bit counter"),
   ],
 )
 def test_refused_input_leaves_nothing(tmp_path, fields, message):
