@@ -1,16 +1,33 @@
 """The recipes of `launch.sh --help` are what their engines read."""
 
 import os
+import pathlib
 import subprocess
 import textwrap
 
 import pytest
 import yaml
 
+_ROOT = pathlib.Path(__file__).parents[2]
+
+
+def section(title):
+  """What `launch.sh --help` says below a title."""
+  found = subprocess.run(
+    ["bash", "launch.sh", "--help"],
+    cwd=_ROOT,
+    # No environment: the flags of the job are not asked for.
+    env={**os.environ, "LAUNCH_VENV": "no-such-venv"},
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  return found.stdout.partition(f"\n{title}\n")[2].split("\n\n")[0]
+
 
 @pytest.fixture(scope="module")
-def shares(sections):
-  return sections["SHARES OF A SWEEP"]
+def shares():
+  return section("SHARES OF A SWEEP")
 
 
 def recipe(section, beginning):

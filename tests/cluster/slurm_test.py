@@ -14,7 +14,7 @@ import subprocess
 import sys
 
 import pytest
-from recipes_test import recipe
+from recipes_test import recipe, section
 from sharing_test import _DRAWN, _GRIDS, _rows, _text
 from slurm_sandbox import TOOLS, Slurm, wait
 
@@ -85,7 +85,7 @@ def _with(text, places):
 class _Array:
   """The recipe's batch script for a workdir, submitted as it stands."""
 
-  def __init__(self, slurm, sections, workdir):
+  def __init__(self, slurm, workdir):
     self.slurm, self.workdir = slurm, workdir
     self.script = workdir.with_suffix(".sh")
     places = {
@@ -93,7 +93,7 @@ class _Array:
       "configs/cifar.py:figure1": "grid.py",
       "/shared/figure1": str(workdir),
     }
-    text = recipe(sections["SHARES OF A SWEEP"], "#!/bin/bash")
+    text = recipe(section("SHARES OF A SWEEP"), "#!/bin/bash")
     self.script.write_text(_with(text, places))
 
   def submit(self, **variables):
@@ -116,8 +116,8 @@ class _Array:
 
 
 @pytest.fixture
-def array(slurm, sections, request):
-  return _Array(slurm, sections, slurm.folder / request.function.__name__)
+def array(slurm, request):
+  return _Array(slurm, slurm.folder / request.function.__name__)
 
 
 _DONE = ("COMPLETED", 0)
@@ -132,7 +132,7 @@ def test_an_array_leaves_what_one_process_leaves(array, whole):
   array.check(whole)
 
 
-def test_a_share_that_is_killed_is_requeued_and_goes_on(array, whole, slurm):
+def test_a_share_that_is_killed_is_requeued(array, whole, slurm):
   array.submit(HIT="SIGKILL:1")
   task = f"{array.job}_1"
   wait(lambda: slurm.state(task) == ("PENDING", 1), "the killed share's return")
@@ -158,17 +158,16 @@ def test_a_share_that_is_cancelled_stays_so_until_the_same_array(
   array.check(whole)
 
 
-def test_srun_starts_one_job_of_several_processes(slurm, sections, whole):
-  section = sections["SLURM, AND HOSTS BY HAND"]
+def test_srun_starts_one_job_of_several_processes(slurm, whole):
   workdir = slurm.folder / "together"
   places = {
     "--ntasks-per-node=8 --gpus-per-node=8": "--ntasks-per-node=1",
     "configs/cifar.py:random_labels": "grid.py --config.only=mlp_1x512",
     "/shared/1": str(workdir),
   }
-  command = _with(recipe(section, "srun"), places)
+  text = recipe(section("SLURM, AND HOSTS BY HAND"), "srun")
   subprocess.run(
-    ["bash", "-c", command],
+    ["bash", "-c", _with(text, places)],
     cwd=slurm.folder,
     env=slurm.env,
     check=True,
