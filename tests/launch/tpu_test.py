@@ -350,12 +350,14 @@ def test_a_dead_worker_costs_its_share_only(cloud, env, says):
   assert cloud.launch(*SHARE).returncode == 0
 
 
-def test_without_any_worker_there_is_no_share(cloud):
-  cloud.add("gcloud", fakes.GCLOUD.replace("$verb:$worker", "$verb:1"))
-  for verb in ("scp", "ssh"):
-    result = cloud.launch(*SHARE, FAKE_UNREACHED=f"{verb}:1")
-    assert result.returncode == 1
-    assert "stopped before the job began" in result.stderr
+@pytest.mark.parametrize("verb", ["scp", "ssh"])
+@pytest.mark.parametrize("named", ["worker $worker failed with", "all failed,"])
+def test_without_any_worker_there_is_no_share(cloud, verb, named):
+  gcloud = fakes.GCLOUD.replace("$verb:$worker", "$verb:1")
+  cloud.add("gcloud", gcloud.replace("worker $worker failed with", named))
+  result = cloud.launch(*SHARE, FAKE_UNREACHED=f"{verb}:1")
+  assert result.returncode == 1
+  assert "stopped before the job began" in result.stderr
   assert "worker share" not in result.stdout
 
 
