@@ -358,7 +358,8 @@ def test_without_any_worker_there_is_no_share(cloud, verb, named):
   result = cloud.launch(*SHARE, FAKE_UNREACHED=f"{verb}:1")
   assert result.returncode == 1
   assert "stopped before the job began" in result.stderr
-  assert "worker share" not in result.stdout
+  assert ("worker setup" in result.stdout) == (verb == "ssh")
+  assert "worker data" not in result.stdout
 
 
 def test_stopping_the_launcher_stops_the_shares(cloud):
