@@ -13,8 +13,8 @@ usage() {
 bash launch.sh [flags of rethinking.main]   run a job on this machine
 bash launch.sh test [flags of pytest]       run the tests
 bash launch.sh setup [EXTRA ...]            make .venv and stop
-bash launch.sh --tpu=NAME --zone=ZONE [--project=P] [--dry-run] -- FLAGS
-                                            run a job on all workers of a TPU VM
+bash launch.sh --tpu=NAME --zone=ZONE [--project=P] [--shard] [--dry-run] \
+  -- FLAGS                                  run a job on all workers of a TPU VM
 
   bash launch.sh --config=configs/digits.py:random_labels
 
@@ -27,10 +27,9 @@ and exit codes are the job's. It installs again when setup.cfg, pyproject.toml,
 changed, and from nothing where an install was interrupted. Extras: cuda13 where
 nvidia-smi lists GPUs, for an older driver or GPU than CUDA 13 takes cuda12, tpu
 where a TPU chip is on the PCI bus, gcs where a flag names gs://. One process
-uses all GPUs; there is nothing to set.
-Python is the python3 of the PATH; where that is older than 3.11, the newest
-python3.X there; where there is none, what uv brings. LAUNCH_PYTHON names
-another one to make .venv with, LAUNCH_VENV another folder for it.
+uses all GPUs. Python is the python3 of the PATH; where that is older than 3.11,
+the newest python3.X there; where there is none, what uv brings. LAUNCH_PYTHON
+names another one to make .venv with, LAUNCH_VENV another folder for it.
 
 TPU VM
   gcloud compute tpus tpu-vm create demo --zone=us-central2-b \
@@ -44,7 +43,8 @@ TPU VM
    nothing of the system is touched;
 4. prepares the data that the config names, on the disk of each worker, or once
    in a folder that they mount (--config.data_dir=/mnt/...);
-5. runs FLAGS with --multihost on all workers at once.
+5. runs FLAGS with --multihost on all workers at once; with --shard, each makes
+   its share of a sweep on its own chips: one that dies costs its share only.
 --dry-run prints every command and runs none. The workdir is shared: gs://, or
 the absolute path of a mounted folder. Each line of output carries its worker's
 number; a worker that fails or is not reached is named. Ctrl-C or SIGTERM makes
@@ -63,9 +63,8 @@ Tested against a fake gcloud; it has not met a real TPU.
 SLURM, AND HOSTS BY HAND
   srun --nodes=2 --ntasks-per-node=8 --gpus-per-node=8 bash launch.sh \
     --multihost --config=configs/cifar.py:random_labels --workdir=/shared/1
-JAX gives each task the one GPU of its local number: ask for as many tasks a
-node as GPUs. Tasks that share this folder wait while one installs. By hand, on
-each of N hosts:
+JAX gives each task the GPU of its local number: ask for as many tasks a node as
+GPUs. Tasks that share this folder wait while one installs. By hand, on N hosts:
   bash launch.sh --multihost --coordinator=HOST0:1234 --process_count=N \
     --process_id=I FLAGS
 Every process holds the whole data set and takes its part of each batch:
@@ -80,11 +79,12 @@ with the same examples in the same order. A sweep runs one cell after another.
 SHARES OF A SWEEP
 The runs of a sweep are independent: --shard=I/N makes the I-th of N shares, on
 any machine, with its own devices and no word to the others. The workdir is
-shared: gs://, or a mounted folder. A share that was killed is started again by
-the same command and goes on; so does another N. The last one to end draws.
---plan lists what each share makes; python -m rethinking.report WORKDIR counts
-what is missing. What one program would train is not parted, save with
---config.runs_at_once=1. The batch script of a Slurm array:
+shared: gs://, or a mounted folder. The same command goes on with a share that
+was killed; so does another N. The last one to end draws. --plan lists what each
+makes; python -m rethinking.report WORKDIR counts what is missing. What one
+program would train is not parted, save with --config.runs_at_once=1. On a TPU:
+  bash launch.sh --tpu=NAME --zone=ZONE --shard -- FLAGS
+The batch script of a Slurm array:
   #!/bin/bash
   #SBATCH --array=0-7
   #SBATCH --requeue

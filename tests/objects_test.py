@@ -25,7 +25,8 @@ from rethinking.storage import files, jsonl
 from rethinking.storage.events import Events
 from rethinking.storage.lock import Lock
 from rethinking.sweeps import run as sweep
-from rethinking.training import metrics
+from rethinking.sweeps import shares, sharing
+from rethinking.training import loop, metrics
 from rethinking.training import run as train
 
 RUN = "gs://bucket/run"
@@ -242,18 +243,49 @@ def test_a_run_is_written_stopped_and_continued(objects, tmp_path, monkeypatch):
   assert train.run(c, RUN, quiet=True)["steps"] == 12
 
 
-def test_runs_that_train_together_and_their_figures(objects):
+def two_runs(runs_at_once):
   c = config(
     experiment="sweep",
     variant="figure1",
     label_noise=None,
     p=0.0,
-    runs_at_once=2,
+    runs_at_once=runs_at_once,
     tensorboard=False,
     plots=False,
   )
   c.grids = ConfigDict({"g": {"variant": ("partial_labels",), "p": (0.2, 0.5)}})
-  summary = sweep.run(c, RUN, quiet=True)
+  return c
+
+
+def test_two_shares_leave_what_one_process_leaves(
+  objects, tmp_path, monkeypatch
+):
+  c, local = two_runs(1), tmp_path / "local"
+  sweep.run(c, local, quiet=True)
+  assert sharing.run(c, RUN, shares.Share(1, 2), quiet=True) is None
+  assert not any(name.endswith("table.md") for name in objects.names())
+  save, saved = loop.Loop.save, []
+
+  def cut(self, **how):
+    save(self, **how)
+    saved.append(self.saved)
+    if len(saved) == 1:
+      raise InterruptedError
+
+  # Killed in the midst of its run, it goes on from the checkpoint.
+  monkeypatch.setattr(loop.Loop, "save", cut)
+  with pytest.raises(InterruptedError):
+    sharing.run(c, RUN, shares.Share(0, 2), quiet=True)
+  assert sharing.run(c, RUN, shares.Share(0, 2), quiet=True)["finished"] == 2
+  assert len(saved) == 3, saved
+  assert plain(f"{RUN}/results.jsonl") == plain(local / "results.jsonl")
+  left = {name.split("/")[2] for name in objects.names()}
+  own = {"index.html", "cells.json", "rows"}
+  assert left - own == {path.name for path in local.iterdir()} - {".lock"}
+
+
+def test_runs_that_train_together_and_their_figures(objects):
+  summary = sweep.run(two_runs(2), RUN, quiet=True)
   assert summary["finished"] == 2
   names = objects.names()
   assert not any(name.startswith("bucket/run/groups/") for name in names)

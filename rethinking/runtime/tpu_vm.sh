@@ -5,15 +5,31 @@
 
 remote=rethinking-launch # Folder in the home of a worker, and what lies beside.
 
+metadata() { # ATTRIBUTE
+  curl -fsS -m 10 -H 'Metadata-Flavor: Google' \
+    "http://metadata.google.internal/computeMetadata/v1/instance/attributes/$1"
+}
+
+# Makes the share of this worker, $number.
+make_share() { # FLAGS ...
+  local workers
+  workers=$(metadata worker-network-endpoints | tr , '\n' | grep -c .) ||
+    die 'the metadata server does not say how many workers there are'
+  # The chips of several workers open together, once all workers ask for them,
+  # unless each is told that its own four are all there are.
+  if [ "$workers" -gt 1 ]; then
+    export TPU_PROCESS_BOUNDS=1,1,1 TPU_CHIPS_PER_PROCESS_BOUNDS=2,2,1 \
+      TPU_VISIBLE_CHIPS=0,1,2,3 CLOUD_TPU_TASK_ID=0
+  fi
+  run_job --shard="$number/$workers" "$@"
+}
+
 # Does PHASE of the job here: marks each line of output with this worker's
 # number and says last how it ended, which is what the launching machine reads.
 work() { # PHASE FLAGS ...
-  local phase=$1 number code metadata
+  local phase=$1 number code
   shift
-  metadata=http://metadata.google.internal/computeMetadata/v1
-  number=$(curl -fsS -m 10 -H 'Metadata-Flavor: Google' \
-    "$metadata/instance/attributes/agent-worker-number") ||
-    number=${HOSTNAME##*-w-}
+  number=$(metadata agent-worker-number) || number=${HOSTNAME##*-w-}
   export PYTHONUNBUFFERED=1
   set +e
   (
@@ -37,6 +53,7 @@ work() { # PHASE FLAGS ...
         ;;
       data) exec "$venv/bin/python" -m rethinking.data "$@" ;;
       run) run_job "$@" ;;
+      share) make_share "$@" ;;
     esac
   ) 2>&1 | sed -u "s/^/[$number] /"
   code=${PIPESTATUS[0]}
@@ -87,17 +104,17 @@ shipped_files() {
 stop_workers() {
   say 'asking every worker to save and stop; Ctrl-C again leaves them running'
   trap 'exit 130' INT TERM
-  "${ssh[@]}" --command="rm -f $remote.tar.gz; \
+  "${ssh[@]}" --worker="$address" --command="rm -f $remote.tar.gz; \
 [ ! -e $remote.pid ] || kill -TERM \$(cat $remote.pid)" &
 }
 
 # Prints what gcloud carries to the workers to do PHASE of the job, does it
-# unless this is a dry run, and says which workers failed. Returns their common
-# exit code, or 1 where they have none in common.
+# unless this is a dry run, and says which workers failed, which it drops.
+# Returns their common exit code, or 1 where they have none in common.
 on_workers() { # PHASE [COMMAND TO BEGIN WITH]
-  local phase=$1 log=$build/$tpu.$1.log carrier worker code common=0
-  set -- "${ssh[@]}" --command="${2-}bash $remote/launch.sh worker $phase \
-$(quoted "${job[@]}")"
+  local phase=$1 log=$build/$tpu.$1.log carrier worker code common=0 failed=''
+  set -- "${ssh[@]}" --worker="$address" --command="${2-}\
+bash $remote/launch.sh worker $phase $(quoted "${job[@]}")"
   quoted "$@"
   if [ -n "$dry_run" ]; then return; fi
   # Before the job, so that a signal never finds a job that nothing would stop.
@@ -112,30 +129,46 @@ $(quoted "${job[@]}")"
       "$log" | tail -n 1)
     if [ "$code" = 0 ]; then continue; fi
     say "worker $worker: $phase failed, ${code:+exit code }${code:-no report}"
-    code=${code:-1}
+    failed+=" $worker" code=${code:-1}
     if [ "$common" != 0 ] && [ "$common" != "$code" ]; then code=1; fi
     common=$code
   done
+  drop $failed
   return "$common"
 }
 
-# Ends a launch whose workers failed, or were stopped, before the job.
-not_begun() { # EXIT CODE OF THE WORKERS
-  die 'stopped before the job began' $(($1 == 75 ? 75 : 1))
+# Leaves WORKERS out of $workers, and out of what is asked from now on.
+drop() { # WORKERS
+  local worker left=''
+  for worker in $workers; do
+    if [[ " $* " != *" $worker "* ]]; then left+=${left:+ }$worker; fi
+  done
+  if [ "$left" != "$workers" ]; then address=${left// /,}; fi
+  workers=$left
+}
+
+# Ends a launch whose workers failed, or were stopped, before the job. One of
+# shares goes on with the workers that are left.
+not_begun() { # EXIT CODE OF THE WORKERS [WHY]
+  if [ -z "$shard" ] || [ -z "$workers" ] || [ "$1" = 75 ]; then
+    die "stopped before the job began${2-}" $(($1 == 75 ? 75 : 1))
+  fi
+  lost=yes
 }
 
 launch_tpu() { # FLAGS ...
-  local tpu='' zone='' project='' dry_run='' config='' workdir='' flag
-  local multihost=--multihost job place ssh workers='' code=0
-  local build=$here/build archive
+  local tpu='' zone='' project='' shard='' dry_run='' config='' workdir='' flag
+  local multihost=--multihost job place ssh workers='' address=all lost=''
+  local build=$here/build archive code=0
   while [ $# -gt 0 ] && [ "$1" != -- ]; do
     case $1 in
       --tpu=?*) tpu=${1#*=} ;;
       --zone=?*) zone=${1#*=} ;;
       --project=?*) project=$1 ;;
+      --shard) shard=yes multihost='' ;;
       --dry-run) dry_run=yes ;;
       *) die "unknown launcher flag '$1'; give --tpu=NAME --zone=ZONE \
-[--project=P] [--dry-run], then -- and the flags of the job" 2 ;;
+[--project=P] [--shard] [--dry-run], then -- and the flags of the job" 2 ;;
     esac
     shift
   done
@@ -150,7 +183,16 @@ all workers mount, or none to have one on each" 2
         ;;
       --config=?*) config=$flag ;;
       --workdir=gs://?* | --workdir=/?*) workdir=$flag ;;
-      --multihost) multihost='' ;;
+      --multihost)
+        multihost=''
+        if [ -n "$shard" ]; then
+          die '--shard goes without --multihost; leave one of them out' 2
+        fi
+        ;;
+      --shard | --shard=*)
+        die "each worker counts its share, got '$flag'; try --shard before the \
+--" 2
+        ;;
     esac
   done
   if [ -z "$config" ]; then
@@ -162,7 +204,7 @@ the absolute path of a folder that all of them mount" 2
   fi
   job=(${multihost:+"$multihost"} "${@:2}")
   place=("--zone=$zone" ${project:+"$project"})
-  ssh=(gcloud compute tpus tpu-vm ssh "$tpu" "${place[@]}" --worker=all)
+  ssh=(gcloud compute tpus tpu-vm ssh "$tpu" "${place[@]}")
 
   echo '# How many workers are there?'
   set -- gcloud compute tpus tpu-vm describe "$tpu" "${place[@]}" \
@@ -188,9 +230,11 @@ the absolute path of a folder that all of them mount" 2
     "${place[@]}" --worker=all
   quoted "$@"
   if [ -z "$dry_run" ] && ! "$@" 2>&1 | tee "$build/$tpu.ship.log"; then
-    sed -n 's/.*\(worker [0-9]*\) failed with .*/launch: \1: ship failed/p' \
-      "$build/$tpu.ship.log" >&2
-    die 'stopped before the job began: the code did not reach every worker'
+    set -- $(sed -n 's/.*worker \([0-9]*\) failed with .*/\1/p' \
+      "$build/$tpu.ship.log")
+    for flag in "$@"; do say "worker $flag: ship failed"; done
+    drop ${*:-$workers}
+    not_begun 1 ': the code did not reach every worker'
   fi
 
   echo '# Make the environment on every worker.'
@@ -200,10 +244,18 @@ the absolute path of a folder that all of them mount" 2
   # Of workers that share the folder one prepares it, the others wait.
   echo '# Prepare the data that the job reads, once on the disk of each worker.'
   on_workers data || not_begun $?
-  echo '# Run the job on all workers at once.'
-  on_workers run || code=$?
+  if [ -n "$shard" ]; then
+    echo '# Make the shares, each worker its own.'
+    on_workers share || code=$?
+  else
+    echo '# Run the job on all workers at once.'
+    on_workers run || code=$?
+  fi
+  if [ -n "$lost" ]; then code=1; fi
   if [ "$code" = 75 ]; then
     say 'stopped and resumable: the same command continues the job'
+  elif [[ -n $shard && $code != [02] ]]; then
+    say 'what failed is left; the same command makes it, on this TPU or another'
   fi
   return "$code"
 }

@@ -207,17 +207,20 @@ class Place(cells.Place):
     for part in parts(self._whole):
       # Of runs that diverged, what was moved already.
       found.setdefault(part.relative_to(self._whole), part)
-    aside = self._aside()
+    # At once where that can be: others may look here.
+    local = files.is_local(self.workdir)
+    target = self._aside() if local else self.workdir
     try:
       for name, part in found.items():
-        _copy(part, aside / name)
+        _copy(part, target / name)
     except FileNotFoundError:
       # Its share is still at work, and has moved or removed what it had.
+      for name in found:
+        (target / name).rmtree(missing_ok=True)
       return
-    for name in found:
+    for name in found if local else ():
       (self.workdir / name).parent.mkdir(parents=True, exist_ok=True)
-      # At once: others may look here.
-      (aside / name).rename(self.workdir / name)
+      (target / name).rename(self.workdir / name)
 
   def _aside(self) -> epath.Path:
     """A place for what is not to be found; it goes with the folder."""

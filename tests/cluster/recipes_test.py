@@ -11,9 +11,8 @@ import yaml
 _ROOT = pathlib.Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def shares():
-  """The section on shares."""
+def section(title):
+  """What `launch.sh --help` says below a title."""
   found = subprocess.run(
     ["bash", "launch.sh", "--help"],
     cwd=_ROOT,
@@ -23,10 +22,15 @@ def shares():
     text=True,
     check=True,
   )
-  return found.stdout.partition("SHARES OF A SWEEP\n")[2].split("\n\n")[0]
+  return found.stdout.partition(f"\n{title}\n")[2].split("\n\n")[0]
 
 
-def _recipe(section, beginning):
+@pytest.fixture(scope="module")
+def shares():
+  return section("SHARES OF A SWEEP")
+
+
+def recipe(section, beginning):
   """The indented lines from the first that begins so."""
   lines = section[section.index(f"  {beginning}") :].splitlines(keepends=True)
   end = next(
@@ -36,7 +40,7 @@ def _recipe(section, beginning):
 
 
 def test_the_indexed_job_makes_every_share_once(shares):
-  job = yaml.safe_load(_recipe(shares, "apiVersion"))
+  job = yaml.safe_load(recipe(shares, "apiVersion"))
   assert (job["apiVersion"], job["kind"]) == ("batch/v1", "Job")
   spec = job["spec"]
   assert spec["completionMode"] == "Indexed"
@@ -54,7 +58,7 @@ def test_the_indexed_job_makes_every_share_once(shares):
 def test_the_array_requeues_a_share_that_was_killed(
   shares, tmp_path, code, requeued
 ):
-  script = _recipe(shares, "#!/bin/bash")
+  script = recipe(shares, "#!/bin/bash")
   assert "#SBATCH --array=0-7\n" in script
   (tmp_path / "launch.sh").write_text(f'echo "$@" >asked\nexit {code}\n')
   scontrol = tmp_path / "scontrol"

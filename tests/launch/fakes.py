@@ -49,6 +49,7 @@ case "$*" in
     ;;
   *)
     { printf 'run'; printf ' <%s>' "$@"; echo; } >>"$LOG"
+    env | grep -E '^(CLOUD_)?TPU_' | sort >>"$LOG"
     echo "hello from $PWD"
     if [ "$2" = "rethinking.${FAKE_WAIT-}" ]; then
       trap 'exit 75' TERM
@@ -65,11 +66,10 @@ esac
 # Carries files and commands to two folders that stand for two workers.
 GCLOUD = r"""#!/usr/bin/env bash
 { printf 'gcloud'; printf ' <%s>' "$@"; echo; } >>"$GCLOUD_LOG"
-zero=no
 for word in "$@"; do
   case $word in
     --command=*) command=${word#*=} ;;
-    --worker=0) zero=yes ;;
+    --worker=*) asked=${word#*=} ;;
   esac
 done
 work() {
@@ -82,7 +82,7 @@ work() {
 verb=$4 archive=$5
 if [ "$verb" = describe ]; then echo 2; exit "${FAKE_DESCRIBE:-0}"; fi
 for worker in 0 1; do
-  [ $zero = no ] || [ $worker = 0 ] || continue
+  [[ $asked = all || ,$asked, = *,$worker,* ]] || continue
   (
     export FAKE_WORKER=$worker HOME=$WORKERS/$worker LOG=$WORKERS/$worker.log
     if [ "$verb:$worker" = "${FAKE_UNREACHED-}" ]; then
@@ -104,7 +104,13 @@ for job in "${jobs[@]}"; do wait "$job" || code=$?; done
 exit $code
 """
 
-CURL = '#!/usr/bin/env bash\nprintf "%s" "$FAKE_WORKER"\n'
+# The metadata server of a worker.
+CURL = r"""#!/usr/bin/env bash
+case $* in
+  *agent-worker-number) printf "$FAKE_WORKER" ;;
+  *worker-network-endpoints) printf 'a:b:10.0.0.2,a:b:10.0.0.3' ;;
+esac
+"""
 
 
 class Machine:

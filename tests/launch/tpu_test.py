@@ -247,6 +247,12 @@ def test_a_worker_still_being_connected_to_never_starts(
     ([*TPU], "--config=FILE among them"),
     ([*TPU, "--", "--workdir=gs://b/r"], "--config=FILE among them"),
     ([*TPU, "--", "--config=a", "--workdir=runs/1"], "share the workdir"),
+    ([*TPU, "--", *JOB, "--shard=auto"], "try --shard before the --"),
+    ([*TPU, "--shard=0/2", "--", *JOB], "unknown launcher flag '--shard=0/2'"),
+    (
+      [*TPU, "--shard", "--", *JOB, "--multihost"],
+      "--shard goes without --multihost",
+    ),
     (
       [*TPU, "--", *JOB, "--config.data_dir=gs://b/tfds"],
       "data_dir must be a folder on a disk, got '--config.data_dir=gs://b/tfds'",
