@@ -49,6 +49,7 @@ its config, and a workdir of another config is refused, naming what differs.
 
 import importlib
 import os
+import re
 import signal
 import sys
 from typing import Any
@@ -119,11 +120,18 @@ def stop_imports(number: int, frame: Any) -> None:
   try:
     os.write(2, b"Stopped before it began; nothing was changed.\n")
   finally:
-    os._exit(130)
+    os._exit(75)
 
 
-# While `python -m` looks for a command of this package: the imports of all of
-# them, which take a second, come after.
-if sys.argv[:1] == ["-m"] and any("rethinking." in w for w in sys.orig_argv):
+def _is_command() -> bool:
+  """Whether `python -m` looks for a command of this package, to run it next."""
+  if sys.argv[:1] != ["-m"]:
+    return False
+  wanted = sys.orig_argv[-len(sys.argv)].removeprefix("-m")
+  return re.fullmatch(r"rethinking\.\w+", wanted) is not None
+
+
+# The command's imports take a second. `runtime.cli.call` has the end of this.
+if _is_command():
   if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, stop_imports)

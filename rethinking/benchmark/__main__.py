@@ -125,4 +125,4 @@ def _measure(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-  sys.exit(main())
+  cli.call(main, "Stopped; what was written until then is kept.")

@@ -168,8 +168,7 @@ def lines(*, rehearse: bool) -> dict[str, Line]:
   )
   for name, grids in (("table1", None), ("figure1", ("conditions",))):
     found[f"{last} in {name}"] = functools.partial(_sweep, name, grids, tiny)
-  # The others come last: on an H100 each took over two minutes, in which
-  # PyTorch compiles.
+  # The others come last: on an H100 the first took over two minutes.
   return found | timed
 
 

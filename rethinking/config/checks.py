@@ -167,13 +167,17 @@ def _ensemble(c: ConfigDict) -> None:
       f"member must be below members x permutations = {runs}, got {c.member}; "
       f"try {runs - 1}."
     )
-  looks = c.validation or c.early_stopping or c.schedule == "plateau"
-  if looks or c.stop_at_fit:
+  wanted = {"validation": 0, "early_stopping": 0, "stop_at_fit": False}
+  other = {name: value for name, value in wanted.items() if c[name] != value}
+  if c.schedule == "plateau":
+    other["schedule"] = "cosine"
+  if other:
+    names = ", ".join(f"{name}={value}" for name, value in other.items())
     raise UserError(
       "validation and early_stopping must be 0, stop_at_fit false and schedule "
       "not plateau in a run of an ensemble, whose runs are compared at their "
       f"ends, got {c.validation}, {c.early_stopping}, {c.stop_at_fit} and "
-      f"{c.schedule}; try schedule=cosine and the others left out."
+      f"{c.schedule}; try {names}."
     )
 
 

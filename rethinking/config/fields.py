@@ -136,8 +136,8 @@ TABLE: tuple[Field, ...] = (
           "Theirs: true, or given, corrupted as the train labels are.",
           ("true", "given"), absent="true"),
     Field("without", "", "sized group",
-          "Ids that are not trained on, as 12+45 (a + in one: %2B); validated "
-          "on instead.",
+          "Ids that are not trained on, as 12+45 (in one + is %2B, % is %25); "
+          "validated on instead.",
           absent=""),
   ),
   *_section("ensemble", "A run of an ensemble on subsets; all or none",

@@ -47,15 +47,14 @@ class Corruption:
       object.__setattr__(self, "level", float(self.level))
     elif self.level is not None:
       raise ValueError(
-        f"{self.name!r} must have no level, got {self.level!r}; try its "
-        f"options {sorted(known.options)}."
+        f"{self.name!r} must have no level, got {self.level!r}; try without it."
       )
     given = dict(self.options)
     unknown = sorted(set(given) - set(known.options))
     if unknown:
       raise ValueError(
         f"Options of {self.name!r} must be among {sorted(known.options)}, got "
-        f"{unknown[0]!r}; try one of these."
+        f"{unknown[0]!r}; try without it."
       )
     filled = []
     for option, (default, check) in sorted(known.options.items()):

@@ -95,7 +95,8 @@ def name_ids(names: Sequence[str]) -> np.ndarray:
   for row, name in enumerate(names):
     if not isinstance(name, str) or not name:
       raise ValueError(
-        f"Names must be strings, got {name!r} at row {row}; try integer ids."
+        f"Names must be non-empty strings, got {name!r} at row {row}; try "
+        "integer ids."
       )
     name = unicodedata.normalize("NFC", str(name))
     if name in known:

@@ -98,7 +98,9 @@ def _byte(name: str, value: Any) -> int:
 
 def _text(name: str, value: Any) -> str:
   if not isinstance(value, str) or not value:
-    raise ValueError(f"{name} must be a string, got {value!r}; try a name.")
+    raise ValueError(
+      f"{name} must be a non-empty string, got {value!r}; try a name."
+    )
   return value
 
 

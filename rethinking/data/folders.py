@@ -152,9 +152,7 @@ def _entries(
   try:
     entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
   except OSError as error:
-    raise UserError(
-      f"{folder} must be readable, got {error.strerror}; try chmod u+r."
-    ) from error
+    raise _unreadable(error, folder) from error
   for entry in entries:
     if entry.name.startswith("."):
       continue
@@ -186,8 +184,16 @@ def _fingerprint(root: pathlib.Path, paths: Sequence[str]) -> str:
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
       sums = [*pool.map(lambda path: reading.sha256(root / path), paths)]
   except OSError as error:
-    raise UserError(
-      f"{error.filename} must be readable, got {error.strerror}; try chmod u+r."
-    ) from error
+    raise _unreadable(error, root) from error
   lines = [f"{p} {s}" for p, s in zip(paths, sums, strict=True)]
   return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _unreadable(error: OSError, root: pathlib.Path) -> UserError:
+  what = "again, or another folder"
+  if isinstance(error, PermissionError):
+    what = f"`chmod -R u+rX {root}`"
+  place = error.filename or root
+  return UserError(
+    f"{place} must be readable, got {error.strerror}; try {what}."
+  )

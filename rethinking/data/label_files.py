@@ -66,10 +66,10 @@ def replace(raw: dict[str, Any], path: str) -> None:
       try:
         found[places[one]] = classes[label] if label in classes else int(label)
       except (TypeError, ValueError):
-        known = f" ({', '.join([*classes][:10])})" if classes else ""
+        example = next(iter(classes), 0)
         raise UserError(
-          f"labels={path} must have numbers or names of classes{known}, got "
-          f"{label!r} in line {line}; try one of these."
+          f"labels={path} must have numbers or names of classes, got {label!r} "
+          f"in line {line}; try such as {example}."
         ) from None
     raw[name] = found
 

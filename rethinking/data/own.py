@@ -289,6 +289,11 @@ def _together(train: Dataset, test: Dataset, note: str) -> Pair:
   counts = np.bincount(train.labels, minlength=len(classes))
   if counts.min() < 2 or len(classes) < 2:
     label = int(counts.argmin())
+    if len(classes) < 2:
+      raise UserError(
+        f"There must be at least 2 classes, got 1, {classes[0]!r}; try images "
+        "of another, too."
+      )
     how = "fewer classes, or more examples of it"
     if not counts[0] and counts[1:].min(initial=2) >= 2:
       how = f"labels - 1 where they are 1..{len(classes) - 1}"

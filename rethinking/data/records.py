@@ -9,6 +9,7 @@ import numpy as np
 
 from rethinking.data import prepared
 from rethinking.data.arrays import Arrays
+from rethinking.runtime.errors import UserError
 
 _SIGNATURES = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG"}
 _CHUNK = 2500  # Examples decoded by one task of the thread pool.
@@ -54,19 +55,31 @@ def _examples(source: prepared.Source) -> Sequence[bytes]:
   # Imported late: TFDS takes a second, and a valid cache doesn't need it.
   import tensorflow_datasets as tfds
 
-  # TFDS imports what these need when they are first read: where a package is
-  # missing, no data are damaged.
-  open_folder = tfds.builder_from_directory
-  # Raw bytes: TFDS's own deserialization is slower than parsing them here.
-  method = tfds.decode.DeserializeMethod.RAW_BYTES
+  try:
+    # TFDS imports what it needs where that is first read.
+    open_folder = tfds.builder_from_directory
+    # Raw bytes: TFDS's own deserialization is slower than parsing them here.
+    method = tfds.decode.DeserializeMethod.RAW_BYTES
+  except AttributeError as error:
+    raise _incomplete(error.__context__ or error) from error
   try:
     data_source = open_folder(source.folder).as_data_source(
       split=source.split, deserialize_method=method
     )
     return data_source.__getitems__(range(len(data_source)))
+  except ImportError as error:
+    raise _incomplete(error) from error
   # TFDS, protobuf and array_record raise anything for files that are damaged.
   except Exception as error:
     raise prepared.damaged(source.folder, str(error)) from error
+
+
+def _incomplete(reason: BaseException) -> UserError:
+  return UserError(
+    "TensorFlow Datasets must be installed with what it needs, got "
+    f"{' '.join(str(reason).split())!r}; try `pip install "
+    "tensorflow-datasets array_record`."
+  )
 
 
 def _decode(

@@ -73,7 +73,12 @@ def _compare_sums(
   except (OSError, ValueError) as error:
     return [f"{path.name} is damaged: {error}"]
   found, lines = [], []
+  listed = {line.partition(b"  ")[2].decode() for line in stored}
+  pictures = {*contents.TRANSITIONS, *contents.EXAMPLES}
   for name in names:
+    if name in pictures - listed and not (folder / name).exists():
+      # An earlier version drew none.
+      continue
     sha, wrong = "", "missing"
     if (folder / name).is_file():
       wrong = f"not as {path.name} says"

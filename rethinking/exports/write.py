@@ -66,7 +66,8 @@ def make_folder(out: str | os.PathLike, names: Iterable[str]) -> pathlib.Path:
     there = [name for name in names if (folder / name).exists()]
   if there:
     print(
-      f"note: {folder} has {', '.join(there)} already; they will be replaced.",
+      f"note: {folder} has {', '.join(there)} already; they will be replaced "
+      "or removed.",
       file=sys.stderr,
     )
   return folder

@@ -137,8 +137,9 @@ def _refused(folder: epath.Path) -> Iterator[None]:
 def draw(workdir: epath.PathLike) -> list[str]:
   """Draws everything that `workdir/results.jsonl` allows, without training.
 
-  Writes table.md, table.csv, published.csv, claims.md and the figures as PNG
-  and SVG into `workdir`. Partial results draw too.
+  Writes table.md, table.csv, published.csv, the figures as PNG and SVG and, of
+  runs that bear on the paper's claims, claims.md into `workdir`. Partial
+  results draw too.
 
   Args:
     workdir: the folder of a sweep, local or gs://.
@@ -162,6 +163,8 @@ def draw(workdir: epath.PathLike) -> list[str]:
   }
   if judged:
     texts["claims.md"] = "# The paper's claims\n\n" + claims.table(judged)
+  else:
+    (workdir / "claims.md").unlink(missing_ok=True)
   with _refused(workdir):
     for name, text in texts.items():
       files.replace(workdir / name, text.encode())

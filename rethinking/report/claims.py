@@ -160,7 +160,10 @@ def _pairs(groups: Sequence[Group]) -> Iterator[tuple[Group, Group]]:
 
 
 def _added(base: Group, more: Group) -> str:
-  return " + ".join(r for r in more.regularisers if r not in base.regularisers)
+  """Which regularisers the second has beside those of the first."""
+  new = (r for r in more.regularisers if r not in base.regularisers)
+  both = f" beside {' + '.join(base.regularisers)}" if base.regularisers else ""
+  return " + ".join(new) + both
 
 
 def _regularisers_help(groups: _Groups, facts: _Facts) -> Iterator[Finding]:

@@ -22,6 +22,8 @@ def choose(name: str, given: Any, allowed: Collection) -> None:
     UserError: naming the most similar one, or all where none is near.
   """
   names = sorted(allowed)
+  if not names:
+    raise UserError(f"{name} must be none, got {given!r}; try without it.")
   if given not in names:
     close = difflib.get_close_matches(str(given), names, 1)
     shown = f"{len(names)} names" if close and len(names) > _FEW else names

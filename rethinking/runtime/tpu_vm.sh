@@ -251,7 +251,7 @@ the absolute path of a folder that all of them mount" 2
     echo '# Run the job on all workers at once.'
     on_workers run || code=$?
   fi
-  if [ -n "$lost" ]; then code=1; fi
+  if [ -n "$lost" ] && [ "$code" = 0 ]; then code=1; fi
   if [ "$code" = 75 ]; then
     say 'stopped and resumable: the same command continues the job'
   elif [[ -n $shard && $code != [02] ]]; then

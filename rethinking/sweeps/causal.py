@@ -117,7 +117,7 @@ def _check(
         "without_top": np.mean(own),
         "without_random": np.mean(random),
         "runs": _RUNS,
-        "removed": "+".join(map(str, one.ids[removed])),
+        "removed": subsets.joined(one.ids[removed]),
       }
     )
   return table

@@ -18,6 +18,7 @@ from rethinking.runtime.errors import Stopped
 from rethinking.storage import files, tables
 from rethinking.sweeps import cells
 from rethinking.sweeps.console import SweepConsole
+from rethinking.training import subsets
 
 _SEEDS = 5
 # Times the epochs of the runs that make the list: by then wrong labels are
@@ -80,7 +81,7 @@ def cells_of(
   arms: dict[str, dict[str, Any]] = {"given": {}}
   if found.listed.any():
     arms |= {
-      "removed": {"without": _joined(one.ids[found.listed])},
+      "removed": {"without": subsets.joined(sorted(one.ids[found.listed]))},
       "fixed": _labels(one, fixed, folder),
       "random": {},
     }
@@ -90,7 +91,7 @@ def cells_of(
     drawn = np.argsort(words((len(one.ids),), seed, "repair"))
     some = one.ids[drawn[: found.listed.sum()]]
     if "random" in arms:
-      arms["random"] = {"without": _joined(some)}
+      arms["random"] = {"without": subsets.joined(sorted(some))}
     for name, own in arms.items():
       # The corruption's seed is the ensemble's.
       config = ConfigDict({**base, **own, "seed": seed})
@@ -117,7 +118,3 @@ def _labels(
   path = str(folder / "fixed.npz")
   options = f'path="{path}" array=fixed'
   return {**_NO_NOISE, "label_noise": "human", "label_options": options}
-
-
-def _joined(ids: np.ndarray) -> str:
-  return "+".join(map(str, sorted(ids.tolist())))

@@ -196,7 +196,9 @@ class Place(cells.Place):
       ended = steps = 0
       for part in parts(folder):
         ended += _is_whole(part)
-        steps += max((int(save.name) for save in _saves(part)), default=0)
+        # Of a share that was killed in here one may be half a copy.
+        whole = [s for s in _saves(part) if checksums.damage(s) is None]
+        steps += max((int(save.name) for save in whole), default=0)
       return ended, steps
 
     sources = [self._whole, *(self._whole / _FOLDER).glob("*")]

@@ -81,8 +81,8 @@ def _orders(key, first, rows, *, number):
 def platform_steps(config: ConfigDict) -> int | None:
   """Returns the most steps of a dispatch where the config leaves them open.
 
-  None, a whole epoch, on accelerators, where the host would be waited for, or
-  what `Dispatches.timed` makes of it. On a CPU one of a network with
+  None, a whole epoch, on accelerators, where the host would be waited for;
+  `Dispatches.timed` cuts long ones. On a CPU one of a network with
   convolutions, which are slow inside a loop, and as many as 4,096 examples take
   of others: a signal is heard after a dispatch.
   configs/results/benchmark.md has the timings.
@@ -99,8 +99,8 @@ def platform_steps(config: ConfigDict) -> int | None:
 # Steps a dispatch of several runs.
 _CHUNK = 100
 # Where whole epochs are taken: the steps that a dispatch takes before one was
-# timed, and the seconds that it takes then, at most. Of a cloud's notice, which
-# is heard after a dispatch, 30 seconds are left.
+# timed, and the seconds that it takes then, at most. A cloud gives notice 30
+# seconds before it takes a machine, which is heard after a dispatch.
 _FIRST, _SECONDS = 100, 5.0
 
 
@@ -109,8 +109,8 @@ class Dispatches:
 
   They are absolute: multiples of `chunk_steps`, the config's or the platform's,
   or the ends of epochs where the platform takes those whole. So a run resumed
-  at one of them dispatches what an uninterrupted one does. Long epochs are cut
-  by the clock; they are calls of the same program, which rounds alike.
+  at one of them dispatches what an uninterrupted one does; long epochs, which
+  the clock cuts, in other parts, but by the same program, which rounds alike.
 
   Args:
     config: resolved.

@@ -16,6 +16,7 @@ TOOLS = (
   "sbatch",
   "scancel",
   "scontrol",
+  "sinfo",
   "slurmctld",
   "slurmd",
   "srun",

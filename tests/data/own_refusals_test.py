@@ -90,6 +90,9 @@ def test_sets_that_do_not_belong_together(tmp_path):
   once[2] = 2
   check(r"at least 2 train examples, got 1 of 'cat'", labels=once)
   check(r"at least 2 classes .* got 0 of 'bee'", labels=np.zeros(30, int))
+  one = data.Dataset.from_arrays(IMAGES, 0 * LABELS, class_names=("cat",))
+  with pytest.raises(UserError, match="at least 2 classes, got 1, 'cat'; try"):
+    rethinking.run(config(""), tmp_path / "w", train=one, test=one)
   test = data.Dataset.from_arrays(IMAGES, LABELS, class_names=("x", "y", "z"))
   train = data.Dataset.from_arrays(IMAGES, LABELS, class_names=CLASSES)
   with pytest.raises(UserError, match="must have the classes of the train set"):

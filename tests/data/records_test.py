@@ -42,7 +42,7 @@ def test_where_a_package_is_missing_no_data_are_damaged(
 ):
   # TFDS says so of whatever it cannot import.
   monkeypatch.delattr(tensorflow_datasets, "builder_from_directory")
-  with pytest.raises(AttributeError, match="builder_from_directory"):
+  with pytest.raises(UserError, match="must be installed .*builder_from_dir"):
     _load(prepared_cifar10[0])
 
 

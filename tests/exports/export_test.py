@@ -162,6 +162,17 @@ def test_files_made_to_do_harm_differ_in_a_line(copy, content):
     assert "\n" not in line and len(line) < 500
 
 
+def test_a_folder_of_before_pictures_were_svg_is_whole(copy):
+  variant, folder = copy
+  sums = (folder / "SHA256SUMS").read_text().splitlines(keepends=True)
+  for path in folder.glob("*.svg"):
+    path.unlink()
+  (folder / "SHA256SUMS").write_text(
+    "".join(line for line in sums if ".svg" not in line)
+  )
+  assert verify(config(variant), folder) == []
+
+
 def test_missing_files_are_named(copy):
   variant, folder = copy
   for path in sorted(folder.iterdir()):

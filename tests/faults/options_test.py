@@ -27,6 +27,12 @@ def _resolved(variant, lib=config_lib, **fields):
   return lib.resolve(config)
 
 
+def test_a_corruption_without_options_says_so():
+  fields = {"label_noise": "permutation", "label_options": "exact=True"}
+  with pytest.raises(UserError, match="must be none, got 'exact'; try without"):
+    _resolved("true_labels", **fields)
+
+
 @pytest.mark.parametrize(
   ("options", "expected"),
   [
