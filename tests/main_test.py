@@ -1,7 +1,9 @@
 """The command line as a user meets it: one line for each mistake."""
 
+import functools
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import types
@@ -255,4 +257,8 @@ def _module(name, path):
     cwd=path,
     capture_output=True,
     text=True,
+    # A job in the background ignores it, and so would what it starts.
+    preexec_fn=functools.partial(
+      signal.signal, signal.SIGINT, signal.default_int_handler
+    ),
   )

@@ -205,7 +205,7 @@ def test_a_sweep_does_not_go_on_with_other_data(
   path = workdir / "results.jsonl"
   with monkeypatch.context() as patch:
     patch.setattr(data, "load", _other(split, 1))
-    with pytest.raises(UserError, match="on other digits data") as error:
+    with pytest.raises(UserError, match="runs on the digits data") as error:
       sweep.run(_config(_LEVELS), workdir, quiet=True)
   assert f"'{split}': 'other'" in str(error.value)
   assert "\n" not in str(error.value)
