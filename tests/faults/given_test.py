@@ -158,7 +158,7 @@ def test_human_files_of_other_kinds_are_named(name, data, kind, folder):
 
 def test_a_path_may_be_a_path(folder):
   assert (_human(folder / "human.npz").labels == _human().labels).all()
-  refused(lambda: _human(3), "path must be a string, got 3")
+  refused(lambda: _human(3), "path must be a non-empty string, got 3")
 
 
 def test_rows_that_were_rounded_are_taken():
