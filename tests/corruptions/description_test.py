@@ -93,7 +93,11 @@ def test_defaults_are_filled_in():
       {"level": 0.5, "value": 256},
       "value must be an integer in 0..255, got 256",
     ),
-    ("human", {"path": 3, "array": "a"}, "path must be a non-empty string, got 3"),
+    (
+      "human",
+      {"path": 3, "array": "a"},
+      "path must be a non-empty string, got 3",
+    ),
     (["uniform"], {}, r"must be one of .*, got \['uniform'\]"),
     ("uniform", {"level": [0.5]}, r"level of 'uniform' must be .* got \[0.5\]"),
     (

@@ -119,7 +119,10 @@ def test_exact_draws_under_jit_are_the_hosts():
     (["a", "a"], "Names must be distinct, got 'a' more than once"),
     (["\u00e9", "e\u0301"], "must be distinct, got .* more than once"),
     (["a", ""], "Names must be non-empty strings, got '' at row 1"),
-    (np.array(["a", 3], object), "Names must be non-empty strings, got 3 at row 1"),
+    (
+      np.array(["a", 3], object),
+      "Names must be non-empty strings, got 3 at row 1",
+    ),
     (
       np.uint32([[1, 2], [1, 2]]),
       "must be distinct, got .* more than once",
