@@ -111,7 +111,10 @@ def test_an_export_is_read_back(csv):
       "id,label\n0001.png,1\n0001.png,1\n",
       "got '0001.png' in line 3, a second time",
     ),
-    ("id,label\n0001.png,dog\n", r"\(ant, bee, cat\), got 'dog' in line 2"),
+    (
+      "id,label\n0001.png,dog\n",
+      r"names of classes, got 'dog' in line 2; try such as ant",
+    ),
     ("id,label\n0001.png\n", "names of classes, got None in line 2"),
     ("id,label\n0001.png,7\n", "labels must be in 0..2"),
     ("id,label\n0001.png,-1\n", "labels must be classes from 0 on, got -1"),

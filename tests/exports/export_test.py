@@ -232,7 +232,7 @@ def test_other_files_of_the_folder_stay_and_what_is_replaced_is_said(
   write(config(variant), folder)
   (line,) = capsys.readouterr().err.splitlines()
   assert line.startswith(f"note: {folder} has labels.npz, labels.csv, ")
-  assert "report.json" in line and line.endswith("; replaced or removed.")
+  assert "report.json" in line and line.endswith("replaced or removed.")
   assert (folder / "notes.txt").read_text() == "mine"
   assert verify(config(variant), folder) == []
 
