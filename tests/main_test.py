@@ -1,6 +1,5 @@
 """The command line as a user meets it: one line for each mistake."""
 
-import functools
 import os
 import pathlib
 import signal
@@ -251,14 +250,15 @@ def test_ctrl_c_of_another_program_is_its_own(tmp_path):
 
 def _module(name, path):
   """Runs a module with what is in a folder before what is installed."""
-  return subprocess.run(
-    [sys.executable, "-m", name],
-    env={**os.environ, "PYTHONPATH": f"{path}{os.pathsep}{_ROOT}"},
-    cwd=path,
-    capture_output=True,
-    text=True,
-    # A job in the background ignores it, and so would what it starts.
-    preexec_fn=functools.partial(
-      signal.signal, signal.SIGINT, signal.default_int_handler
-    ),
-  )
+  # A job in the background ignores Ctrl-C, and so would what it starts.
+  old = signal.signal(signal.SIGINT, signal.default_int_handler)
+  try:
+    return subprocess.run(
+      [sys.executable, "-m", name],
+      env={**os.environ, "PYTHONPATH": f"{path}{os.pathsep}{_ROOT}"},
+      cwd=path,
+      capture_output=True,
+      text=True,
+    )
+  finally:
+    signal.signal(signal.SIGINT, old)

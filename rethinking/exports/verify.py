@@ -73,10 +73,11 @@ def _compare_sums(
   except (OSError, ValueError) as error:
     return [f"{path.name} is damaged: {error}"]
   found, lines = [], []
-  listed = {line.partition(b"  ")[2].decode() for line in stored}
-  pictures = {*contents.TRANSITIONS, *contents.EXAMPLES}
+  listed = {line.partition(b"  ")[2] for line in stored}
+  pictures = (*contents.TRANSITIONS, *contents.EXAMPLES)
   for name in names:
-    if name in pictures - listed and not (folder / name).exists():
+    known = name.encode() in listed or (folder / name).exists()
+    if name in pictures and not known:
       # An earlier version drew none.
       continue
     sha, wrong = "", "missing"

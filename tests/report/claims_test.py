@@ -68,7 +68,9 @@ def test_regularised_runs_have_claims_of_their_own():
     (finding,) = _check(name, *made)
     assert finding.verdict == claims.MISSING
   (finding,) = _check("regularisers_help", *made)
-  assert finding.setting == "digits, digits_cnn, augmentation crop"
+  assert finding.setting == (
+    "digits, digits_cnn, augmentation crop beside weight decay 0.0005"
+  )
 
 
 @pytest.mark.parametrize(
