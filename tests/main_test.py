@@ -239,12 +239,15 @@ def test_ctrl_c_while_a_command_imports_is_one_line(tmp_path, command):
 
 
 def test_ctrl_c_of_another_program_is_its_own(tmp_path):
-  (tmp_path / "theirs.py").write_text(
-    "import rethinking, signal\n"
+  # Its package is imported while Python looks for the module to run.
+  (tmp_path / "my_rethinking").mkdir()
+  (tmp_path / "my_rethinking" / "__init__.py").write_text("import rethinking\n")
+  (tmp_path / "my_rethinking" / "train.py").write_text(
+    "import signal\n"
     "own = signal.getsignal(signal.SIGINT)\n"
     "assert own is signal.default_int_handler\n"
   )
-  found = _module("theirs", tmp_path)
+  found = _module("my_rethinking.train", tmp_path)
   assert found.returncode == 0, found.stderr
 
 
