@@ -78,7 +78,7 @@ def _compare_sums(
   for name in names:
     known = name.encode() in listed or (folder / name).exists()
     if name in pictures and not known:
-      # An earlier version drew none.
+      # An earlier version drew no SVG.
       continue
     sha, wrong = "", "missing"
     if (folder / name).is_file():

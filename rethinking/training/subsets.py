@@ -46,8 +46,7 @@ def rows(config: ConfigDict, train: Dataset) -> tuple[np.ndarray, np.ndarray]:
     if left_out.sum() != len(wanted) or left_out.all():
       raise UserError(
         f"without must be some of the {len(ids)} train ids, joined by +, got "
-        f"{config.without!r}; try such as "
-        f"{joined(names[:1])}."
+        f"{config.without!r}; try such as {joined(names[:1])}."
       )
     return every[~left_out], every[left_out]
   if not config.validation:
