@@ -58,6 +58,14 @@ def test_links_and_images_are_there(page):
       assert (page.parent / path).exists(), f"{_names(page)}: no {target}"
 
 
+@pytest.mark.parametrize("page", _PAGES, ids=_names)
+def test_files_that_are_named_are_there(page):
+  for name in re.findall(
+    r"\b(?:rethinking|tests|configs)/[\w/.]*\w", page.read_text()
+  ):
+    assert (_ROOT / name).exists(), f"{_names(page)}: no {name}"
+
+
 def test_results_are_all_reachable_from_the_readme():
   seen, todo = set(), [_README]
   while todo:

@@ -151,21 +151,23 @@ class Trained:
       )
     if labels is None:
       labels = np.zeros(len(images), np.int32)
-    size = self.config.eval_batch_size
+    # A view: on the device a crop of uint8 takes longer than the copy it saves.
+    cropped = preprocessing.centre_crop(images, self.config.crop)
+    count = len(images)
+    size = placement.batches(count, self.config.eval_batch_size, 1).shape[1]
     found: dict[str, list[np.ndarray]] = {}
-    for rows in placement.batches(len(images), size, 1):
+    for start in range(0, count, size):
+      first = min(start, count - size)  # So that the last batch is full, too.
+      rows = slice(first, first + size)
       # Each is waited for: on a CPU two at a time take longer than in turn.
-      seen = self._forward(images[rows], labels[rows])
-      for name in {*wanted} & {*seen}:
-        found.setdefault(name, []).append(jax.device_get(seen[name]))
-    return {
-      name: np.concatenate(parts)[: len(images)]
-      for name, parts in found.items()
-    }
+      seen = self._forward(wanted, cropped[rows], labels[rows])
+      for name, values in jax.device_get(seen).items():
+        found.setdefault(name, []).append(values[start - first :])
+    return {name: np.concatenate(parts) for name, parts in found.items()}
 
   @functools.cached_property
   def _forward(self) -> Callable[..., dict[str, jax.Array]]:
-    """(images, labels) -> values of each, jitted; the weights lie there."""
+    """(wanted, images, labels) -> those values of each, jitted."""
     config = self.config
     if config.arch not in models.ARCHITECTURES:
       raise UserError(
@@ -180,10 +182,10 @@ class Trained:
     )
     variables = {name: getattr(self, name) for name in _VARIABLES}
 
-    def forward(variables, statistics, images, labels):
-      # Compiled as in the run's evaluation, which has them cropped.
-      x = materialized(preprocessing.centre_crop(images, config.crop))
-      x = preprocessing.normalize(preprocessing.to_float(x), statistics)
+    def forward(wanted, images, labels, variables, statistics):
+      # Compiled as in the run's evaluation.
+      x = preprocessing.to_float(materialized(images))
+      x = preprocessing.normalize(x, statistics)
       kept = {}
 
       def keep(layer, args, kwargs, context):
@@ -192,18 +194,20 @@ class Trained:
         return layer(*args, **kwargs)
 
       with nn.intercept_methods(keep):
-        logits = module.apply(variables, x, train=False)
-      return {
+        # Held, or on a CPU the softmax alone takes a slower program.
+        logits = materialized(module.apply(variables, x, train=False))
+      values = {
         "logits": logits,
         "probabilities": jax.nn.softmax(logits),
         "loss": cross_entropy(logits, labels),
         **kept,
       }
+      return {name: values[name] for name in wanted if name in values}
 
     step = programs.at_precision(config.matmul_precision, forward)
-    return functools.partial(
-      jax.jit(step), *jax.device_put((variables, self.statistics))
-    )
+    step = jax.jit(step, static_argnums=0)
+    lying = jax.device_put((variables, self.statistics))
+    return lambda *given: step(*given, *lying)
 
 
 def write(
