@@ -286,18 +286,11 @@ help() {
 for flag in "$@"; do
   case $flag in
     --) break ;;
-    --tpu | --tpu=*)
-      . "$tpu_vm"
-      launch_tpu "$@"
-      exit
-      ;;
+    --tpu | --tpu=*) . "$tpu_vm" && launch_tpu "$@"; exit ;;
   esac
 done
 case ${1-} in
-  '')
-    usage >&2
-    exit 2
-    ;;
+  '') usage >&2 && exit 2 ;;
   --help | -h) help ;;
   test) shift && run_tests "$@" ;;
   setup) shift && install "$(extras_for) $*" ;;
