@@ -5,10 +5,10 @@
   python -m rethinking.benchmark compile --help
   python -m rethinking.benchmark accelerator --help
 
-`what` is start, data, corruptions, epoch, sweep, checkpoint, memory, an
-architecture's name (its training step and evaluation) or `all`, which also is
-what is measured without it. PyTorch, where it is installed, runs in processes
-of its own.
+`what` is start, data, corruptions, epoch, sweep, checkpoint, predict, memory,
+an architecture's name (its training step and evaluation) or `all`, which also
+is what is measured without it. PyTorch, where it is installed, runs in
+processes of its own.
 """
 
 import argparse
@@ -67,6 +67,7 @@ def _measure(argv: list[str]) -> int:
     "epoch": lambda rounds, _: epochs.measure(rounds),
     "sweep": vectorized.measure,
     "checkpoint": lambda rounds, _: parts.checkpoints(rounds),
+    "predict": lambda rounds, _: parts.predict(rounds),
     "memory": lambda *_: parts.memory(),
   }
   known = [*measures, *models.ARCHITECTURES]

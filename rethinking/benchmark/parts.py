@@ -1,4 +1,4 @@
-"""What surrounds the step: start, data, corruption, epochs, checkpoints."""
+"""What surrounds the step: start, data, checkpoints, predictions, memory."""
 
 import functools
 import os
@@ -12,12 +12,15 @@ import jax
 
 from rethinking import config as config_lib
 from rethinking import data
-from rethinking.benchmark import jax_steps, runs, subprocesses, timing
+from rethinking.benchmark import epochs, jax_steps, runs, subprocesses, timing
 from rethinking.runtime.memory import peak_bytes
 from rethinking.storage import checkpoint
-from rethinking.training import programs
+from rethinking.training import placement, programs, trained
 from rethinking.training import run as train
 from rethinking.training import step as step_lib
+from rethinking.training import task as task_lib
+from rethinking.training.examples import Run
+from rethinking.training.slots import Slots
 
 
 def start(rounds: int) -> dict[str, Any]:
@@ -91,6 +94,29 @@ def checkpoints(rounds: int) -> dict[str, Any]:
     taken = timing.calls(functions, rounds)
   size = sum(x.nbytes for x in jax.tree.leaves(state))
   return {"bytes": size, **taken}
+
+
+def predict(rounds: int) -> dict[str, Any]:
+  """Seconds of a run's evaluation of the test set, and of `load`'s `predict`.
+
+  Args:
+    rounds: measurements of each.
+  """
+  config = runs.run_config(epochs.ARCH, 1)
+  task = task_lib.load(config)
+  slots = Slots(config, task, placement.all_devices())
+  key = step_lib.root(0, "noise")
+  slots.lay_out([Run("run", task, key, key, 0)], 1)
+  with tempfile.TemporaryDirectory() as workdir:
+    train.run(config, workdir, quiet=True)
+    model = trained.load(workdir)
+  images = data.load(config.dataset, "test").images
+  functions = {
+    "evaluation_seconds": lambda: slots.evaluate("test"),
+    "predict_seconds": lambda: model.predict(images),
+  }
+  taken = timing.calls(functions, rounds, 0.3)
+  return {"dataset": config.dataset, "arch": epochs.ARCH, **taken}
 
 
 def memory() -> dict[str, Any]:

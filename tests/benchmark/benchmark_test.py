@@ -13,6 +13,7 @@ from rethinking.benchmark import __main__ as command
 from rethinking.benchmark import (
   corruption,
   operations,
+  parts,
   steps,
   subprocesses,
   timing,
@@ -158,6 +159,20 @@ def test_command(tmp_path, capsys, dtype):
   assert found["models"]["digits_cnn"]["training"]["jax"]["median"] > 0
   assert found["limits"]["copy_bytes_per_second"]["median"] > 0
   assert (tmp_path / "benchmark.svg").exists()
+
+
+def test_a_run_evaluates_what_its_model_predicts(monkeypatch):
+  monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+  seen = {}
+
+  def calls(functions, rounds, seconds):
+    seen.update({name: function() for name, function in functions.items()})
+    return {}
+
+  monkeypatch.setattr(timing, "calls", calls)
+  assert parts.predict(1) == {"dataset": "digits", "arch": "mlp_1x512"}
+  assert seen["evaluation_seconds"].prediction.shape == (1, 360)
+  assert seen["predict_seconds"].shape == (360, 10)
 
 
 @pytest.mark.parametrize(
