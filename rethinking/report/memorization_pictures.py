@@ -75,6 +75,7 @@ def decomposition(
     axis.set_title(who, fontsize=10)
     axis.set_xlabel("label-noise level p")
     axis.set_ylabel("share of given labels (%)")
+    axis.set_ylim(0, 100)
   words = f"Learned or memorised, {found[0].config['dataset']}"
   pictures.legend(fig, axes[0], words, 3)
   return Picture("memorization", fig)
