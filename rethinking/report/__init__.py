@@ -31,6 +31,7 @@ from rethinking.config.figures import FIGURES
 from rethinking.report import (
   claims,
   comparison,
+  lines,
   page,
   pictures,
   published,
@@ -154,21 +155,38 @@ def draw(workdir: epath.PathLike) -> list[str]:
   if (workdir / "summary.json").exists():
     workdir_lib.check_sums(workdir)
   found = rows.load(workdir / "results.jsonl")
+  with _refused(workdir):
+    return [*_draw(found, workdir), *_files(found, workdir)]
+
+
+def draw_lines(read: Sequence[rows.Row], folder: epath.Path) -> list[str]:
+  """Draws what the lines of a sweep's table.csv allow.
+
+  Args:
+    read: from `committed.read`.
+    folder: exists; gets what `draw` writes, and what the lines hold of it.
+
+  Returns:
+    The names of the files that were written.
+  """
+  return _draw(lines.read(read), folder)
+
+
+def _draw(found: rows.Rows, workdir: epath.Path) -> list[str]:
   comparisons = published.compare(found.groups)
   judged = claims.check(found.groups)
   texts = {
     "table.md": tables.report(found, comparisons, judged),
-    "table.csv": tables.table_csv(found.groups),
+    "table.csv": lines.table_csv(found.groups),
     "published.csv": published.published_csv(comparisons),
   }
   if judged:
     texts["claims.md"] = "# The paper's claims\n\n" + claims.table(judged)
   else:
     (workdir / "claims.md").unlink(missing_ok=True)
-  with _refused(workdir):
-    for name, text in texts.items():
-      files.replace(workdir / name, text.encode())
-    return [*texts, *_pictures(found, workdir), *_files(found, workdir)]
+  for name, text in texts.items():
+    files.replace(workdir / name, text.encode())
+  return [*texts, *_pictures(found, workdir)]
 
 
 def _pictures(found: rows.Rows, workdir: epath.Path) -> list[str]:

@@ -15,6 +15,7 @@ Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), section 5 and table 3.
 import dataclasses
 import pathlib
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -144,15 +145,38 @@ def _run(
     "fits": fits,
   }
   percent = [
-    row | {f"{k}_percent": 100 * row[k] for k in ("train_error", "test_error")}
+    {
+      **row,
+      **{f"{k}_percent": 100 * row[k] for k in ("train_error", "test_error")},
+      "dataset": config.dataset,
+      "kernel": config.kernel,
+    }
     for row in fits
   ]
-  tables.write(workdir, percent, _COLUMNS)
-  if config.plots:
-    title = f"{config.dataset}: minimum-norm fit, {config.kernel} kernel"
-    with plots.drawing("kernel.png"):
-      pictures.kernel(fits, workdir, title)
+  draw(percent, workdir, config.plots)
   return summary
+
+
+def draw(
+  rows: Sequence[Mapping[str, Any]], folder: epath.Path, drawn: bool = True
+) -> list[str]:
+  """Writes table.csv, table.md and the pictures of fits.
+
+  Args:
+    rows: of table.csv, at least one.
+    folder: exists.
+    drawn: whether there are pictures.
+
+  Returns:
+    The names of the files.
+  """
+  written = tables.write(folder, rows, _COLUMNS, ("dataset", "kernel"))
+  if drawn:
+    kernels = " and ".join(dict.fromkeys(row["kernel"] for row in rows))
+    title = f"{rows[0]['dataset']}: minimum-norm fit, {kernels} kernel"
+    with plots.drawing("kernel.png"):
+      written += pictures.kernel(rows, folder, title)
+  return written
 
 
 _COLUMNS = {
