@@ -1,6 +1,5 @@
 """Tables and figures from the CSV of their rows that a command left."""
 
-import collections
 import csv
 import io
 import json
@@ -23,7 +22,8 @@ class Kind(NamedTuple):
 
   Attributes:
     words: what it is.
-    needed: the columns that it must have, and what these hold.
+    needed: the columns that it must have, and what these hold; `object`: what
+      `trouble` looks at.
     draw: "module:function" from its rows and a folder to the names of the
       files that it writes there.
     key: the columns that no two rows share; empty: all of them.
@@ -38,7 +38,7 @@ class Kind(NamedTuple):
 
 
 def _needed(**kinds: str) -> Mapping[str, type]:
-  named = {"texts": str, "counts": int, "numbers": float}
+  named = {"texts": str, "counts": int, "numbers": float, "others": object}
   return MappingProxyType(
     {name: named[k] for k, names in kinds.items() for name in names.split()}
   )
@@ -54,6 +54,7 @@ KINDS = (
       counts="n fitted num_classes",
       numbers="p train_accuracy_mean test_accuracy_mean steps_to_fit_mean "
       "epochs_to_fit_mean",
+      others="seed",
     ),
     f"{_REPORT}:draw_lines",
     trouble=f"{_REPORT}.lines:trouble",
@@ -159,32 +160,35 @@ def read(path: epath.Path) -> tuple[Kind, list[Row]]:
     UserError: for one that is damaged, or none of `KINDS`.
   """
   try:
-    text = reading.read(path, _MOST_BYTES).decode()
-    header, *lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    # A spreadsheet writes a mark before the text.
+    text = reading.read(path, _MOST_BYTES).decode("utf-8-sig")
+    lines = [*csv.reader(io.StringIO(text, newline=""), strict=True)]
   except (OSError, ValueError, csv.Error) as error:
-    reason = getattr(error, "strerror", None) or "none"
+    reason = getattr(error, "strerror", None) or error
     raise UserError(
-      f"{path} must be a CSV with a line of titles, got {reason}; restore it."
+      f"{path} must be a CSV that you may read, got {reason}; restore it."
     ) from error
+  header = lines.pop(0) if lines else []
   kind = _kind(path, header)
+  if len({*header}) < len(header):
+    raise UserError(f"{path} must have a title a column; restore the file.")
   if not lines:
     raise UserError(
       f"{path} must have a row, got its titles alone; restore it."
     )
   check = pkgutil.resolve_name(kind.trouble) if kind.trouble else lambda _: None
-  rows, seen = [], collections.Counter()
+  rows, seen = [], {}
   for number, line in enumerate(lines, 2):
     row = dict(zip(header, map(_value, line), strict=False))
-    wrong = _trouble(kind, row) if len(line) == len(header) else None
-    if len(line) != len(header):
+    if len(line) == len(header):
+      key = json.dumps([row.get(name) for name in kind.key or header])
+      twice = f"it must be there once, got it in row {seen.get(key)}, too"
+      wrong = twice if key in seen else _trouble(kind, row) or check(row)
+    else:
       wrong = f"it must have {len(header)} cells, got {len(line)}"
-    wrong = wrong or check(row)
-    key = json.dumps([row[n] for n in kind.key or header]) if not wrong else ""
-    if seen[key]:
-      wrong = "it is there twice"
     if wrong:
       raise UserError(f"{path}, row {number}: {wrong}; restore the file.")
-    seen[key] += 1
+    seen[key] = number
     rows.append(row)
   return kind, rows
 
@@ -228,7 +232,7 @@ def _trouble(kind: Kind, row: Row) -> str | None:
   for name, needed in kind.needed.items():
     value = row[name]
     allowed = (int, float) if needed is float else (needed,)
-    if type(value) not in allowed:
+    if needed is not object and type(value) not in allowed:
       return f"{name} must be {words[needed]}, got {value!r:.50}"
   for name, low in row.items():
     high = row.get(f"{name.removesuffix('low')}high")

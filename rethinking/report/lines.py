@@ -58,9 +58,8 @@ class Line(Group):
     return Times(mean, sd, self.line["fitted"], len(self.rows))
 
   def test_error_at_fit(self) -> tuple[Stat, bool]:
-    mean, *rest = self.stat_at_fit("test_accuracy")
-    error = Stat(None if mean is None else 1 - mean, *rest)
-    return error, self.line["fitted"] == len(self.rows)
+    whole = self.line["fitted"] == len(self.rows)
+    return self.stat_at_fit("test_error"), whole
 
 
 def _figure(name: str):
@@ -97,9 +96,9 @@ def table_csv(groups: Sequence[Group]) -> str:
     }
     stats = {f"{u}_to_fit": group.time_to_fit(u) for u in ("steps", "epochs")}
     stats |= {name: group.stat(name) for name in metrics.flagged("csv")}
-    for name in (*_CHANGED, "test_accuracy"):
-      stats[f"{name}_fit_or_end"] = group.stat_at_fit(name)
+    stats["test_error_fit_or_end"], _ = group.test_error_at_fit()
     for name in _CHANGED:
+      stats[f"{name}_fit_or_end"] = group.stat_at_fit(name)
       stats[f"{name}_at_best"] = group.stat_at_best(name)
     for name, found in stats.items():
       line[f"{name}_mean"] = found.mean
@@ -151,12 +150,17 @@ def trouble(line: Row) -> str | None:
     if share and value is not None and not 0 <= value <= 1:
       return f"{name} must be in [0, 1], got {value:g}"
   seeds = line["seed"] if isinstance(line["seed"], list) else [line["seed"]]
+  if not all(type(seed) is int for seed in seeds):
+    return f"seed must be a whole number or a list of them, got {seeds!r:.50}"
   if n != len(seeds):
     return f"n must be the number of its seeds, {len(seeds)}, got {n}"
   if not 0 <= line["fitted"] <= n:
     return f"fitted must be in 0..{n}, the runs, got {line['fitted']}"
   if line["num_classes"] < 2:
     return f"num_classes must be at least 2, got {line['num_classes']}"
+  points = line.get("curve") or []
+  if not all(isinstance(one, list) and len(one) == 5 for one in points):
+    return f"curve must be a list of lists of five numbers, got {points!r:.50}"
   if (seen := _group(line).condition) != line["condition"]:
     return f"condition must be {seen}, as its settings, got {line['condition']}"
   return None
