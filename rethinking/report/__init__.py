@@ -7,7 +7,8 @@ support it. Published numbers and their sources are in published.json.
 
 `rows` reads results.jsonl, `row_files` what shares have of it, `series` and
 `settings` group it, `published` and `claims` compare, `tables` and `pictures`
-draw, `figure1` and `studies` are the figures, which have their rows in
+draw, `lines` writes table.csv and reads it as groups again, `committed` redraws
+from any command's CSV, `figure1` and `studies` are the figures, which have their rows in
 `rethinking.config.figures`. What is measured has its rows in
 `rethinking.training.metrics`. `ensembles` reads runs on
 subsets; `memorization` writes what they say of each example, with a page
