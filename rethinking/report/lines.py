@@ -132,14 +132,13 @@ def trouble(line: Row) -> str | None:
   """Returns why a line of table.csv cannot be read; None: it can.
 
   Args:
-    line: from `row_files.table`, with the columns that it needs.
+    line: from `committed.read`, with the columns that it needs.
   """
   n, given = line["n"], _settings(line)
   for name, value in given.items():
-    default = _FIELDS[name].default if name in _FIELDS else None
-    kind = default if isinstance(default, type) else type(default)
-    number = isinstance(value, int | float)
-    if kind in (int, float) and value is not None and not number:
+    if _kind(name) in (int, float) and not isinstance(
+      value, int | float | None
+    ):
       return f"{name} must be a number, got {value!r:.50}"
   for name, value in line.items():
     if name.endswith(("_mean", "_sd")) and not isinstance(
@@ -170,13 +169,21 @@ def _settings(line: Row) -> dict[str, Any]:
   """The settings of a line: what is between its condition and its seeds."""
   names = list(line)
   names = names[names.index("condition") + 1 : names.index("seed")]
-  found = {}
+  found = {"experiment": "train"}
   for name in names:
+    value = line[name]
+    if _kind(name) is str and isinstance(value, int | float):
+      value = str(value)
     # Empty text is no None where it is the field's own.
     own = name in _FIELDS and _FIELDS[name].default == ""
-    found[name] = "" if own and line[name] is None else line[name]
-  config = {**found, "experiment": "train"}
-  return settings(records.recorded(config))
+    found[name] = "" if own and value is None else value
+  return settings(records.recorded(found))
+
+
+def _kind(name: str) -> type:
+  """The type of the values of a field, if it is one."""
+  default = _FIELDS[name].default if name in _FIELDS else None
+  return default if isinstance(default, type) else type(default)
 
 
 def _group(line: Row) -> Line:

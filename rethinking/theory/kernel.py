@@ -148,8 +148,7 @@ def _run(
     {
       **row,
       **{f"{k}_percent": 100 * row[k] for k in ("train_error", "test_error")},
-      "dataset": config.dataset,
-      "kernel": config.kernel,
+      **{name: config[name] for name in _ABOUT},
     }
     for row in fits
   ]
@@ -170,10 +169,10 @@ def draw(
   Returns:
     The names of the files.
   """
-  written = tables.write(folder, rows, _COLUMNS, ("dataset", "kernel"))
+  written = tables.write(folder, rows, _COLUMNS, _ABOUT)
   if drawn:
-    kernels = " and ".join(dict.fromkeys(row["kernel"] for row in rows))
-    title = f"{rows[0]['dataset']}: minimum-norm fit, {kernels} kernel"
+    dataset, kernel = (rows[0][name] for name in _ABOUT)
+    title = f"{dataset}: minimum-norm fit, {kernel} kernel"
     with plots.drawing("kernel.png"):
       written += pictures.kernel(rows, folder, title)
   return written
@@ -189,6 +188,8 @@ _COLUMNS = {
   "condition": ("condition at least", "{:.1e}"),
   "residual": ("largest residual", "{:.1e}"),
 }
+# What table.csv has beside them.
+_ABOUT = ("dataset", "kernel")
 
 
 def _measure(

@@ -198,6 +198,7 @@ _NOISE, _SWEEP = "theory_mnist_noise", "redraw_digits"
     (_edited(_SWEEP, test_accuracy_mean="93"), "must be in [0, 1], got 93"),
     (_edited(_SWEEP, test_loss_sd="x"), "test_loss_sd must be a number"),
     (_edited(_SWEEP, l2="x"), "l2 must be a number, got 'x'"),
+    (_edited(_SWEEP, pixel_noise="5"), "condition must be partly_5, as"),
     (_edited(_SWEEP, num_classes="1"), "num_classes must be at least 2"),
     (_edited(_SWEEP, curve="[[1]]"), "curve must be a list of lists"),
   ],
