@@ -14,6 +14,7 @@ class Figure(NamedTuple):
     sentence: what it is.
     pictures: "module:function" from groups of runs and the figure's name to
       what is drawn; empty: tables alone.
+    curve: what these draw along the runs, so that table.csv has it.
     files: "module:function" from groups and the sweep's folder to the names of
       files that it writes there, from what the runs left; empty: none.
     after: "module:function" from the sweep's folder, an event that says when
@@ -22,6 +23,7 @@ class Figure(NamedTuple):
 
   sentence: str
   pictures: str = ""
+  curve: str = ""
   files: str = ""
   after: str = ""
 
@@ -31,13 +33,13 @@ _REPORT = "rethinking.report"
 # fmt: off
 FIGURES = {
   "figure1": Figure("Five conditions; fit and test error by noise level.",
-                    f"{_REPORT}.figure1:draw"),
+                    f"{_REPORT}.figure1:draw", "train_loss"),
   "levels": Figure("The noise levels of figure1 for one architecture.",
-                   f"{_REPORT}.figure1:draw"),
+                   f"{_REPORT}.figure1:draw", "train_loss"),
   "table1": Figure("Regularisers on true labels; models on random labels."),
   "table4": Figure("Regularisers on random labels."),
   "figure2b": Figure("Networks with and without BatchNorm.",
-                     f"{_REPORT}.studies:batch_norm"),
+                     f"{_REPORT}.studies:batch_norm", "test_accuracy"),
   "keras_study": Figure("Noise levels, augmentation, networks; Keras's recipe.",
                         f"{_REPORT}.studies:noise_levels"),
   "portions": Figure("Pixels corrupted in a portion of the images.",

@@ -7,14 +7,15 @@ support it. Published numbers and their sources are in published.json.
 
 `rows` reads results.jsonl, `row_files` what shares have of it, `series` and
 `settings` group it, `published` and `claims` compare, `tables` and `pictures`
-draw, `figure1` and `studies` are the figures, which have their rows in
-`rethinking.config.figures`. What is measured has its rows in
-`rethinking.training.metrics`. `ensembles` reads runs on
-subsets; `memorization` writes what they say of each example, with a page
-(`memorization_page`) and pictures (`memorization_pictures`); `label_issues`
-writes which labels look wrong, `detection` how well known ones are found,
-`repair` whether it helps to fix them. `comparison` puts runs beside each other,
-`page` makes one page of any workdirs, with the images of its `gallery`.
+draw, `lines` writes table.csv and reads it as groups again, `committed` redraws
+from any command's CSV, `figure1` and `studies` are the figures, which have
+their rows in `rethinking.config.figures`. What is measured has its rows in
+`rethinking.training.metrics`. `ensembles` reads runs on subsets; `memorization`
+writes what they say of each example, with a page (`memorization_page`) and
+pictures (`memorization_pictures`); `label_issues` writes which labels look
+wrong, `detection` how well known ones are found, `repair` whether it helps to
+fix them. `comparison` puts runs beside each other, `page` makes one page of any
+workdirs, with the images of its `gallery`.
 
 May import: training, label_issues, memorization, config, data, models, ops,
 storage, runtime, corruptions.
@@ -31,6 +32,7 @@ from rethinking.config.figures import FIGURES
 from rethinking.report import (
   claims,
   comparison,
+  lines,
   page,
   pictures,
   published,
@@ -154,21 +156,38 @@ def draw(workdir: epath.PathLike) -> list[str]:
   if (workdir / "summary.json").exists():
     workdir_lib.check_sums(workdir)
   found = rows.load(workdir / "results.jsonl")
+  with _refused(workdir):
+    return [*_draw(found, workdir), *_files(found, workdir)]
+
+
+def draw_lines(read: Sequence[rows.Row], folder: epath.Path) -> list[str]:
+  """Draws what the lines of a sweep's table.csv allow.
+
+  Args:
+    read: from `committed.read`.
+    folder: exists; gets what `draw` writes, and what the lines hold of it.
+
+  Returns:
+    The names of the files that were written.
+  """
+  return _draw(lines.read(read), folder)
+
+
+def _draw(found: rows.Rows, workdir: epath.Path) -> list[str]:
   comparisons = published.compare(found.groups)
   judged = claims.check(found.groups)
   texts = {
     "table.md": tables.report(found, comparisons, judged),
-    "table.csv": tables.table_csv(found.groups),
+    "table.csv": lines.table_csv(found.groups),
     "published.csv": published.published_csv(comparisons),
   }
   if judged:
     texts["claims.md"] = "# The paper's claims\n\n" + claims.table(judged)
   else:
     (workdir / "claims.md").unlink(missing_ok=True)
-  with _refused(workdir):
-    for name, text in texts.items():
-      files.replace(workdir / name, text.encode())
-    return [*texts, *_pictures(found, workdir), *_files(found, workdir)]
+  for name, text in texts.items():
+    files.replace(workdir / name, text.encode())
+  return [*texts, *_pictures(found, workdir)]
 
 
 def _pictures(found: rows.Rows, workdir: epath.Path) -> list[str]:

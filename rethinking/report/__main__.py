@@ -2,11 +2,15 @@
 
   python -m rethinking.report W
   python -m rethinking.report W1 W2 ... [--out=comparison]
+  python -m rethinking.report ROWS.csv ... [--out=redrawn]
 
 Of a sweep (also --workdir=W) figures and tables come from its results.jsonl
 alone, of a run its curves from metrics.jsonl. Of several runs the fields in
 which they differ are printed beside their results, and their curves are drawn
 over each other in the folder --out.
+Of a CSV of rows that a sweep, detection, repair or the theory's kernel or
+rademacher left (table.csv, detection.csv, repair.csv, under any name), such as
+those of configs/results, its table and its figures, in OUT/ROWS/.
 Of a sweep in shares it also says how many runs there are of how many, at any
 time, and which files are damaged.
 
@@ -36,7 +40,10 @@ def main(argv: list[str] | None = None) -> int:
     formatter_class=cli.Parser.AS_WRITTEN,
   )
   parser.add_argument(
-    "workdirs", nargs="*", metavar="W", help="of a run or a sweep"
+    "workdirs",
+    nargs="*",
+    metavar="W",
+    help="of a run or a sweep; or ROWS.csv, which one of them left",
   )
   parser.add_argument("--workdir", help="of a sweep, with its results.jsonl")
   parser.add_argument(
@@ -51,7 +58,8 @@ def main(argv: list[str] | None = None) -> int:
     "probability of 0.9 or more, which labels= takes",
   )
   parser.add_argument(
-    "--out", default="comparison", help="where several runs are drawn"
+    "--out",
+    help="where several runs (none: comparison) or CSVs (redrawn) are drawn",
   )
   try:
     given = parser.parse_args(argv)
@@ -62,8 +70,12 @@ def main(argv: list[str] | None = None) -> int:
     from etils import epath
 
     from rethinking import report
-    from rethinking.report import label_issues
+    from rethinking.report import committed, label_issues
 
+    tables = [one for one in workdirs if one.endswith(".csv")]
+    out = given.out
+    if out is None:
+      out = "redrawn" if tables else "comparison"
     if given.labels_fixed and not given.label_issues:
       raise UserError(
         "--labels_fixed must be with --label_issues, got it alone; try both."
@@ -72,8 +84,14 @@ def main(argv: list[str] | None = None) -> int:
       folder = given.label_issues
       found = label_issues.of_workdir(folder, fixed=given.labels_fixed)
       paths = [epath.Path(folder) / name for name in found]
+    elif tables:
+      if len(tables) < len(workdirs):
+        raise UserError(
+          "Workdirs and CSVs must be drawn apart, got both; try two commands."
+        )
+      paths = committed.redraw(tables, out)
     elif len(workdirs) > 1:
-      text, paths = report.compare(workdirs, given.out)
+      text, paths = report.compare(workdirs, out)
       print(text, end="")
     else:
       for line in report.progress(workdirs[0]):

@@ -54,16 +54,30 @@ def write(groups: Sequence[Group], workdir: epath.Path) -> list[str]:
   rows = [measure(one) for one in found if one.changed.any()]
   if not rows:
     return []
-  text = tables.csv_text(rows)
-  files.replace(workdir / "detection.csv", text.encode())
+  return draw(rows, workdir, about(groups))
+
+
+def draw(
+  rows: Sequence[Mapping[str, Any]], folder: epath.Path, about: str = ""
+) -> list[str]:
+  """Writes what `write` does of rows of detection.csv.
+
+  Args:
+    rows: at least one.
+    folder: exists.
+    about: for the pictures' metadata.
+
+  Returns:
+    The names of the files.
+  """
+  files.replace(folder / "detection.csv", tables.csv_text(rows).encode())
   cells = _cells(rows)
-  files.replace(workdir / "detection.md", _page(found[0], cells).encode())
+  said = rows[0]["runs"]
+  files.replace(folder / "detection.md", _page(said, cells).encode())
   written = ["detection.csv", "detection.md"]
   with plots.drawing("A picture of detection"):
     for picture in (_levels(cells), _calibration(rows)):
-      written += pictures.save(
-        picture, workdir, [runs(found[0])], about(groups)
-      )
+      written += pictures.save(picture, folder, [said], about)
   return written
 
 
@@ -92,6 +106,7 @@ def measure(one: Ensemble) -> dict[str, Any]:
     "expected_precision": float(expected.mean()) if expected.size else None,
     "real_precision": _mean(wrong[found.listed]),
     "guard": found.guard,
+    "runs": runs(one),
   }
   for name, listed in _lists(one, found).items():
     row |= {
@@ -160,12 +175,12 @@ def _cells(
 
 
 def _page(
-  one: Ensemble,
+  said: str,
   cells: Mapping[tuple[str, float], Sequence[Mapping[str, Any]]],
 ) -> str:
   parts = [
     "# Detection\n",
-    f"Each line: {runs(one)} Means and standard deviations over the seeds of "
+    f"Each line: {said} Means and standard deviations over the seeds of "
     "noise and all else; brackets: the mean ends of 95 % intervals of one "
     "seed, from a bootstrap of wrong and right labels apart.\n",
   ]

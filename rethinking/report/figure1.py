@@ -4,14 +4,14 @@ Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), figure 1.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rethinking.config.fields import LABELS, PIXELS
 from rethinking.config.figures import CONDITIONS
 from rethinking.report import pictures, series
 from rethinking.report.pictures import Picture
-from rethinking.report.rows import Group, Stat
+from rethinking.report.rows import Group
 from rethinking.report.settings import value_text
 from rethinking.storage import plots
 
@@ -47,8 +47,7 @@ def loss(
   conditions = (*LABELS, *PIXELS)
   found: dict[str, list[Group]] = {}
   for one in groups:
-    steps, _ = pictures.curve(one, "train_loss")
-    if one.condition in CONDITIONS and len(steps) > 1:
+    if one.condition in CONDITIONS and len(one.curve("train_loss")) > 1:
       found.setdefault(series.rest(one, conditions), []).append(one)
   if not found:
     return
@@ -70,7 +69,10 @@ def loss(
 
 def _losses(axis, groups: Sequence[Group]) -> None:
   """One panel of Figure 1a."""
-  curves = [pictures.curve(group, "train_loss") for group in groups]
+  curves = []
+  for group in groups:
+    steps, _, stats = zip(*group.curve("train_loss"), strict=True)
+    curves.append((steps, stats))
   top = max(s.mean for _, stats in curves for s in stats)
   last = max(steps[-1] for steps, _ in curves)
   # What follows when all lie on the axis is not worth the paper.
@@ -207,14 +209,14 @@ def test_error(
   yield Picture(name, fig, notes)
 
 
-# What is asked of a group's train examples, by the moment it is asked at.
-_Moments = Mapping[str, Callable[[Group, str], Stat]]
+# What a group is asked about its train examples, a method by the moment.
+_Moments = Mapping[str, str]
 
 # At the first fit the given labels are met by definition; what a network knew
 # before it fitted the noise is seen at its best.
 _MOMENTS: _Moments = {
-  "first fit": Group.stat_at_fit,
-  "best test accuracy": Group.stat_at_best,
+  "first fit": "stat_at_fit",
+  "best test accuracy": "stat_at_best",
 }
 
 
@@ -234,7 +236,15 @@ def changed(
     "train_accuracy_changed": "label changed, fitted",
     "changed_predicted_true": "label changed, true class predicted",
   }
-  shown = [(moment, line) for moment in moments for line in lines]
+  # An old table.csv knows no moment along its runs.
+  shown = [
+    (moment, line)
+    for moment, ask in moments.items()
+    for line in lines
+    if any(getattr(g, ask)("train_accuracy_unchanged").n for g in line.points)
+  ]
+  if not shown:
+    return
   fig, axes = pictures.panels(len(shown), 3.7, 3.2)
   for axis, (moment, line) in zip(axes, shown, strict=True):
     p = [group.p for group in line.points]
@@ -242,7 +252,7 @@ def changed(
       pictures.band(
         axis,
         p,
-        [moments[moment](group, quantity) for group in line.points],
+        [getattr(group, moments[moment])(quantity) for group in line.points],
         percent=True,
         label=words,
         **pictures.style(k),

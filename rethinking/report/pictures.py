@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from etils import epath
 
-from rethinking.report.rows import Group, Stat, stat
+from rethinking.report.rows import Group, Stat
 from rethinking.storage import plots
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -93,35 +93,6 @@ def hollow(axis: Any, x: float, y: float, look: dict[str, Any]) -> None:
     markeredgewidth=1.4,
     zorder=4,
   )
-
-
-def curve(group: Group, name: str) -> tuple[list[float], list[Stat]]:
-  """A quantity along the runs of a group.
-
-  Args:
-    group: rows with curves.
-    name: such as "train_loss".
-
-  Returns:
-    The steps at which every run was evaluated, and the values there.
-  """
-  found = [
-    dict(zip(c["step"], c[name], strict=True))
-    for c in (row.get("curve") for row in group.rows)
-    if c and name in c
-  ]
-  if not found:
-    return [], []
-  steps = sorted(set.intersection(*(set(one) for one in found)))
-  return steps, [stat(one[s] for one in found) for s in steps]
-
-
-def epochs(group: Group, steps: Sequence[float]) -> list[float]:
-  """The epochs of steps that `curve` returned."""
-  by_step: dict[float, float] = {}
-  for row in group.rows:
-    by_step |= zip(row["curve"]["step"], row["curve"]["epoch"], strict=True)
-  return [by_step[s] for s in steps]
 
 
 def title(words: str, groups: Sequence[Group]) -> str:

@@ -39,12 +39,29 @@ def write(groups: Sequence[Group], workdir: epath.Path) -> list[str]:
     table += _level(path.parent.name, path)
   if not table:
     return written
-  files.replace(workdir / "repair.csv", tables.csv_text(table).encode())
-  files.replace(workdir / "repair.md", _page(table).encode())
+  return [*written, *draw(table, workdir, about(groups))]
+
+
+def draw(
+  table: Sequence[dict], folder: epath.Path, about: str = ""
+) -> list[str]:
+  """Writes repair.csv, repair.md and the picture of its rows.
+
+  Args:
+    table: rows of repair.csv, at least one.
+    folder: exists.
+    about: for the picture's metadata.
+
+  Returns:
+    The names of the files.
+  """
+  files.replace(folder / "repair.csv", tables.csv_text(table).encode())
+  files.replace(folder / "repair.md", _page(table).encode())
+  written = ["repair.csv", "repair.md"]
   with plots.drawing("A picture of repair"):
     said = ["Means and 95 % intervals over seeds."]
-    written += pictures.save(_picture(table), workdir, said, about(groups))
-  return [*written, "repair.csv", "repair.md"]
+    written += pictures.save(_picture(table), folder, said, about)
+  return written
 
 
 def _level(name: str, path: epath.Path) -> Iterator[dict]:

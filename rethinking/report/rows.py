@@ -155,6 +155,31 @@ class Group:
       if curve.get("test_accuracy") and name in curve
     )
 
+  def curve(self, name: str) -> list[tuple[float, float, Stat]]:
+    """A quantity along the runs: step, epoch, and the values there.
+
+    Args:
+      name: such as "train_loss".
+
+    Returns:
+      One for each step at which every run that has it was evaluated.
+    """
+    found = [
+      {
+        step: (epoch, value)
+        for step, epoch, value in zip(
+          c["step"], c["epoch"], c[name], strict=True
+        )
+      }
+      for c in (row.get("curve") for row in self.rows)
+      if c and name in c
+    ]
+    steps = set.intersection(*map(set, found)) if found else ()
+    return [
+      (step, found[-1][step][0], stat(one[step][1] for one in found))
+      for step in sorted(steps)
+    ]
+
   def time_to_fit(self, unit: str = "steps") -> Times:
     """Returns the time to fit, in "steps" or "epochs"."""
     last = {"steps": "steps", "epochs": "epoch"}[unit]

@@ -22,22 +22,23 @@ def batch_norm(groups: Sequence[Group], name: str) -> Iterator[Picture]:
 
   Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), figure 2b.
   """
-  found = [(g, *pictures.curve(g, "test_accuracy")) for g in groups]
-  found = [one for one in found if len(one[1]) > 1]
+  found = [(g, g.curve("test_accuracy")) for g in groups]
+  found = [(g, curve) for g, curve in found if len(curve) > 1]
   if not found:
     return
   different = [n for n in varying(groups) if n != "arch"]
   fig, ((axis,),) = plots.figure(1, 1, (5.6, 3.9))
-  for k, (group, steps, stats) in enumerate(found):
+  for k, (group, curve) in enumerate(found):
+    _, epochs, stats = zip(*curve, strict=True)
     words = [_words(group.arch, [g.arch for g in groups])]
     words += [f"{n} {value_text(group.settings, n)}" for n in different]
     pictures.band(
       axis,
-      pictures.epochs(group, steps),
+      epochs,
       stats,
       percent=True,
       label=", ".join(words),
-      markevery=max(1, len(steps) // 8),
+      markevery=max(1, len(epochs) // 8),
       **pictures.style(k),
     )
   axis.set_xlabel("epoch")
@@ -103,7 +104,7 @@ def noise_levels(groups: Sequence[Group], name: str) -> Iterator[Picture]:
   yield Picture(name, fig)
   several = [line for line in lines if len(line.points) > 1]
   # Of the weights that early stopping keeps; few of these runs ever fit.
-  kept = {"weights kept": Group.stat}
+  kept = {"weights kept": "stat"}
   yield from changed(several, f"{name}_changed", kept)
 
 

@@ -1,8 +1,6 @@
 """The tables of a report: Markdown to read, CSV with every digit."""
 
-import json
 from collections.abc import Sequence
-from typing import Any
 
 from rethinking.config.fields import LABELS
 from rethinking.report import claims, published
@@ -139,37 +137,3 @@ def lost_run(row: Row) -> str:
   """One run that did not finish, and where it ended."""
   where = "" if row.get("step") is None else f" at step {row['step']}"
   return f"{row['cell']}: {row['status']}{where}"
-
-
-def table_csv(groups: Sequence[Group]) -> str:
-  """Returns table.csv: one line a group, in full precision.
-
-  Args:
-    groups: of any figures.
-
-  Returns:
-    Settings, n, and mean and sample standard deviation of each quantity;
-    `fitted` runs of n; steps and epochs to fit are lower bounds with an empty
-    deviation where `fitted` is below n.
-  """
-  names = dict.fromkeys(n for g in groups for n in g.settings)
-  lines = []
-  for group in groups:
-    line: dict[str, Any] = {
-      "figure": group.figure,
-      "condition": group.condition,
-      **{n: _cell(group.settings.get(n)) for n in names},
-      "n": len(group.rows),
-      "fitted": group.time_to_fit().fitted,
-    }
-    stats = {f"{u}_to_fit": group.time_to_fit(u) for u in ("steps", "epochs")}
-    stats |= {name: group.stat(name) for name in metrics.flagged("csv")}
-    for name, found in stats.items():
-      line[f"{name}_mean"] = found.mean
-      line[f"{name}_sd"] = found.sd
-    lines.append(line)
-  return tables.csv_text(lines)
-
-
-def _cell(value: Any) -> Any:
-  return json.dumps(value) if isinstance(value, dict | list) else value

@@ -82,15 +82,23 @@ def csv_text(
 
 
 def write(
-  folder: epath.Path, rows: Sequence[Mapping[str, Any]], columns: Columns
-) -> None:
+  folder: epath.Path,
+  rows: Sequence[Mapping[str, Any]],
+  columns: Columns,
+  alone: Sequence[str] = (),
+) -> list[str]:
   """Writes table.csv and table.md.
 
   Args:
     folder: exists.
     rows: what the columns name, and more.
     columns: title and format by key.
+    alone: columns of table.csv alone.
+
+  Returns:
+    The names of the files.
   """
   files.replace(folder / "table.md", formatted(rows, columns).encode())
-  text = csv_text(rows, list(columns))
+  text = csv_text(rows, [*columns, *alone])
   files.replace(folder / "table.csv", text.encode())
+  return ["table.csv", "table.md"]

@@ -15,6 +15,7 @@ Reference: Zhang, Bengio, Hardt, Recht, Vinyals (2017), section 5 and table 3.
 import dataclasses
 import pathlib
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -144,15 +145,37 @@ def _run(
     "fits": fits,
   }
   percent = [
-    row | {f"{k}_percent": 100 * row[k] for k in ("train_error", "test_error")}
+    {
+      **row,
+      **{f"{k}_percent": 100 * row[k] for k in ("train_error", "test_error")},
+      **{name: config[name] for name in _ABOUT},
+    }
     for row in fits
   ]
-  tables.write(workdir, percent, _COLUMNS)
-  if config.plots:
-    title = f"{config.dataset}: minimum-norm fit, {config.kernel} kernel"
-    with plots.drawing("kernel.png"):
-      pictures.kernel(fits, workdir, title)
+  draw(percent, workdir, config.plots)
   return summary
+
+
+def draw(
+  rows: Sequence[Mapping[str, Any]], folder: epath.Path, drawn: bool = True
+) -> list[str]:
+  """Writes table.csv, table.md and the pictures of fits.
+
+  Args:
+    rows: of table.csv, at least one.
+    folder: exists.
+    drawn: whether there are pictures.
+
+  Returns:
+    The names of the files.
+  """
+  written = tables.write(folder, rows, _COLUMNS, _ABOUT)
+  if drawn:
+    dataset, kernel = (rows[0][name] for name in _ABOUT)
+    title = f"{dataset}: minimum-norm fit, {kernel} kernel"
+    with plots.drawing("kernel.png"):
+      written += pictures.kernel(rows, folder, title)
+  return written
 
 
 _COLUMNS = {
@@ -165,6 +188,8 @@ _COLUMNS = {
   "condition": ("condition at least", "{:.1e}"),
   "residual": ("largest residual", "{:.1e}"),
 }
+# What table.csv has beside them.
+_ABOUT = ("dataset", "kernel")
 
 
 def _measure(

@@ -11,9 +11,9 @@ from rethinking.storage import plots
 _Row = Mapping[str, Any]
 
 
-def _save(figure: Any, title: str, folder: epath.Path, name: str) -> None:
+def _save(figure: Any, title: str, folder: epath.Path, name: str) -> list[str]:
   figure.suptitle(title, fontsize=10)
-  plots.save(figure, folder / name)
+  return plots.save(figure, folder / name)
 
 
 def _lines(
@@ -29,17 +29,21 @@ def _lines(
     yield {"color": colour, "marker": "o"}, value, columns
 
 
-def kernel(rows: Sequence[_Row], folder: epath.Path, title: str) -> None:
+def kernel(rows: Sequence[_Row], folder: epath.Path, title: str) -> list[str]:
   """Test error and norm, against ridge and against label noise.
 
   Draws ridge.png where several ridges were fitted and noise.png where several
   levels were, each with .svg beside it.
 
   Args:
-    rows: one for each ridge and level, with their errors and norm.
+    rows: one for each ridge and level, with their errors in percent and norm.
     folder: exists.
     title: of the figures.
+
+  Returns:
+    The names of the files.
   """
+  written = []
   for name, along, by, label in (
     ("ridge", "ridge", "level", "ridge"),
     ("noise", "level", "ridge", "label-noise level p"),
@@ -50,9 +54,9 @@ def kernel(rows: Sequence[_Row], folder: epath.Path, title: str) -> None:
     for look, value, mine in _lines(rows, along, by):
       style = look | {"markersize": 3.5}
       text = f"p = {value:g}" if by == "level" else f"ridge {value:g}"
-      left.plot(mine[along], 100 * mine["test_error"], **style)
+      left.plot(mine[along], mine["test_error_percent"], **style)
       dotted = look | {"linestyle": ":", "markersize": 2}
-      left.plot(mine[along], 100 * mine["train_error"], **dotted)
+      left.plot(mine[along], mine["train_error_percent"], **dotted)
       right.plot(mine[along], mine["norm"], label=text, **style)
     for axis in (left, right):
       axis.set_xlabel(label)
@@ -68,7 +72,8 @@ def kernel(rows: Sequence[_Row], folder: epath.Path, title: str) -> None:
     right.set_ylabel("norm of the solution, all classes")
     right.set_ylim(bottom=0)
     right.legend(fontsize=8)
-    _save(figure, title, folder, name)
+    written += _save(figure, title, folder, name)
+  return written
 
 
 def close_up(samples: np.ndarray) -> slice:
@@ -121,13 +126,18 @@ def theorem(
   _save(figure, title, folder, "theorem")
 
 
-def rademacher(rows: Sequence[_Row], folder: epath.Path, title: str) -> None:
+def rademacher(
+  rows: Sequence[_Row], folder: epath.Path, title: str
+) -> list[str]:
   """Correlation with random signs against n and against steps, with bands.
 
   Args:
     rows: one for each n and step: n, step, correlation, low, high.
     folder: exists; rademacher.png and .svg go there.
     title: of the figure.
+
+  Returns:
+    The names of the files.
   """
   figure, ((left, right),) = plots.figure(1, 2, (10, 3.6))
   panels = ((left, "n", "step"), (right, "step", "n"))
@@ -158,4 +168,4 @@ def rademacher(rows: Sequence[_Row], folder: epath.Path, title: str) -> None:
   left.set_xlabel("examples n")
   right.set_xlabel("training steps")
   left.set_ylabel("correlation with random signs")
-  _save(figure, title, folder, "rademacher")
+  return _save(figure, title, folder, "rademacher")

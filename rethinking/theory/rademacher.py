@@ -17,6 +17,7 @@ Mendelson (2002), definition 2.
 import dataclasses
 import pathlib
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -45,6 +46,8 @@ _COLUMNS = {
   "low": ("interval from", "{:.3f}"),
   "high": ("to", "{:.3f}"),
 }
+# What table.csv has beside them.
+_ABOUT = ("dataset", "arch", "draws")
 
 
 def run(
@@ -116,15 +119,34 @@ def _run(
     "data_source": task.source,
     "estimates": rows,
   }
-  tables.write(workdir, rows, _COLUMNS)
-  if config.plots:
+  about = {name: config[name] for name in _ABOUT}
+  draw([row | about for row in rows], workdir, config.plots)
+  return summary
+
+
+def draw(
+  rows: Sequence[Mapping[str, Any]], folder: epath.Path, drawn: bool = True
+) -> list[str]:
+  """Writes table.csv, table.md and the picture of correlations.
+
+  Args:
+    rows: of table.csv, at least one.
+    folder: exists.
+    drawn: whether there is a picture.
+
+  Returns:
+    The names of the files.
+  """
+  written = tables.write(folder, rows, _COLUMNS, _ABOUT)
+  if drawn:
+    dataset, arch, draws = (rows[0][name] for name in _ABOUT)
     title = (
-      f"{config.dataset} {config.arch}: lower bound of the Rademacher"
-      f" complexity, {config.draws} draws"
+      f"{dataset} {arch}: lower bound of the Rademacher complexity, "
+      f"{draws} draws"
     )
     with plots.drawing("rademacher.png"):
-      pictures.rademacher(rows, workdir, title)
-  return summary
+      written += pictures.rademacher(rows, folder, title)
+  return written
 
 
 def draw_signs(seed: int, draws: int, n: int) -> np.ndarray:

@@ -5,7 +5,7 @@ import types
 
 import pytest
 
-from rethinking.report import rows, tables
+from rethinking.report import lines, rows, tables
 from rethinking.runtime.console import Console
 from rethinking.training import metrics, summary
 
@@ -31,7 +31,7 @@ def test_a_new_row_is_shown_in_all_its_places(monkeypatch, tmp_path, capsys):
   groups = rows.gather(made).groups
   assert "| margin logits |" in tables.measured(groups)
   assert "| 2.000 ± 0.707 |" in tables.measured(groups)
-  (line,) = csv.DictReader(tables.table_csv(groups).splitlines())
+  (line,) = csv.DictReader(lines.table_csv(groups).splitlines())
   assert line["train_margin_mean"] == "2.0"
 
   log, bar = metrics.shown("log"), metrics.shown("bar")

@@ -80,6 +80,7 @@ def row(
   curve["test_accuracy"] = [
     0.1 + (test - 0.1) * (1 - math.exp(-speed * e)) for e in range(epochs + 1)
   ]
+  curve["train_accuracy_unchanged"] = curve["train_accuracy"]
   final = curve["train_accuracy"][-1]
   noisy = full["label_noise"] is not None
   found = {
