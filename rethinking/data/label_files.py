@@ -80,7 +80,7 @@ def replace(raw: dict[str, Any], path: str) -> None:
       else:
         raise UserError(
           f"labels={path} must have {'numbers or ' * numbers}names of classes, "
-          f"got {str(label)[:100]!r} in line {line}; try such as "
+          f"got {label and label[:100]!r} in line {line}; try such as "
           f"{next(iter(classes), 0)}."
         )
     raw[name] = found

@@ -102,7 +102,7 @@ def find(
   labels, probs = check_probs(labels, pred_probs)
   n, classes = probs.shape
   names = [*range(classes)] if names is None else names
-  if not isinstance(names, list | tuple | np.ndarray) or len(names) != classes:
+  if not isinstance(names, Sequence | np.ndarray) or len(names) != classes:
     raise UserError(
       f"names must be a list of {classes}, one a column of pred_probs, got "
       f"{names!r}; try to leave them out."

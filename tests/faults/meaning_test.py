@@ -132,7 +132,7 @@ def _find(**given):
     ),
     *(
       (lambda names=names: _find(names=names), "names must be a list of 3")
-      for names in ("abc", ["a"], {"a", "b", "c"}, 3)
+      for names in ("ab", ["a"], {"a", "b", "c"}, 3)
     ),
     *(
       (
