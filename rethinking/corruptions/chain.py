@@ -58,10 +58,9 @@ def prepare(
   >>> done.labels.tolist(), float(done.noise[0].parameters["p"])
   ([0, 8, 5, 7], 1.0)
   """
-  if isinstance(corruptions, Corruption):
-    raise ValueError(f"{corruptions!r} must be in a list, got one; try [...].")
-  corruptions = tuple(corruptions)
-  checks.check_num_classes(num_classes)
+  corruptions = _listed(corruptions)
+  # The report counts them by pairs.
+  checks.check_integer(num_classes, "num_classes", 2, 2**16)
   true_labels = checks.check_labels(labels, num_classes)
   ids = checks.check_ids(ids, len(true_labels))
   if images is not None:
@@ -146,6 +145,8 @@ def apply(
   >>> int((done.labels != done.true_labels).sum()), done.report["flip_rate"]
   (3, 0.3)
   """
+  # Once: an iterator would be empty the second time.
+  corruptions = _listed(corruptions)
   said, unlabelled = {}, labels is None
   if unlabelled:
     labels, num_classes = _no_labels(corruptions, images, num_classes), 2
@@ -159,8 +160,10 @@ def apply(
     said["classes"] = f"largest label + 1 = {num_classes}"
   if ids is None:
     ids, said["ids"] = np.arange(len(labels)), "row numbers"
-  elif np.ndim(ids) == 1 and np.asarray(ids).dtype.kind in "UO":
-    ids, said["ids"] = name_ids(ids), "SHA-256 of the names"
+  else:
+    ids = checks.as_array(ids, "Ids")
+    if ids.ndim == 1 and ids.dtype.kind in "UO":
+      ids, said["ids"] = name_ids(ids), "SHA-256 of the names"
   found = prepare(
     corruptions,
     seed=seed,
@@ -188,6 +191,16 @@ def apply(
     account,
     found.statistics,
   )
+
+
+def _listed(corruptions: Sequence[Corruption]) -> tuple[Corruption, ...]:
+  if isinstance(corruptions, Corruption):
+    raise ValueError(f"{corruptions!r} must be in a list, got one; try [...].")
+  if not hasattr(corruptions, "__iter__"):
+    raise ValueError(
+      f"corruptions must be a list, got {corruptions!r}; try [] for none."
+    )
+  return tuple(corruptions)
 
 
 def _no_labels(

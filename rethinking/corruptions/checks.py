@@ -33,6 +33,34 @@ def check_ordered(values: Any, name: str) -> None:
     )
 
 
+def as_array(values: Any, name: str) -> np.ndarray:
+  """Returns what was given as an array, refusing what would lose its meaning.
+
+  Args:
+    values: a sequence or an array, not traced.
+    name: what to call it.
+
+  Raises:
+    ValueError: for a set, a dict, masked values, and rows of several lengths.
+
+  >>> as_array([1, 2], "labels").tolist()
+  [1, 2]
+  """
+  check_ordered(values, name)
+  try:
+    return np.asarray(values)
+  except ValueError:
+    raise ValueError(
+      f"{name} must be an array, got rows of several lengths; try one value an "
+      "example."
+    ) from None
+
+
+def _is_integer(dtype: Any) -> bool:
+  """Whether it is of integers; NumPy counts a time span as one."""
+  return jnp.issubdtype(dtype, jnp.integer) and dtype.kind != "m"
+
+
 def check_rate(p: Any, name: str = "rate") -> None:
   """Refuses what isn't one number in [0, 1]; traced values pass unseen."""
   value = p if is_traced(p) else np.asarray(p)
@@ -82,7 +110,7 @@ def check_label(label: Any, num_classes: int) -> jax.Array:
   check_num_classes(num_classes)
   if not isinstance(label, jax.Array):
     label = np.asarray(label)
-  if label.shape or not jnp.issubdtype(label.dtype, jnp.integer):
+  if label.shape or not _is_integer(label.dtype):
     raise ValueError(
       f"The label must be one integer, got {label.dtype} of shape "
       f"{list(label.shape)}; try vmap over example_keys for many."
@@ -115,9 +143,8 @@ def check_labels(
 
 def check_id_range(ids: Any) -> np.ndarray | jax.Array:
   """Returns ids as uint32 [N] or [N, 2]; refuses misfits, not repetitions."""
-  check_ordered(ids, "Ids")
-  ids = ids if is_traced(ids) else np.asarray(ids)
-  if not jnp.issubdtype(ids.dtype, jnp.integer) or (
+  ids = ids if is_traced(ids) else as_array(ids, "Ids")
+  if not _is_integer(ids.dtype) or (
     ids.ndim != 1 and (ids.ndim, ids.shape[-1:]) != (2, (2,))
   ):
     raise ValueError(
@@ -198,10 +225,9 @@ def check_integers(
 ) -> np.ndarray | jax.Array:
   """Returns integers of a shape, None: [N], as NumPy values where there are."""
   if not is_traced(values):
-    check_ordered(values, name)
-    values = np.asarray(values)
+    values = as_array(values, name)
   fits = values.ndim == 1 if shape is None else values.shape == shape
-  if not fits or not jnp.issubdtype(values.dtype, jnp.integer):
+  if not fits or not _is_integer(values.dtype):
     raise ValueError(
       f"{name} must be integers of shape "
       f"{'[N]' if shape is None else list(shape)}, got {values.dtype} of shape "
@@ -225,8 +251,7 @@ def check_image(image: Any) -> None:
 
 def check_images(images: Any, count: int) -> np.ndarray:
   """Returns images as a uint8 array [N, H, W, C], refusing anything else."""
-  check_ordered(images, "Images")
-  images = np.asarray(images)
+  images = as_array(images, "Images")
   if images.dtype != np.uint8:
     raise ValueError(
       f"Images must be uint8 in 0..255, got {images.dtype}; try those before "
@@ -269,14 +294,13 @@ def check_matrix(matrix: Any, num_classes: int | None = None) -> np.ndarray:
   >>> check_matrix([[0.9, 0.1], [0.0, 1.0]]).shape
   (2, 2)
   """
-  check_ordered(matrix, "The transition matrix")
-  try:
-    matrix = np.array(matrix, np.float64)
-  except (TypeError, ValueError):
+  matrix = as_array(matrix, "The transition matrix")
+  if matrix.dtype.kind not in "biuf":
     raise ValueError(
-      "The transition matrix must be numbers of shape [K, K], got other; try "
-      "numpy.eye(K)."
-    ) from None
+      f"The transition matrix must be numbers of shape [K, K], got "
+      f"{matrix.dtype}; try numpy.eye(K)."
+    )
+  matrix = np.array(matrix, np.float64)
   side = len(matrix) if num_classes is None and matrix.ndim else num_classes
   if matrix.shape != (side, side) or not side:
     raise ValueError(

@@ -18,7 +18,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rethinking.corruptions.checks import check_id_range, check_integer
+from rethinking.corruptions.checks import (
+  check_id_range,
+  check_integer,
+  check_ordered,
+)
 
 IMPLEMENTATION = "threefry2x32"
 
@@ -91,6 +95,11 @@ def name_ids(names: Sequence[str]) -> np.ndarray:
   >>> name_ids(["a.png", "b.png"]).shape
   (2, 2)
   """
+  check_ordered(names, "Names")
+  if isinstance(names, str):
+    raise ValueError(
+      f"Names must be a list of strings, got one, {names!r}; try [...]."
+    )
   known, words = set(), np.empty((len(names), 2), np.uint32)
   for row, name in enumerate(names):
     if not isinstance(name, str) or not name:
@@ -105,7 +114,13 @@ def name_ids(names: Sequence[str]) -> np.ndarray:
         "example."
       )
     known.add(name)
-    digest = hashlib.sha256(name.encode()).digest()
+    try:
+      digest = hashlib.sha256(name.encode()).digest()
+    except UnicodeEncodeError:
+      raise ValueError(
+        f"Names must be Unicode text, got {name!r} at row {row}; try to rename "
+        "its file in UTF-8."
+      ) from None
     words[row] = np.frombuffer(digest, ">u4", 2)
   return words
 

@@ -92,6 +92,8 @@ def flip_map(
       )
     return tuple(dict(pairs).get(label, label) for label in range(classes))
   labels = MAPS.get(map, ()) if isinstance(map, str) else map
+  if hasattr(labels, "tolist"):
+    labels = labels.tolist()
   if not hasattr(labels, "__iter__") or not (labels := tuple(labels)):
     raise ValueError(
       f"The map must be one of {sorted(MAPS)} or a label a class, got {map!r}; "

@@ -89,7 +89,12 @@ def _switch(name: str, value: Any) -> bool:
 
 
 def _byte(name: str, value: Any) -> int:
-  if isinstance(value, (bool, str)) or value not in range(256):
+  # An array is equal to none and all of them.
+  if (
+    isinstance(value, bool)
+    or hasattr(value, "__len__")
+    or (value not in range(256))
+  ):
     raise ValueError(
       f"{name} must be an integer in 0..255, got {value!r}; try 0."
     )
@@ -118,7 +123,8 @@ def _share(name: str, value: Any) -> float:
 def _matrix(name: str, value: Any) -> tuple[tuple[float, ...], ...]:
   del name
   Named("checks", "check_matrix")(value)
-  return tuple(tuple(float(entry) for entry in row) for row in value)
+  rows = value.tolist() if hasattr(value, "tolist") else value
+  return tuple(tuple(map(float, row)) for row in rows)
 
 
 def _map(name: str, value: Any) -> str | tuple[Any, ...]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from rethinking.corruptions.checks import check_ids, check_ordered, id_order
+from rethinking.corruptions.checks import as_array, check_ids, id_order
 from rethinking.corruptions.keys import name_ids
 from rethinking.runtime.errors import UserError
 
@@ -22,13 +22,6 @@ def fields(
   class_names: Sequence[str] | None = None,
 ) -> dict[str, Any]:
   """Returns what a `Dataset` of a user's arrays is, see `from_arrays`."""
-  given = {"images": images, "labels": labels, "ids": ids}
-  given["given_labels"] = given_labels
-  for name, values in given.items():
-    try:
-      check_ordered(values, name)
-    except ValueError as error:
-      raise UserError(str(error)) from error
   images = check_images(images)
   count = len(images)
   if given_labels is not None:
@@ -40,7 +33,7 @@ def fields(
     largest = max(largest, given_labels.max())
   if class_names is None:
     class_names = [str(label) for label in range(largest + 1)]
-  class_names = tuple(map(str, class_names))
+  class_names = _class_names(class_names)
   if largest >= len(class_names):
     from_1 = labels.min() == 1 and largest == len(class_names)
     raise UserError(
@@ -79,9 +72,11 @@ def check_images(images: Any) -> np.ndarray:
     UserError: saying how to convert others.
   """
   try:
-    images = np.asarray(images)
-  except ValueError:
-    images = np.empty(0, object)
+    images = given("images", images)
+  except UserError:
+    if not isinstance(images, Sequence):
+      raise
+    images = np.empty(0, object)  # Of several sizes.
   check_kind(images.shape, images.dtype)
   return images if images.ndim == 4 else images[..., None]
 
@@ -125,13 +120,49 @@ def check_kind(shape: tuple[int, ...], dtype: np.dtype) -> None:
     )
 
 
+def given(name: str, values: Any) -> np.ndarray:
+  """Returns what was given as an array.
+
+  Args:
+    name: what to call it.
+    values: a sequence or an array.
+
+  Raises:
+    UserError: for what would lose its meaning, see `as_array`.
+  """
+  try:
+    return as_array(values, name)
+  except ValueError as error:
+    raise UserError(str(error)) from error
+
+
+def _class_names(names: Any) -> tuple[str, ...]:
+  """Names of classes, in the order of their labels."""
+  names = given("class_names", names)
+  if names.dtype.kind not in "UOiu" or names.ndim != 1:
+    raise UserError(
+      f"class_names must be a list of strings, got {_kind(names.dtype)} of "
+      f"shape {list(names.shape)}; try one name a class, in the order of the "
+      "labels."
+    )
+  found = tuple(map(str, names))
+  for name in found:
+    if not name.isprintable() or found.count(name) > 1:
+      what = "more than once" if name.isprintable() else "of other characters"
+      raise UserError(
+        f"class_names must be printable and distinct, got {name!r} {what}; try "
+        "another name."
+      )
+  return found
+
+
 def _kind(dtype: np.dtype) -> str:
   return "Python objects" if dtype.hasobject else str(dtype)
 
 
 def _labels(name: str, labels: Any, count: int) -> np.ndarray:
   """Labels as int32 [N]."""
-  labels = np.asarray(labels)
+  labels = given(name, labels)
   if labels.dtype.kind not in "iu" or labels.ndim != 1:
     raise UserError(
       f"{name} must be integers of shape [N], got {_kind(labels.dtype)} of "
@@ -155,7 +186,7 @@ def _ids(ids: Any, count: int) -> tuple[np.ndarray, np.ndarray | None]:
   """Ids as uint32 [N] or [N, 2], and the names that they are of."""
   if ids is None:
     return np.arange(count, dtype=np.uint32), None
-  ids = np.asarray(ids)
+  ids = given("ids", ids)
   try:
     if ids.dtype.kind not in "UO":
       return check_ids(ids, count), None

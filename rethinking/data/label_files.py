@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from typing import Any
 
 import numpy as np
@@ -33,13 +34,19 @@ def replace(raw: dict[str, Any], path: str) -> None:
     UserError: naming the line of an id or a label that is none.
   """
   rows = _rows(path)
-  there = rows[0].keys() if rows else ()
+  there = [*rows[0]] if rows else []
   columns = [column for column in _COLUMNS if column in there]
   if "id" not in there or not columns:
     raise UserError(
       f"labels={path} must have a first line such as id,label or "
       f"id,given_label, got {','.join(map(str, there)) or 'no line'}; try to "
       "name its columns so."
+    )
+  twice = [c for c in columns if c not in ("given_label", columns[0])]
+  if twice:
+    raise UserError(
+      f"labels={path} must have one column of labels, got {columns[0]} and "
+      f"{twice[0]}; try it without one of them."
     )
   ids = raw.get("ids")
   ids = range(len(raw["images"])) if ids is None else ids
@@ -48,6 +55,8 @@ def replace(raw: dict[str, Any], path: str) -> None:
   classes = {
     str(c): i for i, c in enumerate(() if classes is None else classes)
   }
+  # Where names are numbers that count otherwise, "2" can be but one of them.
+  numbers = all(not c.isdecimal() or int(c) == i for c, i in classes.items())
   for column in columns:
     name = _COLUMNS[column]
     own = raw.get(name)
@@ -63,14 +72,17 @@ def replace(raw: dict[str, Any], path: str) -> None:
           f"{one!r} in line {line}, {what}; try without that line."
         )
       seen.add(one)
-      try:
-        found[places[one]] = classes[label] if label in classes else int(label)
-      except (TypeError, ValueError):
-        example = next(iter(classes), 0)
+      number = str(label).strip()
+      if label in classes:
+        found[places[one]] = classes[label]
+      elif numbers and re.fullmatch("[+-]?[0-9]{1,9}", number):
+        found[places[one]] = int(number)
+      else:
         raise UserError(
-          f"labels={path} must have numbers or names of classes, got {label!r} "
-          f"in line {line}; try such as {example}."
-        ) from None
+          f"labels={path} must have {'numbers or ' * numbers}names of classes, "
+          f"got {label and label[:100]!r} in line {line}; try such as "
+          f"{next(iter(classes), 0)}."
+        )
     raw[name] = found
 
 
@@ -78,7 +90,15 @@ def _rows(path: str) -> list[dict[str, str]]:
   try:
     text = reading.read(files.local(path, "labels"), _MOST_BYTES)
     lines = io.StringIO(text.decode("utf-8-sig"), newline="")
-    return [*csv.DictReader(lines, strict=True)]
+    found = csv.DictReader(lines, strict=True)
+    names = found.fieldnames or []
+    if len({*names}) < len(names):
+      raise ValueError(f"{','.join(names)} has a column twice")
+    rows = [*found]
+    for line, row in enumerate(rows, 2):
+      if None in row:
+        raise ValueError(f"more values than columns in line {line}")
+    return rows
   except FileNotFoundError:
     raise UserError(
       f"labels must be a CSV file, got {path!r}, which is not there; try "

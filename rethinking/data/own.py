@@ -14,10 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rethinking.corruptions import array_files, keys, thresholds
+from rethinking.corruptions.checks import check_static_rate
 from rethinking.data import checked, folders, label_files
 from rethinking.data.dataset import Dataset
 from rethinking.runtime import memory
 from rethinking.runtime.errors import UserError
+from rethinking.storage import files
 
 _ARRAYS = ("images", "labels", "ids", "given_labels")
 _NEEDED = _ARRAYS[:2]
@@ -100,7 +102,7 @@ def pair(
         f"data must be arrays that this program holds, got {own.data!r} of "
         "another; try rethinking.run(config, workdir, train=..., test=...)."
       )
-    key = (own, data_dir, cache, _stamp(own.data), _stamp(own.labels))
+    key = (own, data_dir, cache, _stamp(own.data, True), _stamp(own.labels))
     if key not in _LAST:
       _LAST.clear()
       _LAST[key] = _read(own, data_dir, cache)
@@ -144,16 +146,22 @@ def config_of(config: Any, name: str) -> Any:
     name: what `holding` yielded.
   """
   found = type(config)(config.to_dict())
+  for field in Own._fields[1:]:
+    if config[field] is not None:
+      raise UserError(
+        f"{field} must be left out where train= and test= are given, got "
+        f"{config[field]!r}; try it on the arrays."
+      )
   found.update(dict.fromkeys(Own._fields) | {"dataset": "own", "data": name})
   return found
 
 
-def _stamp(path: str | None) -> Any:
-  """What tells that a file or a folder was changed."""
+def _stamp(path: str | None, folder: bool = False) -> Any:
+  """What tells that a file was changed, or a folder where it may be one."""
   if path is None or path.startswith("tfds:"):
     return None
-  place = pathlib.Path(path).expanduser()
-  if place.is_dir():
+  place = pathlib.Path(files.local(path, "data"))
+  if folder and place.is_dir():
     return folders.stamp(place)
   try:
     seen = place.stat()
@@ -164,7 +172,7 @@ def _stamp(path: str | None) -> Any:
 
 def _read(own: Own, data_dir: Any, cache: bool) -> Pair:
   note = ""
-  path = pathlib.Path(own.data).expanduser()
+  path = pathlib.Path(files.local(own.data, "data"))
   if own.data.startswith("tfds:"):
     from rethinking.data import tfds
 
@@ -194,6 +202,10 @@ def _read(own: Own, data_dir: Any, cache: bool) -> Pair:
       f"test_fraction must say how much of one set is the test set, got none "
       f"for {len(whole.ids)} examples of {own.data}; try test_fraction=0.2."
     )
+  try:
+    check_static_rate(own.test_fraction, "test_fraction")
+  except ValueError as error:
+    raise UserError(str(error)) from error
   key = keys.named_key(keys.root_key(0), "test_fraction")
   tested = thresholds.select(key, whole.ids, own.test_fraction, exact=False)
   if tested.all() or not tested.any():

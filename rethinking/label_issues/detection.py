@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from rethinking.corruptions.checks import as_array
 from rethinking.memorization.draws import check_shape, words
+from rethinking.runtime.errors import UserError
 
 DRAWS = 1000
 
@@ -111,5 +113,16 @@ def precision_at_errors(wrong: np.ndarray, score: np.ndarray) -> float:
 
 
 def _checked(wrong, score) -> tuple[np.ndarray, np.ndarray]:
-  wrong = np.asarray(wrong, bool)
-  return wrong, check_shape(score, "score", wrong.shape)
+  wrong = as_array(wrong, "wrong")
+  if wrong.ndim != 1 or wrong.dtype != bool:
+    raise UserError(
+      f"wrong must be bool [N], got {wrong.dtype} {list(wrong.shape)}; try "
+      "given != true, before the score."
+    )
+  score = check_shape(score, "score", wrong.shape)
+  if lost := np.count_nonzero(np.isnan(score)):
+    raise UserError(
+      f"score must be a number of each label, got NaN for {lost}; try the "
+      "labels that have one."
+    )
+  return wrong, score

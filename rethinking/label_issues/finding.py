@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rethinking.corruptions.checks import as_array
 from rethinking.label_issues import joint as joints
 from rethinking.label_issues.scores import check_probs
 from rethinking.memorization.draws import words
@@ -56,6 +57,12 @@ class Issues(NamedTuple):
     Args:
       among: bool [N].
     """
+    among = as_array(among, "among")
+    if among.dtype != bool or among.shape != self.rank.shape:
+      raise UserError(
+        f"among must be bool [{len(self.rank)}], got {among.dtype} "
+        f"{list(among.shape)}; try found.listed, or found.top(50)."
+      )
     if self.guard or not among.any():
       return None
     return float(self.p_wrong[among].mean())
@@ -93,7 +100,13 @@ def find(
   [False, False, False, True]
   """
   labels, probs = check_probs(labels, pred_probs)
-  n = len(labels)
+  n, classes = probs.shape
+  names = [*range(classes)] if names is None else names
+  if not isinstance(names, Sequence | np.ndarray) or len(names) != classes:
+    raise UserError(
+      f"names must be a list of {classes}, one a column of pred_probs, got "
+      f"{names!r}; try to leave them out."
+    )
   if len(present := np.unique(labels)) < 2:
     raise UserError(
       "labels must be of two classes at least, got only "
@@ -123,7 +136,7 @@ def find(
     errors_low=low,
     errors_high=high,
     accuracy=accuracy,
-    guard=_guard(matrix, labels, accuracy, names or range(len(matrix))),
+    guard=_guard(matrix, labels, accuracy, names),
   )
 
 
@@ -135,7 +148,7 @@ def _guard(
   matrix: np.ndarray,
   labels: np.ndarray,
   accuracy: float,
-  names: Sequence[str] | range,
+  names: Sequence[str | int],
 ) -> str:
   """Why a list may be inverted; empty: there is no reason."""
   if accuracy < LEAST_ACCURACY:

@@ -2,7 +2,10 @@
 
 import numpy as np
 
+from rethinking.corruptions.checks import check_matrix
 from rethinking.label_issues.scores import check_probs
+from rethinking.memorization.draws import check_shape
+from rethinking.runtime.errors import UserError
 
 # A probability this far below the class's threshold still counts, as cleanlab
 # has it.
@@ -84,7 +87,12 @@ def transition(joint: np.ndarray) -> np.ndarray:
   array([[0.76, 0.24],
          [0.04, 0.96]])
   """
-  joint = np.asarray(joint, np.float64)
+  joint = check_shape(joint, "joint", 2 * np.shape(joint)[:1])
+  if not (joint >= 0).all() or not joint.sum() > 0:
+    raise UserError(
+      f"joint must be counts, some above 0, got {joint.min()} to "
+      f"{joint.max()}; try confident_joint(labels, pred_probs)."
+    )
   spread = joint.sum(axis=1) / joint.sum()
   found = joint.T + spread
   return found / found.sum(axis=1, keepdims=True)
@@ -116,8 +124,9 @@ def unfold(pred_probs: np.ndarray, matrix: np.ndarray) -> np.ndarray:
   array([[0.98, 0.02],
          [0.5 , 0.5 ]])
   """
-  given = np.asarray(pred_probs, np.float64)
-  matrix = np.asarray(matrix, np.float64)
+  given = check_shape(pred_probs, "pred_probs", np.shape(pred_probs))
+  check_matrix(matrix, given.shape[1])
+  given, matrix = np.asarray(given, np.float64), np.asarray(matrix, np.float64)
   found = given
   for _ in range(_ROUNDS):
     found = found * (given / (found @ matrix + _TINY) @ matrix.T)
@@ -148,7 +157,7 @@ def p_right(
   array([0.8])
   """
   labels, probs = check_probs(labels, pred_probs)
-  matrix = np.asarray(matrix, np.float64)
-  likely = unfold(probs, matrix) * matrix[:, labels].T
+  unfolded = unfold(probs, matrix)
+  likely = unfolded * np.asarray(matrix, np.float64)[:, labels].T
   right = likely[np.arange(len(labels)), labels]
   return (right / (likely.sum(axis=1) + _TINY)).clip(0, 1)

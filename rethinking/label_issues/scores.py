@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from rethinking.corruptions.checks import check_labels
+from rethinking.corruptions.checks import as_array, check_labels
 from rethinking.runtime.errors import UserError
 
 # Sums of float16 probabilities of 1,000 classes are as far from 1.
@@ -24,7 +24,7 @@ def check_probs(labels: Any, pred_probs: Any) -> tuple[np.ndarray, np.ndarray]:
   Raises:
     UserError: naming what is wrong, and the first row that is.
   """
-  probs = np.asarray(pred_probs)
+  probs = as_array(pred_probs, "pred_probs")
   if probs.ndim != 2 or probs.dtype.kind != "f" or probs.shape[1] < 2:
     raise UserError(
       "pred_probs must be floats [N, K], K at least 2, got "

@@ -74,6 +74,11 @@ def halves(masks: np.ndarray, p: np.ndarray, permutations: int) -> float:
   """
   masks = check_masks(masks)
   p = check_shape(p, "p", masks.shape)
+  if lost := np.count_nonzero(np.isnan(p)):
+    raise UserError(
+      f"p must be a probability of each run, got NaN for {lost}; try "
+      "exp(-loss)."
+    )
   odd = np.arange(len(masks)) // check_blocks(len(masks), permutations) % 2 == 1
   if not odd.any():
     return np.nan
@@ -160,9 +165,15 @@ def compare(ours: np.ndarray, reference: np.ndarray) -> Agreement:
   >>> compare(np.arange(4.0), np.array([0.1, 0.2, 1, 1])).largest.__round__(6)
   0.948683
   """
-  reference = check_shape(reference, "reference", np.shape(ours))
+  ours = check_shape(ours, "ours", np.shape(ours))
+  reference = check_shape(reference, "reference", ours.shape)
+  if np.isnan(reference).any():
+    raise UserError(
+      f"reference must have a score for each example, got NaN for "
+      f"{np.count_nonzero(np.isnan(reference))}; try NaN in ours, too."
+    )
   kept = ~np.isnan(ours)
-  ours, reference = np.asarray(ours)[kept], reference[kept]
+  ours, reference = ours[kept], reference[kept]
   n = len(ours)
   _, ties = np.unique(reference, return_counts=True)
   below = reference < reference.max(initial=-np.inf)

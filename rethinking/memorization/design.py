@@ -1,10 +1,16 @@
 """Which examples each run of an ensemble trains on."""
 
 import fractions
+import numbers
 
 import numpy as np
 
-from rethinking.corruptions.checks import check_ids, check_integer, check_labels
+from rethinking.corruptions.checks import (
+  check_ids,
+  check_integer,
+  check_labels,
+  id_order,
+)
 from rethinking.corruptions.thresholds import exact_count
 from rethinking.memorization.draws import check_masks, words
 from rethinking.runtime.errors import UserError
@@ -43,7 +49,8 @@ def design(
   the order of the rows.
 
   Args:
-    examples: n, or the ids: integers [n] in [0, 2**32), distinct.
+    examples: n, or the ids: integers [n] in [0, 2**32), or [n, 2] as
+      `name_ids` makes, distinct.
     labels: integers [n], the given ones. They decide where R = 1 alone, so
       levels of label noise share subsets of R = 1 only if given the same.
     ratio: r, in (0, 1).
@@ -84,7 +91,7 @@ def design(
   odd = members == 2 and n % 2 == 1
   if odd and permutations == 1:
     tables[1][0, -1] = True
-  by_id = np.argsort(ids)
+  by_id = id_order(ids)
   masks = np.zeros((permutations, members, n), bool)
   for r in range(permutations):
     order = by_id[np.argsort(words((n,), seed, "order", r), kind="stable")]
@@ -134,6 +141,7 @@ def unpack(packed: np.ndarray, examples: int) -> np.ndarray:
   >>> unpack(pack(masks), 3).tolist()
   [[True, False, True]]
   """
+  examples = check_integer(examples, "examples", 1, 2**32 - 1)
   packed, width = np.asarray(packed), -(-examples // 8)
   if packed.dtype != np.uint8 or packed.shape[1:] != (width,):
     raise UserError(
@@ -146,9 +154,9 @@ def unpack(packed: np.ndarray, examples: int) -> np.ndarray:
 
 def _ones(ratio: float, members: int) -> int:
   """Returns a = r T."""
-  if not 0 < ratio < 1:
+  if not isinstance(ratio, numbers.Real) or not 0 < ratio < 1:
     raise UserError(
-      f"ratio must be in (0, 1), got {ratio}; try 0.7, which trains each run "
+      f"ratio must be in (0, 1), got {ratio!r}; try 0.7, which trains each run "
       "on 70 % of the examples."
     )
   ones = round(ratio * members)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from rethinking.corruptions.checks import check_integer, check_ordered
+from rethinking.corruptions.checks import as_array, check_integer
 from rethinking.runtime.errors import UserError
 
 
@@ -37,8 +37,7 @@ def words(shape: tuple[int, ...], seed: int, *names: str | int) -> np.ndarray:
 
 def check_masks(masks: Any) -> np.ndarray:
   """Returns masks as bool [K, n], refusing anything else."""
-  check_ordered(masks, "masks")
-  masks = np.asarray(masks)
+  masks = as_array(masks, "masks")
   if masks.dtype != bool or masks.ndim != 2 or not masks.size:
     raise UserError(
       f"masks must be bool [K, n], a row a run, got {masks.dtype} "
@@ -48,9 +47,12 @@ def check_masks(masks: Any) -> np.ndarray:
 
 
 def check_shape(value: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
-  """Returns an array of a shape, refusing another."""
-  check_ordered(value, name)
-  value = np.asarray(value)
+  """Returns numbers of a shape, refusing anything else."""
+  value = as_array(value, name)
+  if value.dtype.kind not in "biuf":
+    raise UserError(
+      f"{name} must be numbers, got {value.dtype}; try {name}.astype(float)."
+    )
   if value.shape != shape:
     raise UserError(
       f"{name} must have shape {list(shape)}, got {list(value.shape)}; try one "

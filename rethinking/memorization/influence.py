@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rethinking.corruptions.checks import as_array
 from rethinking.memorization.draws import check_blocks, check_masks, words
 from rethinking.memorization.scores import largest_standard_error
 from rethinking.runtime.errors import UserError
@@ -159,7 +160,7 @@ def too_few(runs: int, ratio: float) -> str | None:
 
 
 def _check_correct(masks: np.ndarray, correct: np.ndarray) -> np.ndarray:
-  correct = np.asarray(correct)
+  correct = as_array(correct, "correct")
   if correct.dtype != bool or correct.ndim != 2 or len(correct) != len(masks):
     raise UserError(
       f"correct must be bool [{len(masks)}, m], a row a run, got "

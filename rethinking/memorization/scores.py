@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rethinking.corruptions.checks import check_labels
+from rethinking.corruptions.checks import as_array, check_labels
 from rethinking.memorization.draws import check_masks, check_shape
 from rethinking.runtime.errors import UserError
 
@@ -243,7 +243,7 @@ def pred_probs(
         f"{'more' if outside is None else list(np.shape(one))}; try the "
         "softmax of every run on all examples, in the order of masks."
       )
-    total[outside] += np.asarray(one)[outside]
+    total[outside] += check_shape(one, "probabilities", total.shape)[outside]
   outside = np.count_nonzero(~masks, axis=0)[:, None]
   return _ratio(total, outside).astype(np.float32)
 
@@ -304,8 +304,8 @@ def forgetting(
 
 
 def _check_times(times: np.ndarray) -> np.ndarray:
-  times = np.asarray(times)
-  if times.ndim != 2 or not np.issubdtype(times.dtype, np.integer):
+  times = as_array(times, "times")
+  if times.ndim != 2 or times.dtype.kind not in "iu":
     raise UserError(
       f"times must be integers [K, n], got {times.dtype} {list(times.shape)}; "
       "try the presentations of each example in each run."

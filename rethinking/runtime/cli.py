@@ -91,6 +91,7 @@ def call(act: Callable[[], int], stopped: str) -> NoReturn:
   try:
     if signal.getsignal(signal.SIGINT) is rethinking.stop_imports:
       signal.signal(signal.SIGINT, signal.default_int_handler)
+    _check_folder()
     code = act()
   except UserError as error:
     print(f"error: {error}", file=sys.stderr)
@@ -98,10 +99,30 @@ def call(act: Callable[[], int], stopped: str) -> NoReturn:
   except OSError as error:
     print(f"error: {error}", file=sys.stderr)
     code = FAILED
+  except ValueError as error:
+    # Of a variable such as JAX_ENABLE_X64, which `import jax` looks at.
+    if "jax" in sys.modules:
+      raise
+    text = " ".join(str(error).split())
+    print(
+      f"error: The JAX_... variables must be ones that JAX takes, got {text}; "
+      "try without.",
+      file=sys.stderr,
+    )
+    code = REFUSED
   except KeyboardInterrupt:
     print(stopped, file=sys.stderr)
     code = STOPPED
   sys.exit(code)
+
+
+def _check_folder() -> None:
+  try:
+    pathlib.Path.cwd()
+  except FileNotFoundError as error:
+    raise UserError(
+      "The current folder must be there, got one that was removed; try another."
+    ) from error
 
 
 def _parse(

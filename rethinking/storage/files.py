@@ -59,7 +59,7 @@ def local(path: epath.PathLike, name: str) -> str:
   Raises:
     UserError: for an empty one, and one of unprintable characters.
   """
-  text = os.fspath(path)
+  text = _text(path, name)
   if not text:
     raise UserError(f"{name} must be a folder, got ''; try a name such as out.")
   if not text.isprintable():
@@ -68,7 +68,20 @@ def local(path: epath.PathLike, name: str) -> str:
       "as out."
     )
   # pathlib raises for a user that is not there.
-  return os.path.expanduser(path)  # noqa: PTH111
+  found = os.path.expanduser(text)  # noqa: PTH111
+  if found.startswith("~"):
+    user = text.partition("/")[0]
+    raise UserError(
+      f"{name} must be in a home folder that is there, got {text!r}; try "
+      f"./{text} where it is called {user}."
+    )
+  return found
+
+
+def _text(path: epath.PathLike, name: str) -> str:
+  if not isinstance(path, str | os.PathLike):
+    raise UserError(f"{name} must be a path, got {path!r}; try a string.")
+  return os.fspath(path)
 
 
 def workdir(path: epath.PathLike) -> epath.Path:
@@ -80,7 +93,7 @@ def workdir(path: epath.PathLike) -> epath.Path:
   Raises:
     UserError: for an empty path, another URL, or gs:// without the extra `gcs`.
   """
-  if is_local(path):
+  if is_local(_text(path, "workdir")):
     return epath.Path(local(path, "workdir"))
   if not os.fspath(path).startswith("gs://"):
     raise UserError(

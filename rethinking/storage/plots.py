@@ -53,6 +53,18 @@ def sheet(parts: int, size: tuple[float, float]):
 
 
 @contextlib.contextmanager
+def _own_style() -> Iterator[None]:
+  try:
+    from matplotlib import style
+  # MPLBACKEND or a matplotlibrc that it cannot read: what draws fails likewise.
+  except Exception:  # noqa: BLE001
+    yield
+  else:
+    with style.context("default"):
+      yield
+
+
+@contextlib.contextmanager
 def drawing(what: str) -> Iterator[None]:
   """Draws as this package does, whatever the user's matplotlibrc says.
 
@@ -63,11 +75,8 @@ def drawing(what: str) -> Iterator[None]:
   """
   try:
     # The settings are the whole process's: runs in threads take turns.
-    with _LOCK:
-      from matplotlib import style
-
-      with style.context("default"):
-        yield
+    with _LOCK, _own_style():
+      yield
   # Fonts, formats, LaTeX: Matplotlib raises anything.
   except Exception as error:  # noqa: BLE001
     reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]

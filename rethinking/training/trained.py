@@ -19,7 +19,7 @@ from rethinking import config as config_lib
 from rethinking import models
 from rethinking.config import variants
 from rethinking.corruptions import array_files
-from rethinking.data.checked import check_images
+from rethinking.data.checked import check_images, given
 from rethinking.ops.switch import materialized
 from rethinking.runtime.errors import UserError
 from rethinking.storage import files
@@ -116,7 +116,7 @@ class Trained:
     Raises:
       UserError: as `predict`, and for other labels.
     """
-    images, labels = check_images(images), np.asarray(labels)
+    images, labels = check_images(images), given("labels", labels)
     if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
       raise UserError(
         f"labels must be integers of shape [{len(images)}], got {labels.dtype} "

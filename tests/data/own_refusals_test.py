@@ -53,7 +53,10 @@ ARRAYS = [
   ({"labels": np.array([*"ab" * 15])}, r"integers.*return_inverse"),
   ({"labels": np.eye(30)}, r"labels must be integers of shape \[N\]"),
   ({"given_labels": LABELS[1:]}, r"given_labels must be one an image"),
-  ({"class_names": "ab"}, r"labels must be in 0..1, one of the 2 class_names"),
+  (
+    {"class_names": ["a", "b"]},
+    r"labels must be in 0..1, one of the 2 class_names",
+  ),
   ({"ids": ["a"] * 30}, "Names must be distinct, got 'a'"),
   ({"ids": NAMES[1:]}, r"ids must be one an image, got 29 for 30"),
   ({"ids": [*NAMES[1:], "../x.png"]}, r"without '..', got '../x.png'"),

@@ -192,6 +192,30 @@ def _python(*words, shell=(), **options):
   )
 
 
+def _said(*words, **options):
+  process = _python(*words, stderr=subprocess.PIPE, text=True, **options)
+  _, said = process.communicate(timeout=120)
+  return process.returncode, said
+
+
+_DRAW = """
+from rethinking.storage import plots
+with plots.drawing("x.png"):
+  plots.save(plots.figure(1, 1, (1, 1))[0], plots.epath.Path("x"))
+"""
+
+
+@pytest.mark.parametrize("where", ["MPLBACKEND", "matplotlibrc"])
+def test_what_matplotlib_cannot_read_is_a_warning(tmp_path, monkeypatch, where):
+  if where == "MPLBACKEND":
+    monkeypatch.setenv(where, "nonsense")
+  else:
+    (tmp_path / where).write_bytes(b"\xff\xfe\0")
+  code, said = _said("-c", _DRAW, cwd=tmp_path)
+  assert code == 0 and "Traceback" not in said, said
+  assert "x.png cannot be drawn (" in said
+
+
 _SHORT = (
   "-m",
   "rethinking.main",
@@ -241,3 +265,21 @@ def test_every_command_bears_a_full_disk_where_it_prints(
   with open("/dev/full", "w") as full:
     process = _python(*words, cwd=tmp_path, **{stream: full})
     assert process.wait() == code
+
+
+@pytest.mark.parametrize("name", ["JAX_ENABLE_X64", "JAX_DEFAULT_PRNG_IMPL"])
+def test_a_variable_that_jax_refuses_is_one_line(tmp_path, monkeypatch, name):
+  monkeypatch.setenv(name, "banana")
+  code, said = _said(*_SHORT, cwd=tmp_path)
+  assert code == 2 and [*tmp_path.iterdir()] == []
+  assert said.startswith("error: The JAX_... variables must be")
+  assert "banana" in said and said.count("\n") == 1
+
+
+def test_a_folder_that_was_removed_is_named(tmp_path):
+  gone = 'mkdir gone; cd gone; rmdir ../gone; exec "$0" "$@"'
+  code, said = _said(
+    *_SHORT, "--workdir=w", cwd=tmp_path, shell=("sh", "-c", gone)
+  )
+  assert code == 2
+  assert said.startswith("error: The current folder must be there")
