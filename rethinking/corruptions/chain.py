@@ -161,8 +161,8 @@ def apply(
   if ids is None:
     ids, said["ids"] = np.arange(len(labels)), "row numbers"
   else:
-    ids = checks.as_array(ids, "Ids")
-    if ids.ndim == 1 and ids.dtype.kind in "UO":
+    array = checks.as_array(ids, "Ids")
+    if array.ndim == 1 and array.dtype.kind in "UO":
       ids, said["ids"] = name_ids(ids), "SHA-256 of the names"
   found = prepare(
     corruptions,

@@ -51,8 +51,8 @@ def as_array(values: Any, name: str) -> np.ndarray:
     return np.asarray(values)
   except ValueError:
     raise ValueError(
-      f"{name} must be an array, got rows of several lengths; try one value an "
-      "example."
+      f"{name} must be an array, got rows of several lengths; try rows of one "
+      "length."
     ) from None
 
 

@@ -7,8 +7,8 @@ preset of `presets`. A new set is a row and what it names: a builder of TFDS's,
 or a function that reads a split of arrays that are there.
 
 `own` is the user's: arrays, checked in `checked`, from an .npz file, `folders`
-of `pictures`, or what TFDS has prepared by any name, in `tfds`; `label_files`
-puts labels of a CSV in their place.
+of `pictures`, or what TFDS has prepared by any name, in `tfds`; `pairs` checks
+train and test set together, `label_files` puts labels of a CSV in their place.
 
 Digits need nothing. The others are prepared once by TensorFlow Datasets,
 without TensorFlow, downloaded from their original sites (the checksums are

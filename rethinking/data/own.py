@@ -7,7 +7,6 @@ import os
 import pathlib
 import sys
 import threading
-import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -15,16 +14,14 @@ import numpy as np
 
 from rethinking.corruptions import array_files, keys, thresholds
 from rethinking.corruptions.checks import check_static_rate
-from rethinking.data import checked, folders, label_files
+from rethinking.data import checked, folders, label_files, pairs
 from rethinking.data.dataset import Dataset
 from rethinking.runtime import memory
 from rethinking.runtime.errors import UserError
 from rethinking.storage import files
 
-_ARRAYS = ("images", "labels", "ids", "given_labels")
-_NEEDED = _ARRAYS[:2]
+_NEEDED = pairs.ARRAYS[:2]
 _HELD_PREFIX = "sha256:"
-Pair = tuple[Dataset, Dataset]
 Raw = dict[str, dict[str, Any]]
 
 
@@ -67,8 +64,8 @@ def of(config: Any) -> Own | None:
 
 
 # The pair that was read last, which runs beside each other share.
-_LAST: dict[Any, Pair] = {}
-_HELD: dict[str, Pair] = {}
+_LAST: dict[Any, pairs.Pair] = {}
+_HELD: dict[str, pairs.Pair] = {}
 _LOCK = threading.RLock()
 
 
@@ -76,7 +73,7 @@ def pair(
   own: Own | None,
   data_dir: str | os.PathLike[str] | None = None,
   cache: bool = True,
-) -> Pair:
+) -> pairs.Pair:
   """Returns a user's train and test set, checked against each other.
 
   Identical images in both, or with different labels, are warned about.
@@ -126,7 +123,7 @@ def holding(train: Dataset, test: Dataset) -> Iterator[str]:
         f"{name} must be a Dataset, got a {type(one).__name__}; try "
         "rethinking.data.Dataset.from_arrays(images, labels)."
       )
-  found = _together(train, test, "")
+  found = pairs.together(train, test, "")
   both = "".join(one.identity for one in found)
   name = _HELD_PREFIX + hashlib.sha256(both.encode()).hexdigest()
   with _LOCK:
@@ -170,7 +167,7 @@ def _stamp(path: str | None, folder: bool = False) -> Any:
   return seen.st_size, seen.st_mtime_ns
 
 
-def _read(own: Own, data_dir: Any, cache: bool) -> Pair:
+def _read(own: Own, data_dir: Any, cache: bool) -> pairs.Pair:
   note = ""
   path = pathlib.Path(files.local(own.data, "data"))
   if own.data.startswith("tfds:"):
@@ -195,7 +192,9 @@ def _read(own: Own, data_dir: Any, cache: bool) -> Pair:
         f"test_fraction must be left out where {own.data} has a test set, got "
         f"{own.test_fraction}; try without it."
       )
-    return _together(*(_dataset(raw[s], own) for s in ("train", "test")), note)
+    return pairs.together(
+      *(_dataset(raw[s], own) for s in ("train", "test")), note
+    )
   whole = _dataset(raw["all"], own)
   if own.test_fraction is None:
     raise UserError(
@@ -219,20 +218,22 @@ def _read(own: Own, data_dir: Any, cache: bool) -> Pair:
     f"(test_fraction={own.test_fraction}).",
     file=sys.stderr,
   )
-  return _together(*(_rows(whole, part) for part in (~tested, tested)), note)
+  return pairs.together(
+    *(_rows(whole, part) for part in (~tested, tested)), note
+  )
 
 
 def _dataset(raw: dict[str, Any], own: Own) -> Dataset:
   try:
     return Dataset.from_arrays(
-      **{name: raw.get(name) for name in (*_ARRAYS, "class_names")}
+      **{name: raw.get(name) for name in (*pairs.ARRAYS, "class_names")}
     )
   except UserError as error:
     raise UserError(f"{own.data}: {error}") from error
 
 
 def _rows(whole: Dataset, rows: np.ndarray) -> Dataset:
-  found = {name: getattr(whole, name) for name in ("names", *_ARRAYS)}
+  found = {name: getattr(whole, name) for name in ("names", *pairs.ARRAYS)}
   return dataclasses.replace(
     whole, **{k: None if v is None else v[rows] for k, v in found.items()}
   )
@@ -262,7 +263,7 @@ def _read_npz(path: pathlib.Path) -> Raw:
     for prefix in splits:
       checked.check_kind(*there[f"{prefix}images"])
     room = memory.available_bytes()
-    names = {prefix + name for prefix in splits for name in _ARRAYS}
+    names = {prefix + name for prefix in splits for name in pairs.ARRAYS}
     arrays = array_files.read_npz(
       path, {*names, "class_names"}, most_bytes=room
     )
@@ -270,93 +271,7 @@ def _read_npz(path: pathlib.Path) -> Raw:
     raise UserError(f"data={path}: {error}") from error
   classes = arrays.get("class_names")
   return {
-    split: {name: arrays.get(prefix + name) for name in _ARRAYS}
+    split: {name: arrays.get(prefix + name) for name in pairs.ARRAYS}
     | {"class_names": classes}
     for prefix, split in splits.items()
   }
-
-
-def _together(train: Dataset, test: Dataset, note: str) -> Pair:
-  """A train and a test set that belong together, with their identities."""
-  if train.images.shape[1:] != test.images.shape[1:]:
-    raise UserError(
-      f"train and test images must have one shape, got "
-      f"{list(train.images.shape[1:])} and {list(test.images.shape[1:])}; try "
-      "a folder of them with resize=32."
-    )
-  classes = train.class_names
-  numbers = tuple(map(str, range(test.num_classes)))
-  own = test.class_names in (numbers, classes[: test.num_classes])
-  if not own or test.num_classes > len(classes):
-    raise UserError(
-      "The test set must have the classes of the train set, "
-      f"{list(classes[:5])} and so on, got {list(test.class_names[:5])}, "
-      f"{test.num_classes} beside {len(classes)}; try the same class_names."
-    )
-  if not test.truth:
-    raise UserError(
-      "The labels of the test set must be true, got given ones alone; try "
-      "test_labels, or labels= of its Dataset."
-    )
-  counts = np.bincount(train.labels, minlength=len(classes))
-  if counts.min() < 2 or len(classes) < 2:
-    label = int(counts.argmin())
-    if len(classes) < 2:
-      raise UserError(
-        f"There must be at least 2 classes, got 1, {classes[0]!r}; try images "
-        "of another, too."
-      )
-    how = "fewer classes, or more examples of it"
-    if not counts[0] and counts[1:].min(initial=2) >= 2:
-      how = f"labels - 1 where they are 1..{len(classes) - 1}"
-    raise UserError(
-      f"There must be at least 2 classes of at least 2 train examples, got "
-      f"{counts[label]} of {classes[label]!r}; try {how}."
-    )
-  if train.names is not None and test.names is not None:
-    shared = np.intersect1d(train.names, test.names)
-    if shared.size:
-      raise UserError(
-        f"train and test must share no name, got {shared.size} in both, such "
-        f"as {str(shared[0])!r}; try other names, or one set and test_fraction."
-      )
-  _warn_of_repeats(train, test)
-  common = {"num_classes": len(classes), "class_names": classes}
-  return tuple(
-    dataclasses.replace(
-      one, split=name, identity=_identity(one, name, classes, note), **common
-    )
-    for name, one in (("train", train), ("test", test))
-  )
-
-
-def _identity(
-  one: Dataset, split: str, classes: tuple[str, ...], note: str
-) -> str:
-  digest = hashlib.sha256(repr(classes).encode())
-  for name in ("ids", *_ARRAYS):
-    array = getattr(one, name)
-    if array is not None:
-      digest.update(f"{name} {array.shape}".encode())
-      digest.update(np.ascontiguousarray(array).data)
-  return f"own {split}{note and f' ({note})'} sha256:{digest.hexdigest()}"
-
-
-def _warn_of_repeats(train: Dataset, test: Dataset) -> None:
-  """Warns of identical images in both sets, and with different labels."""
-  seen: dict[bytes, int] = {}
-  differ = 0
-  for image, label in zip(train.images, train.labels.tolist(), strict=True):
-    first = seen.setdefault(_digest(image), label)
-    differ += first != label
-  both = sum(_digest(image) in seen for image in test.images)
-  for count, what in (
-    (both, "test images are train images, too"),
-    (differ, "train images have been seen before with another label"),
-  ):
-    if count:
-      warnings.warn(f"{count} {what}.", RuntimeWarning, stacklevel=2)
-
-
-def _digest(image: np.ndarray) -> bytes:
-  return hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()
