@@ -1,5 +1,7 @@
 """A user's own arrays, checked."""
 
+import hashlib
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -139,7 +141,9 @@ def given(name: str, values: Any) -> np.ndarray:
 def _class_names(names: Any) -> tuple[str, ...]:
   """Names of classes, in the order of their labels."""
   names = given("class_names", names)
-  if names.dtype.kind not in "UOiu" or names.ndim != 1:
+  if names.ndim != 1 or not all(
+    isinstance(name, str | int) for name in names.tolist()
+  ):
     raise UserError(
       f"class_names must be a list of strings, got {_kind(names.dtype)} of "
       f"shape {list(names.shape)}; try one name a class, in the order of the "
@@ -205,3 +209,31 @@ def _ids(ids: Any, count: int) -> tuple[np.ndarray, np.ndarray | None]:
       "the folder of the images."
     )
   return words, ids.astype(str)
+
+
+def warn_of_repeats(
+  train: np.ndarray, labels: np.ndarray, test: np.ndarray
+) -> None:
+  """Warns of identical images in both sets, and with different labels.
+
+  Args:
+    train: uint8 [N, H, W, C].
+    labels: integers [N], of the train images.
+    test: uint8 [M, H, W, C].
+  """
+  seen: dict[bytes, int] = {}
+  differ = 0
+  for image, label in zip(train, labels.tolist(), strict=True):
+    first = seen.setdefault(_digest(image), label)
+    differ += first != label
+  both = sum(_digest(image) in seen for image in test)
+  for count, what in (
+    (both, "test images are train images, too"),
+    (differ, "train images have been seen before with another label"),
+  ):
+    if count:
+      warnings.warn(f"{count} {what}.", RuntimeWarning, stacklevel=2)
+
+
+def _digest(image: np.ndarray) -> bytes:
+  return hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()

@@ -7,7 +7,6 @@ import os
 import pathlib
 import sys
 import threading
-import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -102,7 +101,7 @@ def pair(
         f"data must be arrays that this program holds, got {own.data!r} of "
         "another; try rethinking.run(config, workdir, train=..., test=...)."
       )
-    key = (own, data_dir, cache, _stamp(own.data, True), _stamp(own.labels))
+    key = (own, data_dir, cache, *map(_stamp, ("data", "labels"), own))
     if key not in _LAST:
       _LAST.clear()
       _LAST[key] = _read(own, data_dir, cache)
@@ -156,12 +155,12 @@ def config_of(config: Any, name: str) -> Any:
   return found
 
 
-def _stamp(path: str | None, folder: bool = False) -> Any:
-  """What tells that a file was changed, or a folder where it may be one."""
+def _stamp(name: str, path: str | None) -> Any:
+  """What tells that a file was changed, or a folder of data."""
   if path is None or path.startswith("tfds:"):
     return None
-  place = pathlib.Path(files.local(path, "data"))
-  if folder and place.is_dir():
+  place = pathlib.Path(files.local(path, name))
+  if name == "data" and place.is_dir():
     return folders.stamp(place)
   try:
     seen = place.stat()
@@ -320,7 +319,7 @@ def _together(train: Dataset, test: Dataset, note: str) -> Pair:
         f"train and test must share no name, got {shared.size} in both, such "
         f"as {str(shared[0])!r}; try other names, or one set and test_fraction."
       )
-  _warn_of_repeats(train, test)
+  checked.warn_of_repeats(train.images, train.labels, test.images)
   common = {"num_classes": len(classes), "class_names": classes}
   return tuple(
     dataclasses.replace(
@@ -340,23 +339,3 @@ def _identity(
       digest.update(f"{name} {array.shape}".encode())
       digest.update(np.ascontiguousarray(array).data)
   return f"own {split}{note and f' ({note})'} sha256:{digest.hexdigest()}"
-
-
-def _warn_of_repeats(train: Dataset, test: Dataset) -> None:
-  """Warns of identical images in both sets, and with different labels."""
-  seen: dict[bytes, int] = {}
-  differ = 0
-  for image, label in zip(train.images, train.labels.tolist(), strict=True):
-    first = seen.setdefault(_digest(image), label)
-    differ += first != label
-  both = sum(_digest(image) in seen for image in test.images)
-  for count, what in (
-    (both, "test images are train images, too"),
-    (differ, "train images have been seen before with another label"),
-  ):
-    if count:
-      warnings.warn(f"{count} {what}.", RuntimeWarning, stacklevel=2)
-
-
-def _digest(image: np.ndarray) -> bytes:
-  return hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()
