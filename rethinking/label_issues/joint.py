@@ -124,7 +124,12 @@ def unfold(pred_probs: np.ndarray, matrix: np.ndarray) -> np.ndarray:
   array([[0.98, 0.02],
          [0.5 , 0.5 ]])
   """
-  given = check_shape(pred_probs, "pred_probs", np.shape(pred_probs))
+  given = check_shape(pred_probs, "pred_probs")
+  if given.ndim != 2:
+    raise UserError(
+      f"pred_probs must be [N, K], got {list(given.shape)}; try "
+      "pred_probs[None]."
+    )
   check_matrix(matrix, given.shape[1])
   given, matrix = np.asarray(given, np.float64), np.asarray(matrix, np.float64)
   found = given
