@@ -137,7 +137,7 @@ def trouble(line: Row) -> str | None:
     line: from `committed.read`, with the columns that it needs.
   """
   n, numbers = line["n"], int | float | None
-  given = {k: v for k, v in _settings(line).items() if _kind(k) in (int, float)}
+  given = {k: v for k, v in _settings(line).items() if _type(k) in (int, float)}
   ends = ("_mean", "_sd")
   measured = {k: v for k, v in line.items() if k.endswith(ends)}
   for name, value in (given | measured).items():
@@ -175,7 +175,7 @@ def _settings(line: Row) -> dict[str, Any]:
   found = {"experiment": "train"}
   for name in names:
     value = line[name]
-    if _kind(name) is str and isinstance(value, int | float):
+    if _type(name) is str and isinstance(value, int | float):
       value = str(value)
     # Empty text is no None where it is the field's own.
     own = name in _FIELDS and _FIELDS[name].default == ""
@@ -183,7 +183,7 @@ def _settings(line: Row) -> dict[str, Any]:
   return settings(records.recorded(found))
 
 
-def _kind(name: str) -> type:
+def _type(name: str) -> type:
   """The type of the values of a field, if it is one."""
   default = _FIELDS[name].default if name in _FIELDS else None
   return default if isinstance(default, type) else type(default)
