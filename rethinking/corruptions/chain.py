@@ -1,7 +1,7 @@
 """Corrupts a whole data set as its descriptions say, and reports on it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import jax
 import numpy as np
@@ -196,7 +196,9 @@ def apply(
 def _listed(corruptions: Sequence[Corruption]) -> tuple[Corruption, ...]:
   if isinstance(corruptions, Corruption):
     raise ValueError(f"{corruptions!r} must be in a list, got one; try [...].")
-  if not hasattr(corruptions, "__iter__"):
+  if isinstance(corruptions, Set | Mapping) or not hasattr(
+    corruptions, "__iter__"
+  ):
     raise ValueError(
       f"corruptions must be a list, got {corruptions!r}; try [] for none."
     )

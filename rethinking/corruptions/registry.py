@@ -93,7 +93,7 @@ def _byte(name: str, value: Any) -> int:
   if (
     isinstance(value, bool)
     or hasattr(value, "__len__")
-    or (value not in range(256))
+    or value not in range(256)
   ):
     raise ValueError(
       f"{name} must be an integer in 0..255, got {value!r}; try 0."

@@ -139,7 +139,9 @@ def given(name: str, values: Any) -> np.ndarray:
 def _class_names(names: Any) -> tuple[str, ...]:
   """Names of classes, in the order of their labels."""
   names = given("class_names", names)
-  if names.dtype.kind not in "UOiu" or names.ndim != 1:
+  if names.ndim != 1 or not all(
+    isinstance(name, str | int) for name in names.tolist()
+  ):
     raise UserError(
       f"class_names must be a list of strings, got {_kind(names.dtype)} of "
       f"shape {list(names.shape)}; try one name a class, in the order of the "

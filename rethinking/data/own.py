@@ -99,7 +99,7 @@ def pair(
         f"data must be arrays that this program holds, got {own.data!r} of "
         "another; try rethinking.run(config, workdir, train=..., test=...)."
       )
-    key = (own, data_dir, cache, _stamp(own.data, True), _stamp(own.labels))
+    key = (own, data_dir, cache, *map(_stamp, ("data", "labels"), own))
     if key not in _LAST:
       _LAST.clear()
       _LAST[key] = _read(own, data_dir, cache)
@@ -153,12 +153,12 @@ def config_of(config: Any, name: str) -> Any:
   return found
 
 
-def _stamp(path: str | None, folder: bool = False) -> Any:
-  """What tells that a file was changed, or a folder where it may be one."""
+def _stamp(name: str, path: str | None) -> Any:
+  """What tells that a file was changed, or a folder of data."""
   if path is None or path.startswith("tfds:"):
     return None
-  place = pathlib.Path(files.local(path, "data"))
-  if folder and place.is_dir():
+  place = pathlib.Path(files.local(path, name))
+  if name == "data" and place.is_dir():
     return folders.stamp(place)
   try:
     seen = place.stat()

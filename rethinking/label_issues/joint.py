@@ -87,7 +87,12 @@ def transition(joint: np.ndarray) -> np.ndarray:
   array([[0.76, 0.24],
          [0.04, 0.96]])
   """
-  joint = check_shape(joint, "joint", 2 * np.shape(joint)[:1])
+  joint = np.asarray(check_shape(joint, "joint"), np.float64)
+  if joint.ndim != 2 or len(joint) != joint.shape[1]:
+    raise UserError(
+      f"joint must be of shape [K, K], got {list(joint.shape)}; try "
+      "confident_joint(labels, pred_probs)."
+    )
   if not (joint >= 0).all() or not joint.sum() > 0:
     raise UserError(
       f"joint must be counts, some above 0, got {joint.min()} to "
@@ -124,7 +129,12 @@ def unfold(pred_probs: np.ndarray, matrix: np.ndarray) -> np.ndarray:
   array([[0.98, 0.02],
          [0.5 , 0.5 ]])
   """
-  given = check_shape(pred_probs, "pred_probs", np.shape(pred_probs))
+  given = check_shape(pred_probs, "pred_probs")
+  if given.ndim != 2:
+    raise UserError(
+      f"pred_probs must be [N, K], got {list(given.shape)}; try "
+      "pred_probs[None]."
+    )
   check_matrix(matrix, given.shape[1])
   given, matrix = np.asarray(given, np.float64), np.asarray(matrix, np.float64)
   found = given

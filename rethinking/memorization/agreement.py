@@ -165,15 +165,15 @@ def compare(ours: np.ndarray, reference: np.ndarray) -> Agreement:
   >>> compare(np.arange(4.0), np.array([0.1, 0.2, 1, 1])).largest.__round__(6)
   0.948683
   """
-  ours = check_shape(ours, "ours", np.shape(ours))
+  ours = check_shape(ours, "ours")
   reference = check_shape(reference, "reference", ours.shape)
-  if np.isnan(reference).any():
-    raise UserError(
-      f"reference must have a score for each example, got NaN for "
-      f"{np.count_nonzero(np.isnan(reference))}; try NaN in ours, too."
-    )
   kept = ~np.isnan(ours)
   ours, reference = ours[kept], reference[kept]
+  if lost := np.count_nonzero(np.isnan(reference)):
+    raise UserError(
+      f"reference must have a score for each example, got NaN for {lost} that "
+      "ours scores; try NaN in ours, too."
+    )
   n = len(ours)
   _, ties = np.unique(reference, return_counts=True)
   below = reference < reference.max(initial=-np.inf)

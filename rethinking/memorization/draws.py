@@ -46,14 +46,16 @@ def check_masks(masks: Any) -> np.ndarray:
   return masks
 
 
-def check_shape(value: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
-  """Returns numbers of a shape, refusing anything else."""
+def check_shape(
+  value: Any, name: str, shape: tuple[int, ...] | None = None
+) -> np.ndarray:
+  """Returns numbers of a shape, None: any, refusing anything else."""
   value = as_array(value, name)
   if value.dtype.kind not in "biuf":
     raise UserError(
       f"{name} must be numbers, got {value.dtype}; try {name}.astype(float)."
     )
-  if value.shape != shape:
+  if shape is not None and value.shape != shape:
     raise UserError(
       f"{name} must have shape {list(shape)}, got {list(value.shape)}; try one "
       "row a run, one column an example, as in masks."

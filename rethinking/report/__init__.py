@@ -164,8 +164,8 @@ def draw_lines(read: Sequence[rows.Row], folder: epath.Path) -> list[str]:
   """Draws what the lines of a sweep's table.csv allow.
 
   Args:
-    read: from `committed.read`.
-    folder: exists; gets what `draw` writes, and what the lines hold of it.
+    read: rows, from `committed.read`.
+    folder: exists; gets what `draw` writes, but files that need the runs'.
 
   Returns:
     The names of the files that were written.

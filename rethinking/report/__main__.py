@@ -59,7 +59,8 @@ def main(argv: list[str] | None = None) -> int:
   )
   parser.add_argument(
     "--out",
-    help="where several runs (none: comparison) or CSVs (redrawn) are drawn",
+    help="where several runs are drawn (default: comparison), or CSVs "
+    "(default: redrawn)",
   )
   try:
     given = parser.parse_args(argv)

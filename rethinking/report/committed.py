@@ -5,16 +5,23 @@ import io
 import json
 import pkgutil
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from etils import epath
 
+from rethinking.report.detection import SCORES
 from rethinking.report.row_files import Row
 from rethinking.runtime.errors import UserError
 from rethinking.storage import files, reading
 
 _MOST_BYTES = 2**28
+# What a column holds: types of its cells, and these in words.
+_CELLS = {
+  "texts": ((str,), "text"),
+  "counts": ((int,), "a whole number"),
+  "numbers": ((int, float), "a number"),
+  "perhaps": ((int, float, type(None)), "a number or empty"),
+}
 
 
 class Kind(NamedTuple):
@@ -22,26 +29,24 @@ class Kind(NamedTuple):
 
   Attributes:
     words: what it is.
-    needed: the columns that it must have, and what these hold; `object`: what
-      `trouble` looks at.
+    needed: the columns that it must have, and which of `_CELLS` these hold;
+      "others": anything.
     draw: "module:function" from its rows and a folder to the names of the
       files that it writes there.
     key: the columns that no two rows share; empty: all of them.
-    trouble: "module:function" from a row to what is wrong with it, or None.
+    trouble: "module:function" from a row to what else is wrong with it, or
+      None; empty: other columns are numbers, no low end above its high one.
   """
 
   words: str
-  needed: Mapping[str, type]
+  needed: Mapping[str, str]
   draw: str
   key: tuple[str, ...] = ()
   trouble: str = ""
 
 
-def _needed(**kinds: str) -> Mapping[str, type]:
-  named = {"texts": str, "counts": int, "numbers": float, "others": object}
-  return MappingProxyType(
-    {name: named[k] for k, names in kinds.items() for name in names.split()}
-  )
+def _needed(**kinds: str) -> Mapping[str, str]:
+  return {name: k for k, names in kinds.items() for name in names.split()}
 
 
 _REPORT, _THEORY = "rethinking.report", "rethinking.theory"
@@ -64,7 +69,14 @@ KINDS = (
     _needed(
       texts="noise runs",
       counts="seed wrong listed",
-      numbers="p estimated auroc_posterior ap_posterior precision_posterior",
+      numbers=" ".join(
+        f"auroc_{name} auroc_{name}_low auroc_{name}_high ap_{name} "
+        f"precision_{name}"
+        for name in SCORES
+      )
+      + " p estimated",
+      perhaps="expected_precision real_precision",
+      others="guard",
     ),
     f"{_REPORT}.detection:draw",
     key=("noise", "p", "seed"),
@@ -176,14 +188,13 @@ def read(path: epath.Path) -> tuple[Kind, list[Row]]:
     raise UserError(
       f"{path} must have a row, got its titles alone; restore it."
     )
-  check = pkgutil.resolve_name(kind.trouble) if kind.trouble else lambda _: None
   rows, seen = [], {}
   for number, line in enumerate(lines, 2):
     row = dict(zip(header, map(_value, line), strict=False))
     if len(line) == len(header):
       key = json.dumps([row.get(name) for name in kind.key or header])
       twice = f"it must be there once, got it in row {seen.get(key)}, too"
-      wrong = twice if key in seen else _trouble(kind, row) or check(row)
+      wrong = twice if key in seen else _trouble(kind, row)
     else:
       wrong = f"it must have {len(header)} cells, got {len(line)}"
     if wrong:
@@ -227,13 +238,14 @@ def _value(text: str) -> Any:
 
 
 def _trouble(kind: Kind, row: Row) -> str | None:
-  """What is wrong with a row of any kind."""
-  words = {str: "text", int: "a whole number", float: "a number"}
-  for name, needed in kind.needed.items():
-    value = row[name]
-    allowed = (int, float) if needed is float else (needed,)
-    if needed is not object and type(value) not in allowed:
-      return f"{name} must be {words[needed]}, got {value!r:.50}"
+  """What is wrong with a row."""
+  for name, value in row.items():
+    cell = kind.needed.get(name, "others" if kind.trouble else "perhaps")
+    types, words = _CELLS.get(cell, ((type(value),), ""))
+    if type(value) not in types:
+      return f"{name} must be {words}, got {value!r:.50}"
+  if kind.trouble:
+    return pkgutil.resolve_name(kind.trouble)(row)
   for name, low in row.items():
     high = row.get(f"{name.removesuffix('low')}high")
     if name.endswith("low") and None not in (low, high) and low > high:

@@ -224,7 +224,7 @@ def _calibrated(cells) -> Iterator[dict[str, str]]:
     gaps = [
       abs(row["expected_precision"] - row["real_precision"])
       for row in rows
-      if row["listed"]
+      if None not in (row["expected_precision"], row["real_precision"])
     ]
     yield {
       "noise": noise,
@@ -252,9 +252,9 @@ def _listed(cells) -> Iterator[dict[str, str]]:
           "list": words,
           "listed": f"{listed:.0f}",
           "precision": _text(
-            stat(row[f"precision_{name}_list"] for row in rows)
+            stat(row.get(f"precision_{name}_list") for row in rows)
           ),
-          "recall": _text(stat(row[f"recall_{name}_list"] for row in rows)),
+          "recall": _text(stat(row.get(f"recall_{name}_list") for row in rows)),
         }
 
 

@@ -29,6 +29,8 @@ _DIGITS = 6
 class Line(Group):
   """A group of which the means and deviations are known, not the runs.
 
+  A statistic's n is that of the group, unless one value is all there is.
+
   Attributes:
     rows: what is known of each run: its seed, data, device, mean seconds.
     line: of table.csv.
@@ -134,22 +136,18 @@ def trouble(line: Row) -> str | None:
   Args:
     line: from `committed.read`, with the columns that it needs.
   """
-  n, given = line["n"], _settings(line)
-  for name, value in given.items():
-    if _kind(name) in (int, float) and not isinstance(
-      value, int | float | None
-    ):
-      return f"{name} must be a number, got {value!r:.50}"
-  for name, value in line.items():
-    if name.endswith(("_mean", "_sd")) and not isinstance(
-      value, int | float | None
-    ):
+  n, numbers = line["n"], int | float | None
+  given = {k: v for k, v in _settings(line).items() if _type(k) in (int, float)}
+  ends = ("_mean", "_sd")
+  measured = {k: v for k, v in line.items() if k.endswith(ends)}
+  for name, value in (given | measured).items():
+    if not isinstance(value, numbers):
       return f"{name} must be a number, got {value!r:.50}"
     share = "accuracy" in name and name.endswith("_mean")
     if share and value is not None and not 0 <= value <= 1:
       return f"{name} must be in [0, 1], got {value:g}"
   seeds = line["seed"] if isinstance(line["seed"], list) else [line["seed"]]
-  if not all(type(seed) is int for seed in seeds):
+  if not seeds or not all(type(seed) is int for seed in seeds):
     return f"seed must be a whole number or a list of them, got {seeds!r:.50}"
   if n != len(seeds):
     return f"n must be the number of its seeds, {len(seeds)}, got {n}"
@@ -158,7 +156,12 @@ def trouble(line: Row) -> str | None:
   if line["num_classes"] < 2:
     return f"num_classes must be at least 2, got {line['num_classes']}"
   points = line.get("curve") or []
-  if not all(isinstance(one, list) and len(one) == 5 for one in points):
+  if not isinstance(points, list) or not all(
+    isinstance(one, list)
+    and len(one) == 5
+    and all(isinstance(value, numbers) for value in one)
+    for one in points
+  ):
     return f"curve must be a list of lists of five numbers, got {points!r:.50}"
   if (seen := _group(line).condition) != line["condition"]:
     return f"condition must be {seen}, as its settings, got {line['condition']}"
@@ -172,7 +175,7 @@ def _settings(line: Row) -> dict[str, Any]:
   found = {"experiment": "train"}
   for name in names:
     value = line[name]
-    if _kind(name) is str and isinstance(value, int | float):
+    if _type(name) is str and isinstance(value, int | float):
       value = str(value)
     # Empty text is no None where it is the field's own.
     own = name in _FIELDS and _FIELDS[name].default == ""
@@ -180,7 +183,7 @@ def _settings(line: Row) -> dict[str, Any]:
   return settings(records.recorded(found))
 
 
-def _kind(name: str) -> type:
+def _type(name: str) -> type:
   """The type of the values of a field, if it is one."""
   default = _FIELDS[name].default if name in _FIELDS else None
   return default if isinstance(default, type) else type(default)

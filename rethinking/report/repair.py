@@ -106,7 +106,7 @@ def _page(table: Sequence[dict]) -> str:
   lines = [
     {
       "level": row["level"],
-      "trained on": ARMS[row["arm"]],
+      "trained on": ARMS.get(row["arm"], row["arm"]),
       "runs": str(row["runs"]),
       "test accuracy (%)": _text(row, "test_accuracy"),
       "more than on given labels": _text(row, "gain"),
@@ -138,7 +138,8 @@ def _picture(table: Sequence[dict]) -> Picture:
       )
       axis.plot(ends, [k, k], color=plots.COLOURS[0], linewidth=2)
       axis.plot([mean], [k], "o", color=plots.COLOURS[0])
-    axis.set_yticks(range(len(mine)), [ARMS[row["arm"]] for row in mine])
+    names = [ARMS.get(row["arm"], row["arm"]) for row in mine]
+    axis.set_yticks(range(len(mine)), names)
     axis.invert_yaxis()
     axis.set_xlabel("test accuracy (%)")
   fig.suptitle("Does it help to repair the labels?", fontsize=10)

@@ -1,4 +1,4 @@
-"""The tables of a report: Markdown to read, CSV with every digit."""
+"""The tables of a report, to read, in Markdown."""
 
 from collections.abc import Sequence
 

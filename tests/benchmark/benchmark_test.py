@@ -161,7 +161,7 @@ def test_command(tmp_path, capsys, dtype):
   assert (tmp_path / "benchmark.svg").exists()
 
 
-def test_a_run_evaluates_what_its_model_predicts(monkeypatch):
+def test_predictions_are_timed_on_the_whole_test_set(monkeypatch):
   monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
   seen = {}
 

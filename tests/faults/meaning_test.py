@@ -69,6 +69,10 @@ def _find(**given):
     (lambda: _dataset(ids=_RAGGED), "ids must be an array, got rows"),
     # What has another number of values than was meant.
     (lambda: _apply(noises=None), "corruptions must be a list, got None"),
+    (
+      lambda: _apply(noises={Corruption.create("uniform", 0.5)}),
+      "corruptions must be a list, got {",
+    ),
     (lambda: _apply(num_classes=2**31 - 1), "num_classes must be an integer"),
     (lambda: _asymmetric(np.array(3)), "The map must be one of"),
     (lambda: _asymmetric(np.eye(3, dtype=int)), "The map must be of integers"),
@@ -91,7 +95,12 @@ def _find(**given):
       (lambda names=names: _dataset(class_names=names), "class_names must be")
       for names in (
         *({"a", "b", "c"}, {"a": 0, "b": 1, "c": 2}, "abc", 3),
-        *(["a", "a", "b"], ["a", "b\n", "c"], np.array([b"a", b"b", b"c"])),
+        *(
+          ["a", "a", "b"],
+          ["a", "b\n", "c"],
+          ["a", "b", None],
+          np.array([b"a", b"b", b"c"]),
+        ),
       )
     ),
     # Ensembles of others.
@@ -150,6 +159,10 @@ def _find(**given):
       "The transition matrix must be of shape [3, 3]",
     ),
     (
+      lambda: label_issues.unfold(_PROBS[0], _MATRIX),
+      "must be [N, K], got [3]",
+    ),
+    (
       lambda: label_issues.transition(np.zeros((3, 3))),
       "joint must be counts",
     ),
@@ -185,6 +198,8 @@ def test_a_score_and_what_it_finds_are_not_taken_for_each_other(measure):
 
 
 def test_what_can_be_taken_is_taken():
+  ours, reference = [1.0, np.nan, 3], [1, np.nan, 3]
+  assert memorization.compare(ours, reference).examples == 2
   noise = Corruption.create("shuffled_pixels")
   done = corruptions.apply(iter([noise]), seed=0, images=_IMAGES)
   assert (done.images != _IMAGES).any()
@@ -252,6 +267,10 @@ def test_names_of_classes_that_are_numbers_are_names(folder):
       "must be in a home folder that is there",
     ),
     ({"data": "own.npz", "labels": "."}, "labels must be a readable CSV file"),
+    (
+      {"data": "own.npz", "labels": "~no_such_user/l.csv"},
+      "labels must be in a home folder that is there",
+    ),
     (
       {"data": "one.npz", "test_fraction": "0.2"},
       "test_fraction must be a num",

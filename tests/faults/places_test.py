@@ -276,6 +276,12 @@ def test_a_variable_that_jax_refuses_is_one_line(tmp_path, monkeypatch, name):
   assert "banana" in said and said.count("\n") == 1
 
 
+def test_another_error_before_jax_is_no_variable_of_its():
+  bug = "from rethinking.runtime import cli; cli.call(lambda: int('x'), '')"
+  code, said = _said("-c", bug)
+  assert code == 1 and "Traceback" in said and "JAX_" not in said
+
+
 def test_a_folder_that_was_removed_is_named(tmp_path):
   gone = 'mkdir gone; cd gone; rmdir ../gone; exec "$0" "$@"'
   code, said = _said(

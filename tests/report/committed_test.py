@@ -191,6 +191,12 @@ _NOISE, _SWEEP = "theory_mnist_noise", "redraw_digits"
     ),
     (_edited("theory_mnist_rademacher", low="2"), "low must be at most 0.09"),
     (_edited("label_issues_digits", runs=""), "runs must be text, got None"),
+    (
+      _edited("label_issues_digits", auroc_aum_low="x"),
+      "must be a number, got",
+    ),
+    (_edited("label_issues_digits", ap_aum=None), "got none named ap_aum; try"),
+    (_edited("label_issues_digits", listed_own="x"), "a number or empty, got"),
     (_edited(_SWEEP, n="2"), "n must be the number of its seeds, 3, got 2"),
     (_edited(_SWEEP, seed="[0, 1, []]"), "seed must be a whole number or"),
     (_edited(_SWEEP, fitted="4"), "fitted must be in 0..3, the runs, got 4"),
@@ -200,7 +206,9 @@ _NOISE, _SWEEP = "theory_mnist_noise", "redraw_digits"
     (_edited(_SWEEP, l2="x"), "l2 must be a number, got 'x'"),
     (_edited(_SWEEP, pixel_noise="5"), "condition must be partly_5, as"),
     (_edited(_SWEEP, num_classes="1"), "num_classes must be at least 2"),
+    (_edited(_SWEEP, n="0", seed="[]", fitted="0"), "seed must be a whole"),
     (_edited(_SWEEP, curve="[[1]]"), "curve must be a list of lists"),
+    (_edited(_SWEEP, curve="5"), "curve must be a list of lists"),
   ],
 )
 def test_what_is_no_table_of_ours_is_refused_in_a_line(
