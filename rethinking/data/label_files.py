@@ -1,8 +1,10 @@
 """Labels of a CSV file, in the place of a data set's own."""
 
 import csv
+import functools
 import io
 import re
+import unicodedata
 from typing import Any
 
 import numpy as np
@@ -34,7 +36,7 @@ def replace(raw: dict[str, Any], path: str) -> None:
     UserError: naming the line of an id or a label that is none.
   """
   rows = _rows(path)
-  there = [*rows[0]] if rows else []
+  there = [*rows[0][1]] if rows else []
   columns = [column for column in _COLUMNS if column in there]
   if "id" not in there or not columns:
     raise UserError(
@@ -50,7 +52,9 @@ def replace(raw: dict[str, Any], path: str) -> None:
     )
   ids = raw.get("ids")
   ids = range(len(raw["images"])) if ids is None else ids
-  places = {str(one): place for place, one in enumerate(ids)}
+  # A name's accents may be letters of their own in the one and not the other.
+  plain = functools.partial(unicodedata.normalize, "NFC")
+  places = {plain(str(one)): place for place, one in enumerate(ids)}
   classes = raw.get("class_names")
   classes = {
     str(c): i for i, c in enumerate(() if classes is None else classes)
@@ -63,8 +67,8 @@ def replace(raw: dict[str, Any], path: str) -> None:
     if own is None:
       own = raw["labels" if name == "given_labels" else "given_labels"]
     found, seen = np.array(own, np.int64), set()
-    for line, row in enumerate(rows, 2):
-      one, label = row["id"], row[column]
+    for line, row in rows:
+      one, label = plain(row["id"] or ""), row[column]
       if one not in places or one in seen:
         what = "a second time" if one in seen else "which is none of it"
         raise UserError(
@@ -86,7 +90,8 @@ def replace(raw: dict[str, Any], path: str) -> None:
     raw[name] = found
 
 
-def _rows(path: str) -> list[dict[str, str]]:
+def _rows(path: str) -> list[tuple[int, dict[str, str]]]:
+  """Each row, and the line that it ends in."""
   try:
     text = reading.read(files.local(path, "labels"), _MOST_BYTES)
     lines = io.StringIO(text.decode("utf-8-sig"), newline="")
@@ -94,8 +99,8 @@ def _rows(path: str) -> list[dict[str, str]]:
     names = found.fieldnames or []
     if len({*names}) < len(names):
       raise ValueError(f"{','.join(names)} has a column twice")
-    rows = [*found]
-    for line, row in enumerate(rows, 2):
+    rows = [(found.line_num, row) for row in found]
+    for line, row in rows:
       if None in row:
         raise ValueError(f"more values than columns in line {line}")
     return rows

@@ -99,7 +99,7 @@ def pair(
         f"data must be arrays that this program holds, got {own.data!r} of "
         "another; try rethinking.run(config, workdir, train=..., test=...)."
       )
-    key = (own, data_dir, cache, *map(_stamp, ("data", "labels"), own))
+    key = (own, data_dir, cache, *map(_stamp, Own._fields, own[:2]))
     if key not in _LAST:
       _LAST.clear()
       _LAST[key] = _read(own, data_dir, cache)
@@ -251,6 +251,11 @@ def _read_npz(path: pathlib.Path) -> Raw:
     splits = {"": "all"}
     if not {*_NEEDED} <= {*there}:
       splits = {"train_": "train", "test_": "test"}
+    elif {"train_images", "test_images"} & {*there}:
+      raise ValueError(
+        f"{path} must have one set or two, got images beside train_images or "
+        "test_images; try the one or the others alone."
+      )
     needed = {prefix + name for prefix in splits for name in _NEEDED}
     if "train_given_labels" in there:
       needed.remove("train_labels")

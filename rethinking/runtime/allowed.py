@@ -1,6 +1,7 @@
 """Values that a setting may have, and the refusal of others."""
 
 import difflib
+import math
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
@@ -39,7 +40,7 @@ class Range(NamedTuple):
   example: str
 
   def check(self, name: str, value: Any, more: str = "") -> None:
-    """Refuses what is outside.
+    """Refuses what is outside, and what is infinite.
 
     Args:
       name: whose value it is.
@@ -49,7 +50,7 @@ class Range(NamedTuple):
     Raises:
       UserError: naming what was given and what is allowed.
     """
-    if not self.holds(value):
+    if not self.holds(value) or value == math.inf:
       raise UserError(
         f"{name} must be {self.words}{more}, got {value!r}; try {self.example}."
       )

@@ -132,6 +132,7 @@ def test_resolve_changes_no_input_and_is_idempotent():
     ({"schedule": "linear"}, "schedule must be one of .*, got 'linear'"),
     ({"dtype": "float16"}, "dtype must be one of .*, got 'float16'"),
     ({"learning_rate": 0.0}, "learning_rate must be above 0 or None, got 0.0"),
+    ({"learning_rate": float("inf")}, "learning_rate must be .*, got inf; try"),
     ({"weight_decay": -1e-4}, "weight_decay must be .* got -0.0001"),
     ({"l2": -1.0}, "l2 must be at least 0 or None, got -1.0"),
     ({"dropout": 1.0}, "dropout must be .* got 1.0"),

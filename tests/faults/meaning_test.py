@@ -218,6 +218,10 @@ _LINES = {
   "an id twice": ("id,label,id\n0,2,1\n", "has a column twice"),
   "two of one kind": ("id,label,fixed\n0,2,1\n", "got label and fixed"),
   "too many": ("id,label\n0,2,1\n", "more values than columns in line 2"),
+  "too many below two lines": (
+    'id,label,note\n0,2,"a\nb"\n\n1,2,c,d\n',
+    "more values than columns in line 5",
+  ),
   "too large": (f"id,label\n0,1{'0' * 30}\n", "in line 2; try such as"),
   "too long": (f"id,label\n0,{'1' * 5000}\n", f"got '{'1' * 100}' in line 2"),
   "of Python": ("id,label\n0,0_2\n", "got '0_2' in line 2"),
@@ -245,6 +249,23 @@ def test_a_csv_that_can_be_read_in_two_ways_is_refused(folder, kind):
   raw = {"images": _IMAGES, "labels": _LABELS}
   refused(lambda: own.label_files.replace(raw, "l.csv"), words, "; try ")
   assert (raw["labels"] == _LABELS).all()
+
+
+def test_an_accent_of_its_own_is_the_same_name(folder):
+  pathlib.Path("l.csv").write_text("id,label\ne\u0301.png,2\n")
+  raw = {"images": _IMAGES[:2], "labels": _LABELS[:2]}
+  raw["ids"] = ["a.png", "\u00e9.png"]
+  own.label_files.replace(raw, "l.csv")
+  assert raw["labels"].tolist() == [_LABELS[0], 2]
+
+
+def test_one_set_beside_two_is_refused(folder):
+  np.savez("both.npz", images=_IMAGES, labels=_LABELS, train_images=_IMAGES)
+  refused(
+    lambda: own.pair(own.Own("both.npz", test_fraction=0.5)),
+    "must have one set or two, got images beside train_images",
+    "; try ",
+  )
 
 
 def test_names_of_classes_that_are_numbers_are_names(folder):
