@@ -28,8 +28,9 @@ trains on them, and all that is measured knows the true ones.
 example how often those that never saw it are right on it, see
 `rethinking.memorization`.
 
-`label_issues` trains 5 networks on 80 % each, for ten epochs whatever the set,
-and lists the labels that look wrong, see `rethinking.label_issues`; with
+`label_issues` trains 5 networks on 80 % each for 20 epochs, takes the mean of
+what they predict of the rest until its loss turns, which it says, and lists the
+labels that look wrong, see `rethinking.label_issues`; with
 `--pred_probs=FILE` it trains none and ranks your own predictions: an .npz with
 `pred_probs` [N, K] and `ids`, or an .npy in ascending order of id. Then
 
@@ -63,13 +64,11 @@ _SETTINGS = {
   "epochs": 30,
 }
 
-# A fixed number of epochs: runs on subsets are compared at their ends.
 _ISSUES = {
   **figures.label_issues(),
   "learning_rate": 2e-3,
-  "epochs": 10,
-  "eval_epochs": 10,
-  "checkpoint_epochs": 10,
+  "epochs": 20,
+  "checkpoint_epochs": 20,
 }
 
 _SWEEPS = {

@@ -50,7 +50,7 @@ def write(groups: Sequence[Group], workdir: epath.Path) -> list[str]:
   Returns:
     The names of the files.
   """
-  found = ensembles.levels(groups, workdir)
+  found = ensembles.levels(groups, workdir, turn=True)
   rows = [measure(one) for one in found if one.changed.any()]
   if not rows:
     return []
@@ -98,6 +98,7 @@ def measure(one: Ensemble) -> dict[str, Any]:
     "noise": condition(config),
     "p": config["p"],
     "seed": config["seed"],
+    "epoch": one.epoch or config["epochs"],
     "wrong": int(wrong.sum()),
     "estimated": found.errors,
     "estimated_low": found.errors_low,

@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +35,8 @@ class Ensemble(NamedTuple):
     test_ids: uint32 [m].
     tested: bool [K, m], whether the test examples are right.
     seen: what was summed over presentations, [K, n] by name.
+    epoch: up to which one `outside` is the mean over evaluations, too; None:
+      it is of the last one.
   """
 
   name: str
@@ -49,6 +51,7 @@ class Ensemble(NamedTuple):
   test_ids: np.ndarray
   tested: np.ndarray
   seen: dict[str, np.ndarray]
+  epoch: int | None = None
 
   def parts(self) -> dict[str, np.ndarray]:
     """Returns which examples there are of each kind of `WHO`, bool [n]."""
@@ -68,22 +71,27 @@ class Ensemble(NamedTuple):
     return self.predicted == self.labels
 
 
-def levels(groups: Sequence[Group], workdir: epath.Path) -> list[Ensemble]:
+def levels(
+  groups: Sequence[Group], workdir: epath.Path, *, turn: bool = False
+) -> list[Ensemble]:
   """Returns the ensembles whose files are there.
 
   Args:
     groups: of a sweep.
     workdir: of the sweep.
+    turn: as in `read`.
   """
   found = []
   for group in groups:
     for seed in dict.fromkeys(row["config"]["seed"] for row in group.rows):
       mine = [row for row in group.rows if row["config"]["seed"] == seed]
-      found.append(read(mine, workdir / "cells"))
+      found.append(read(mine, workdir / "cells", turn=turn))
   return [one for one in found if one is not None]
 
 
-def read(rows: Sequence[Row], cells: epath.Path) -> Ensemble | None:
+def read(
+  rows: Sequence[Row], cells: epath.Path, *, turn: bool = False
+) -> Ensemble | None:
   """Returns the runs of one level whose files are there; None without any.
 
   Only whole permutations: where a run is missing, so are those it goes with.
@@ -91,15 +99,20 @@ def read(rows: Sequence[Row], cells: epath.Path) -> Ensemble | None:
   Args:
     rows: of the runs, in the order of their numbers.
     cells: the folder of their folders.
+    turn: `outside` is the mean over the evaluations, too, up to that at which
+      the mean loss of the given labels outside was lowest.
   """
+  at = _turn([cells / row["cell"] for row in rows]) if turn else None
   blocks: dict[int, list[dict[str, Any]]] = {}
   for row in rows:
     folder, config = cells / row["cell"], row["config"]
     with _named(folder):
-      found = last(folder)
-      if found is None or not (folder / "presentations.npz").exists():
+      paths = _evaluations(folder)
+      if not paths or not (folder / "presentations.npz").exists():
         continue
-      run = _run(found, folder)
+      run = _run(_arrays(paths[-1]), folder)
+      if at is not None:
+        run["probabilities"] = _mean(paths[1 : at + 1])
     blocks.setdefault(config["member"] // config["members"], []).append(run)
   whole = [b for b in blocks.values() if len(b) == rows[0]["config"]["members"]]
   runs = [run for block in whole for run in block]
@@ -111,14 +124,41 @@ def read(rows: Sequence[Row], cells: epath.Path) -> Ensemble | None:
   probabilities = kept.pop("probabilities")
   stacked = {name: np.stack(kept.pop(name)) for name in [*kept]}
   own = ("masks", "predicted", "p", "tested")
+  config = rows[0]["config"]
   return Ensemble(
     name=rows[0]["cell"].rpartition("-member")[0],
-    config=rows[0]["config"],
+    config=config,
     **shared,
     outside=pred_probs(stacked["masks"], probabilities),
     **{name: stacked.pop(name) for name in own},
     seen=stacked,
+    epoch=at and min(at * config["eval_epochs"], config["epochs"]),
   )
+
+
+def _turn(folders: Sequence[epath.Path]) -> int | None:
+  """Which evaluation has the lowest held-out loss; None where one is all."""
+  losses = []
+  for folder in folders:
+    with _named(folder):
+      # Nothing is learned before the first step.
+      held = [_arrays(x)["validation_loss"] for x in _evaluations(folder)[1:]]
+    losses += [held] if held else []
+  counts = {len(held) for held in losses}
+  if len(counts) > 1:
+    raise UserError(
+      f"{folders[0].parent} must hold as many evaluations of each run, got "
+      f"{sorted(counts)} in their per_example; restore them."
+    )
+  if not losses or len(losses[0]) == 1:
+    return None
+  means = [np.mean(np.concatenate(x)) for x in zip(*losses, strict=True)]
+  return 1 + int(np.argmin(means))
+
+
+def _mean(paths: Sequence[epath.Path]) -> np.ndarray:
+  """Mean probabilities over evaluations of a run, [n, C] by id."""
+  return sum(_by_id(_arrays(x))("probabilities") for x in paths) / len(paths)
 
 
 def last(folder: epath.Path) -> dict[str, np.ndarray] | None:
@@ -127,8 +167,12 @@ def last(folder: epath.Path) -> dict[str, np.ndarray] | None:
   Args:
     folder: the run's.
   """
-  path = max(folder.glob("per_example/*.npz"), default=None)
-  return path and _arrays(path)
+  paths = _evaluations(folder)
+  return _arrays(paths[-1]) if paths else None
+
+
+def _evaluations(folder: epath.Path) -> list[epath.Path]:
+  return sorted(folder.glob("per_example/*.npz"))
 
 
 @contextlib.contextmanager
@@ -153,26 +197,20 @@ def _arrays(path: epath.Path) -> dict[str, np.ndarray]:
 
 def _run(found: dict[str, np.ndarray], folder: epath.Path) -> dict[str, Any]:
   """One run's arrays over all examples, in the order of their ids."""
-
-  def every(name: str) -> np.ndarray:
-    parts = [found[f"{part}_{name}"] for part in ("train", "validation")]
-    return np.concatenate(parts)[order]
-
-  order = slice(None)
+  every = _by_id(found)
   ids = every("id")
-  order = np.argsort(ids)
   seen = _arrays(folder / "presentations.npz")
-  place = np.searchsorted(ids[order], seen.pop("id"))
+  place = np.searchsorted(ids, seen.pop("id"))
   del seen["last"]
   summed = {}
   for name, value in seen.items():
     summed[name] = np.zeros(len(ids), value.dtype)
     summed[name][place] = value
   return {
-    "ids": ids[order],
+    "ids": ids,
     "labels": every("label"),
     "true": every("true_label"),
-    "masks": np.isin(ids[order], found["train_id"]),
+    "masks": np.isin(ids, found["train_id"]),
     "predicted": every("prediction"),
     "p": np.exp(-every("loss")),
     "probabilities": every("probabilities"),
@@ -180,3 +218,15 @@ def _run(found: dict[str, np.ndarray], folder: epath.Path) -> dict[str, Any]:
     "tested": found["test_correct"],
     **summed,
   }
+
+
+def _by_id(found: Mapping[str, np.ndarray]) -> Callable[[str], np.ndarray]:
+  """What gives an array over all examples, inside or not, ordered by id."""
+
+  def every(name: str) -> np.ndarray:
+    parts = [found[f"{part}_{name}"] for part in ("train", "validation")]
+    return np.concatenate(parts)[order]
+
+  order = slice(None)
+  order = np.argsort(every("id"))
+  return every

@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 from rethinking import data, label_issues
 from rethinking.label_issues import Issues
 from rethinking.report import ensembles, rows
+from rethinking.report.ensembles import Ensemble
 from rethinking.report.label_issues_page import Records, page
 from rethinking.report.memorization_page import runs
 from rethinking.report.rows import Group
@@ -30,7 +31,9 @@ def write(
 ) -> list[str]:
   """Writes which labels look wrong, by an ensemble's runs outside.
 
-  See `save`. With several levels each has the folder `label_issues/LEVEL`.
+  Of several evaluations the mean is taken up to that at which the mean loss of
+  the given labels outside was lowest: later the networks fit what is wrong. See
+  `save`. With several levels each has the folder `label_issues/LEVEL`.
 
   Args:
     groups: of the figure; runs whose files are gone are left out.
@@ -40,13 +43,13 @@ def write(
   Returns:
     The names of the files.
   """
-  found = ensembles.levels(groups, workdir)
+  found = ensembles.levels(groups, workdir, turn=True)
   written = []
   for one in found:
     inside = "" if len(found) == 1 else f"label_issues/{one.name}/"
     (workdir / inside).mkdir(parents=True, exist_ok=True)
     records = Records(
-      runs(one),
+      f"{runs(one)}{turned(one)}",
       one.ids,
       one.labels,
       one.true,
@@ -57,6 +60,23 @@ def write(
     names = save(records, workdir / inside, fixed)
     written += [f"{inside}{name}" for name in names]
   return written
+
+
+def turned(one: Ensemble) -> str:
+  """Returns a sentence on when the networks were asked; "": at their end.
+
+  Args:
+    one: the runs.
+  """
+  if one.epoch is None:
+    return ""
+  last = one.config["epochs"]
+  later = "" if one.epoch < last else " so far; try more epochs"
+  return (
+    " Their predictions are the mean of those at each evaluation up to epoch "
+    f"{one.epoch} of {last}, when the mean loss of given labels outside was "
+    f"lowest{later}."
+  )
 
 
 def of_workdir(workdir: epath.PathLike, fixed: bool = False) -> list[str]:

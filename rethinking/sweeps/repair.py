@@ -31,8 +31,8 @@ def run(workdir: epath.Path, stop: threading.Event, *, quiet: bool) -> None:
 
   `repair/LEVEL` gets the runs and their results.jsonl: on all given labels;
   without those that are listed; with these as predicted; without as many drawn
-  at random; and on true labels, where they are known. Six times the epochs of
-  the runs that made the list.
+  at random; and on true labels, where they are known. Six times the epochs that
+  made the list.
 
   Args:
     workdir: of a sweep whose runs are finished.
@@ -43,7 +43,7 @@ def run(workdir: epath.Path, stop: threading.Event, *, quiet: bool) -> None:
     Stopped: as the sweep.
   """
   groups = rows.load(workdir / "results.jsonl").groups
-  for one in ensembles.levels(groups, workdir):
+  for one in ensembles.levels(groups, workdir, turn=True):
     folder = workdir / "repair" / one.name
     folder.mkdir(parents=True, exist_ok=True)
     todo = dict(cells_of(one, folder))
@@ -65,7 +65,7 @@ def cells_of(
     folder: gets the fixed labels.
   """
   found = label_issues.find(one.labels, one.outside)
-  epochs = _LONGER * one.config["epochs"]
+  epochs = _LONGER * (one.epoch or one.config["epochs"])
   base = {
     **one.config,
     **dict.fromkeys((*fields.ENSEMBLE, *fields.flagged("own"))),
