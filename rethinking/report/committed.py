@@ -93,6 +93,19 @@ KINDS = (
     key=("level", "arm"),
   ),
   Kind(
+    "memorization.csv",
+    _needed(
+      texts="about dataset name examples",
+      counts="n runs without_a_side",
+      numbers="level standard_error",
+      perhaps="acc_in acc_out mem mem_low mem_high change_low change_high "
+      "pooled_acc_in p_in p_out mem_p heldout_true halves",
+      others="fitted",
+    ),
+    f"{_REPORT}.memorization:draw",
+    key=("name", "examples"),
+  ),
+  Kind(
     "a kernel's table.csv",
     _needed(
       texts="dataset kernel",

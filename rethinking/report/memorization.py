@@ -19,9 +19,14 @@ from rethinking.memorization.scores import (
   forgetting,
   scores,
 )
-from rethinking.report import ensembles, memorization_pictures, pictures
+from rethinking.report import (
+  ensembles,
+  memorization_page,
+  memorization_pictures,
+  pictures,
+)
 from rethinking.report.ensembles import Ensemble
-from rethinking.report.memorization_page import page, runs
+from rethinking.report.memorization_page import runs
 from rethinking.report.rows import Group, about
 from rethinking.runtime.errors import UserError
 from rethinking.storage import files, plots, tables
@@ -34,9 +39,9 @@ def write(groups: Sequence[Group], workdir: epath.Path) -> list[str]:
   Of each level `memorization/LEVEL/` has examples.csv, one line an example;
   masks.npz, `masks` as `memorization.design.pack` packs them and `ids`;
   pred_probs.npy, float32 [n, C], mean probabilities of the runs outside; and
-  the pictures of its scores. memorization.md has the means, memorization.png
-  the decomposition by level. What the sweep found of influence is there
-  already, and drawn.
+  the pictures of its scores. memorization.csv and .md have the means,
+  memorization.png the decomposition by level. What the sweep found of influence
+  is there already, and drawn.
 
   Args:
     groups: of the figure; runs whose files are gone are left out.
@@ -64,11 +69,12 @@ def write(groups: Sequence[Group], workdir: epath.Path) -> list[str]:
     except UserError as error:
       references = str(error)
   leaning = [_leaning(workdir / "memorization" / one.name) for one in found]
-  text = page(
-    found, scored, references, leaning if asked.get("influence") else None
-  )
+  lines = memorization_page.rows(found, scored)
+  written = draw(lines, workdir, sources)
+  asked_for = leaning if asked.get("influence") else None
+  said = memorization_page.more(found, scored, references, asked_for)
+  text = "\n".join([memorization_page.page(lines), *said])
   files.replace(workdir / "memorization.md", text.encode())
-  written = ["memorization.md"]
   for i, (one, score) in enumerate(zip(found, scored, strict=True)):
     folder = workdir / "memorization" / one.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,9 +88,32 @@ def write(groups: Sequence[Group], workdir: epath.Path) -> list[str]:
       ):
         names = pictures.save(picture, folder, [runs(one)], sources)
         written += [f"memorization/{one.name}/{name}" for name in names]
+  return written
+
+
+def draw(
+  lines: Sequence[Mapping[str, Any]], folder: epath.Path, about: str = ""
+) -> list[str]:
+  """Writes memorization.csv, memorization.md and the decomposition by level.
+
+  Args:
+    lines: of memorization.csv, at least one.
+    folder: exists.
+    about: for the picture's metadata.
+
+  Returns:
+    The names of the files.
+  """
+  contents = {
+    "csv": tables.csv_text(lines),
+    "md": memorization_page.page(lines),
+  }
+  for kind, text in contents.items():
+    files.replace(folder / f"memorization.{kind}", text.encode())
+  written = [f"memorization.{kind}" for kind in contents]
   with plots.drawing("A picture of the ensembles"):
-    picture = memorization_pictures.decomposition(found, scored)
-    written += pictures.save(picture, workdir, [runs(found[0])], sources)
+    picture = memorization_pictures.decomposition(lines)
+    written += pictures.save(picture, folder, [lines[0]["about"]], about)
   return written
 
 

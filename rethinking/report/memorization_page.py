@@ -16,13 +16,138 @@ from rethinking.storage import tables
 _FITTED = 0.8
 
 
-def page(
+def rows(
+  found: Sequence[Ensemble], scored: Sequence[Scores]
+) -> list[dict[str, Any]]:
+  """Returns the rows of memorization.csv, one a level and kind of `WHO`.
+
+  Args:
+    found: ensembles, a level each.
+    scored: theirs.
+
+  Returns:
+    What the runs are, the means and the ends of their intervals, None where
+    there is none; `change`: of mem, less the level before; what is of a level,
+    from `runs` on, in each of its rows.
+  """
+  lines = []
+  before: dict[str, tuple[Any, Resampled]] = {}
+  for one, score in zip(found, scored, strict=True):
+    about = (one.permutations, one.config["seed"])
+    level = _level(one, score)
+    for who, among in one.parts().items():
+      mean = means(score, among)
+      drawn = resampled(one.masks[:, among], one.correct[:, among], *about)
+      # Permutations drawn alike are pairs.
+      last, before[who] = before.get(who), (about, drawn)
+      change = np.array([np.nan])
+      if last is not None and last[0] == about:
+        change = drawn.difference - last[1].difference
+      fitted = who == WHO[0] or mean["acc_in"] >= _FITTED
+      ends = (*interval(drawn.difference), *interval(change))
+      lines.append(
+        {
+          "about": runs(one),
+          "dataset": one.config["dataset"],
+          "name": one.name,
+          "level": one.config["p"],
+          "examples": who,
+          "fitted": fitted,
+          "n": mean["examples"],
+          **{name: _known(mean[name]) for name in _MEANS},
+          **dict(zip(_ENDS, map(_known, ends), strict=True)),
+          **level,
+        }
+      )
+  return lines
+
+
+# Their titles, in the order of the table's columns.
+_MEANS = {
+  "acc_in": "accuracy inside",
+  "acc_out": "outside",
+  "mem": "mem",
+  "pooled_acc_in": "pooled accuracy",
+  "p_in": "p inside",
+  "p_out": "p outside",
+  "mem_p": "mem_p",
+  "heldout_true": "true class outside",
+}
+_ENDS = ("mem_low", "mem_high", "change_low", "change_high")
+
+
+def _level(one: Ensemble, score: Scores) -> dict[str, Any]:
+  count = len(one.masks)
+  halves = agreement.halves(one.masks, one.p, one.permutations)
+  return {
+    "runs": count,
+    "standard_error": largest_standard_error(count, one.config["ratio"]),
+    "halves": _known(halves),
+    "without_a_side": int(np.count_nonzero(np.isnan(score.mem))),
+  }
+
+
+def _known(value: float) -> float | None:
+  return None if np.isnan(value) else float(value)
+
+
+def page(lines: Sequence[Mapping[str, Any]]) -> str:
+  """Returns memorization.md, without what is said of few.
+
+  Args:
+    lines: of memorization.csv.
+  """
+  levels = {line["name"]: line for line in lines}
+  return "\n".join(
+    [
+      "# Memorisation\n",
+      f"{lines[0]['about']} Accuracy is on the given label, of an example by "
+      "the runs that trained on it (inside) and those that did not, examples "
+      "counting equally; mem is the difference (Feldman 2020), p the "
+      "probability of the given label. Pooled accuracy is over all pairs of a "
+      "run and an example inside. Intervals are bootstraps over permutations, "
+      "those of differences between levels with the same permutations in "
+      "both.\n",
+      tables.markdown([*map(_mean, lines)]),
+      "Halves: the rank correlation of p outside between the even and the odd "
+      "permutations. The standard error is the largest that an example's mem "
+      "can have, 1 / (2 sqrt(K r (1 - r))), where both shares are 1/2.\n",
+      tables.markdown(
+        [
+          {
+            "level": f"{line['level']:g}",
+            "runs": str(line["runs"]),
+            "standard error": f"{line['standard_error']:.3f}",
+            "halves": _number(line["halves"]),
+            "without a side": str(line["without_a_side"]),
+          }
+          for line in levels.values()
+        ]
+      ),
+    ]
+  )
+
+
+def _mean(line: Mapping[str, Any]) -> dict[str, str]:
+  numbers = [(title, _number(line[name])) for name, title in _MEANS.items()]
+  return {
+    "level": f"{line['level']:g}",
+    "examples": line["examples"] + ("" if line["fitted"] else ", not fitted"),
+    "n": str(line["n"]),
+    **dict(numbers[:3]),
+    "mem, 95 %": _interval(line, "mem"),
+    "less the level before, 95 %": _interval(line, "change"),
+    **dict(numbers[3:]),
+  }
+
+
+def more(
   found: Sequence[Ensemble],
   scored: Sequence[Scores],
   references: Sequence[np.ndarray] | str | None,
   leaning: Sequence[Mapping[str, Any]] | None,
-) -> str:
-  """Returns memorization.md.
+) -> Iterator[str]:
+  """Yields what else memorization.md has where it is asked for.
 
   Args:
     found: ensembles, a level each.
@@ -33,33 +158,18 @@ def page(
       rows of those files, `threshold` and `expected_false`, None where there
       is none; None: not asked for.
   """
-  parts = [
-    "# Memorisation\n",
-    f"{runs(found[0])} Accuracy is on the given label, of an example by the "
-    "runs that trained on it (inside) and those that did not, examples "
-    "counting equally; mem is the difference (Feldman 2020), p the probability "
-    "of the given label. Pooled accuracy is over all pairs of a run and an "
-    "example inside. Intervals are bootstraps over permutations, those of "
-    "differences between levels with the same permutations in both.\n",
-    tables.markdown([*_means(found, scored)]),
-    "Halves: the rank correlation of p outside between the even and the odd "
-    "permutations. The standard error is the largest that an example's mem can "
-    "have, 1 / (2 sqrt(K r (1 - r))), where both shares are 1/2.\n",
-    tables.markdown([*_levels(found, scored)]),
-  ]
   if isinstance(references, str):
-    parts.append(f"{references}\n")
+    yield f"{references}\n"
   elif references is not None:
-    parts += [
+    yield (
       "p outside beside the reference, of the labels that noise left alone. "
       "The largest rank correlation is that of the reference with a score in "
       "its order without ties; AUROC is of low p outside for a reference "
-      "below 0.5.\n",
-      tables.markdown([*_references(found, scored, references)]),
-    ]
+      "below 0.5.\n"
+    )
+    yield tables.markdown([*_references(found, scored, references)])
   for one, row in zip(found, leaning or (), strict=False):
-    parts += _leaning(one, row)
-  return "\n".join(parts)
+    yield from _leaning(one, row)
 
 
 def runs(one: Ensemble) -> str:
@@ -76,55 +186,6 @@ def runs(one: Ensemble) -> str:
   )
 
 
-def _means(
-  found: Sequence[Ensemble], scored: Sequence[Scores]
-) -> Iterator[dict[str, str]]:
-  before: dict[str, tuple[Any, Resampled]] = {}
-  for one, score in zip(found, scored, strict=True):
-    for who, among in one.parts().items():
-      mean = means(score, among)
-      about = (one.permutations, one.config["seed"])
-      drawn = resampled(one.masks[:, among], one.correct[:, among], *about)
-      # Permutations drawn alike are pairs.
-      last, before[who] = before.get(who), (about, drawn)
-      change = np.array([np.nan])
-      if last is not None and last[0] == about:
-        change = drawn.difference - last[1].difference
-      fitted = who == WHO[0] or mean["acc_in"] >= _FITTED
-      yield {
-        "level": f"{one.config['p']:g}",
-        "examples": who if fitted else f"{who}, not fitted",
-        "n": str(mean["examples"]),
-        **_numbers(
-          mean, acc_in="accuracy inside", acc_out="outside", mem="mem"
-        ),
-        "mem, 95 %": _interval(drawn.difference),
-        "less the level before, 95 %": _interval(change),
-        **_numbers(
-          mean,
-          pooled_acc_in="pooled accuracy",
-          p_in="p inside",
-          p_out="p outside",
-          mem_p="mem_p",
-          heldout_true="true class outside",
-        ),
-      }
-
-
-def _levels(
-  found: Sequence[Ensemble], scored: Sequence[Scores]
-) -> Iterator[dict[str, str]]:
-  for one, score in zip(found, scored, strict=True):
-    config, count = one.config, len(one.masks)
-    yield {
-      "level": f"{config['p']:g}",
-      "runs": str(count),
-      "standard error": f"{largest_standard_error(count, config['ratio']):.3f}",
-      "halves": _number(agreement.halves(one.masks, one.p, one.permutations)),
-      "without a side": str(np.count_nonzero(np.isnan(score.mem))),
-    }
-
-
 def _references(
   found: Sequence[Ensemble],
   scored: Sequence[Scores],
@@ -136,14 +197,16 @@ def _references(
     yield {
       "level": f"{one.config['p']:g}",
       "examples": str(agreed.examples),
-      **_numbers(
-        agreed._asdict(),
-        spearman="rank correlation",
-        largest="largest",
-        below_top="below the top score",
-        auroc="AUROC below 0.5",
-        overlap=f"overlap of the lowest {agreed.lowest:,}",
-      ),
+      **{
+        title: _number(_known(getattr(agreed, name)))
+        for name, title in (
+          ("spearman", "rank correlation"),
+          ("largest", "largest"),
+          ("below_top", "below the top score"),
+          ("auroc", "AUROC below 0.5"),
+          ("overlap", f"overlap of the lowest {agreed.lowest:,}"),
+        )
+      },
     }
 
 
@@ -175,14 +238,10 @@ def _leaning(one: Ensemble, row: Mapping[str, Any]) -> Iterator[str]:
     yield f"{level}: no pair is above the threshold.\n"
 
 
-def _numbers(values: Mapping[str, float], **titles: str) -> dict[str, str]:
-  return {title: _number(values[name]) for name, title in titles.items()}
+def _number(value: float | None) -> str:
+  return "-" if value is None else f"{value:.3f}"
 
 
-def _number(value: float) -> str:
-  return "-" if np.isnan(value) else f"{value:.3f}"
-
-
-def _interval(draws: np.ndarray) -> str:
-  low, high = interval(draws)
-  return "-" if np.isnan(low) else f"{low:.3f} to {high:.3f}"
+def _interval(line: Mapping[str, Any], name: str) -> str:
+  low, high = line[f"{name}_low"], line[f"{name}_high"]
+  return "-" if low is None else f"{low:.3f} to {high:.3f}"

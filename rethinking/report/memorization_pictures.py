@@ -8,7 +8,6 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from rethinking import data
-from rethinking.memorization.means import means
 from rethinking.memorization.scores import Scores
 from rethinking.report import pictures
 from rethinking.report.ensembles import WHO, Ensemble
@@ -50,24 +49,20 @@ def of_level(
       yield _influence(one, pairs)
 
 
-def decomposition(
-  found: Sequence[Ensemble], scored: Sequence[Scores]
-) -> Picture:
+def decomposition(lines: Sequence[Mapping[str, Any]]) -> Picture:
   """Draws accuracy inside as what others teach and what is memorised, by level.
 
   Args:
-    found: ensembles, a level each.
-    scored: theirs.
+    lines: of memorization.csv.
   """
-  kinds = [who for who in WHO if any(who in one.parts() for one in found)]
+  # Where every example lacks a side there is nothing to add up.
+  lines = [x for x in lines if x["mem"] is not None]
+  kinds = [who for who in WHO if any(x["examples"] == who for x in lines)]
   fig, axes = pictures.panels(len(kinds), 7.2 / max(len(kinds), 1.5), 3.6)
   for axis, who in zip(axes, kinds, strict=True):
-    names, rows = [], []
-    for one, score in zip(found, scored, strict=True):
-      if who in one.parts():
-        mean = means(score, one.parts()[who])
-        names.append(f"{one.config['p']:g}")
-        rows.append((mean["acc_out"], mean["mem"], 1 - mean["acc_in"]))
+    mine = [x for x in lines if x["examples"] == who]
+    names = [f"{x['level']:g}" for x in mine]
+    rows = [(x["acc_out"], x["mem"], 1 - x["acc_in"]) for x in mine]
     shares = 100 * np.array(rows).T
     for k, (words, colour) in enumerate(_PARTS.items()):
       below = shares[:k].sum(axis=0)
@@ -76,7 +71,7 @@ def decomposition(
     axis.set_xlabel("label-noise level p")
     axis.set_ylabel("share of given labels (%)")
     axis.set_ylim(0, 100)
-  words = f"Learned or memorised, {found[0].config['dataset']}"
+  words = f"Learned or memorised, {lines[0]['dataset']}"
   pictures.legend(fig, axes[0], words, 3)
   return Picture("memorization", fig)
 

@@ -31,6 +31,8 @@ _KINDS = {
     {"": "detection", "_calibration": "detection_calibration"},
   ),
   "label_issues_digits_repair": ("repair", {"": "repair"}),
+  "memorization_digits": ("memorization", {"": "memorization"}),
+  "memorization_mnist": ("memorization", {}),
   "theory_digits_kernel": ("table", {"_noise": "noise", "_ridge": "ridge"}),
   "theory_mnist_noise": ("table", {"": "noise"}),
   "theory_digits_rademacher": ("table", {"": "rademacher"}),
