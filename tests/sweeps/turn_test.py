@@ -1,11 +1,13 @@
 """The list of wrong labels is made up to where loss outside was lowest."""
 
+import csv
 import pathlib
 import shutil
 
 import numpy as np
 import pytest
 
+from rethinking.label_issues import auroc, find
 from rethinking.report import detection, ensembles, label_issues, rows
 from rethinking.runtime import cli
 from rethinking.runtime.errors import UserError
@@ -53,8 +55,18 @@ def test_the_list_is_of_the_mean_up_to_the_lowest_loss_outside(workdir):
   said = f"each evaluation up to epoch {turn} of {_EPOCHS}, when the mean loss"
   assert said in (workdir / "label_issues.md").read_text()
   [one] = ensembles.levels(_groups(workdir), workdir, turn=True)
-  assert detection.measure(one)["epoch"] == one.epoch == turn
+  assert one.epoch == turn
   np.testing.assert_allclose(one.outside, probs, atol=1e-6)
+
+
+def test_wrong_labels_are_looked_for_in_the_same_probabilities(workdir):
+  [one] = ensembles.levels(_groups(workdir), workdir, turn=True)
+  detection.write(_groups(workdir), workdir)
+  [row] = csv.DictReader((workdir / "detection.csv").open())
+  assert int(row["epoch"]) == one.epoch
+  found = find(one.labels, one.outside)
+  want = auroc(one.changed, -found.p_wrong)
+  assert float(row["auroc_posterior"]) == pytest.approx(want)
 
 
 def test_repair_takes_six_times_these_epochs(workdir, tmp_path):
