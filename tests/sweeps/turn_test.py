@@ -62,7 +62,8 @@ def test_the_list_is_of_the_mean_up_to_the_lowest_loss_outside(workdir):
 def test_wrong_labels_are_looked_for_in_the_same_probabilities(workdir):
   [one] = ensembles.levels(_groups(workdir), workdir, turn=True)
   detection.write(_groups(workdir), workdir)
-  [row] = csv.DictReader((workdir / "detection.csv").open())
+  text = (workdir / "detection.csv").read_text()
+  [row] = csv.DictReader(text.splitlines())
   assert int(row["epoch"]) == one.epoch
   found = find(one.labels, one.outside)
   want = auroc(one.changed, -found.p_wrong)
