@@ -33,6 +33,7 @@ _KINDS = {
   "label_issues_digits_repair": ("repair", {"": "repair"}),
   "memorization_digits": ("memorization", {"": "memorization"}),
   "memorization_mnist": ("memorization", {}),
+  "memorization_cifar_mlp": ("memorization", {}),
   "theory_digits_kernel": ("table", {"_noise": "noise", "_ridge": "ridge"}),
   "theory_mnist_noise": ("table", {"": "noise"}),
   "theory_digits_rademacher": ("table", {"": "rademacher"}),

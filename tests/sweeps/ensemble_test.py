@@ -187,6 +187,19 @@ def test_the_page_has_halves_differences_and_what_is_not_fitted(ensemble):
   assert [row[2] for row in rows[3:]] == ["0.354"] * 2
 
 
+def test_rows_are_means_of_their_examples(ensemble):
+  text = (ensemble[0] / "memorization.csv").read_text()
+  for row in csv.DictReader(text.splitlines()):
+    lines = _lines(ensemble[0] / "memorization" / row["name"])
+    who = {"0": "label unchanged", "1": "label changed"}
+    mine = [x for x in lines if who[x["changed"]] == row["examples"]]
+    assert int(row["n"]) == len(mine)
+    for name in ("acc_in", "acc_out", "mem", "p_in", "p_out", "mem_p"):
+      want = np.mean([float(x[name]) for x in mine])
+      assert float(row[name]) == pytest.approx(want)
+    assert float(row["mem_low"]) < float(row["mem"]) < float(row["mem_high"])
+
+
 def test_ones_own_images_with_names_have_scores(tmp_path):
   images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8)
   ids = np.array([f"{n}.png" for n in range(60)])
