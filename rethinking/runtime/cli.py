@@ -4,7 +4,6 @@ import argparse
 import importlib.util
 import pathlib
 import re
-import signal
 import sys
 import traceback
 import warnings
@@ -14,7 +13,6 @@ from typing import NoReturn
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-import rethinking
 from rethinking.runtime import output, signals
 from rethinking.runtime.allowed import choose
 from rethinking.runtime.errors import UserError
@@ -68,12 +66,7 @@ def run(
   argv = list(sys.argv if argv is None else argv)
   usage = sys.modules["__main__"].__doc__ or ""
 
-  def act() -> int:
-    # Outside a training loop, which saves first, SIGTERM ends as Ctrl-C does.
-    signals.end_at_once()
-    return main(_parse(argv, usage, known_only, more))
-
-  call(act, stopped)
+  call(lambda: main(_parse(argv, usage, known_only, more)), stopped)
 
 
 def call(act: Callable[[], int], stopped: str) -> NoReturn:
@@ -84,13 +77,20 @@ def call(act: Callable[[], int], stopped: str) -> NoReturn:
     stopped: what to say when a signal ends it.
   """
   output.protect()
-  # A warning is for the user: a line of its own, no file and line number.
-  warnings.showwarning = lambda message, *_: print(
-    f"warning: {message}", file=sys.stderr
-  )
+  said: set[str] = set()
+
+  def show(message: Warning | str, *_: object) -> None:
+    # A warning is for the user: a line of its own, no file and line number.
+    # JAX names each program that a full disk has no room for.
+    text = re.sub(r" entry for 'jit\w*'", "", str(message))
+    if text not in said:
+      said.add(text)
+      print(f"warning: {text}", file=sys.stderr)
+
+  warnings.showwarning = show
   try:
-    if signal.getsignal(signal.SIGINT) is rethinking.stop_imports:
-      signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Outside a training loop, which saves first.
+    signals.end_at_once()
     _check_folder()
     code = act()
   except UserError as error:

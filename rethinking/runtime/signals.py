@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator
 
 from rethinking.runtime import processes
 
+# A job's end, Ctrl-C, and a terminal that hangs up.
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
 # The event of the main thread's outermost `deferred`.
 _asked: list[threading.Event] = []
 # Set by a signal outside one.
@@ -17,10 +20,12 @@ _early = threading.Event()
 
 
 def end_at_once() -> None:
-  """Lets SIGTERM end this process as Ctrl-C does, by KeyboardInterrupt.
+  """Lets each of `ENDING` end this process by KeyboardInterrupt.
 
-  A callback of JAX swallows what is raised in it: the signal is recorded too,
-  for the next `on_signal`, `deferred` or `end_if_asked`.
+  Those that it ignores stay so: a shell's background jobs ignore Ctrl-C, and
+  what nohup starts a terminal that hangs up. A callback of JAX swallows what is
+  raised in it: the signal is recorded too, for the next `on_signal`, `deferred`
+  or `end_if_asked`.
   """
 
   def end(number: int, frame: types.FrameType | None) -> None:
@@ -29,10 +34,9 @@ def end_at_once() -> None:
     raise KeyboardInterrupt
 
   _early.clear()
-  signal.signal(signal.SIGTERM, end)
-  # A shell's background jobs ignore it.
-  if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, end)
+  for number in ENDING:
+    if signal.getsignal(number) is not signal.SIG_IGN:
+      signal.signal(number, end)
 
 
 def end_if_asked() -> None:
@@ -47,7 +51,7 @@ def end_if_asked() -> None:
 
 @contextlib.contextmanager
 def on_signal(end: Callable[[], None]) -> Iterator[None]:
-  """Handles SIGTERM and Ctrl-C while JAX waits and no handler would run.
+  """Handles `ENDING` while JAX waits and no handler would run.
 
   Args:
     end: called in another thread, or at once for a signal recorded before;
@@ -61,7 +65,7 @@ def on_signal(end: Callable[[], None]) -> Iterator[None]:
 
   def listen() -> None:
     while number := os.read(read, 1):
-      if number[0] in (signal.SIGTERM, signal.SIGINT):
+      if number[0] in ENDING:
         end()
 
   thread = threading.Thread(target=listen, daemon=True)
@@ -99,7 +103,7 @@ class _Agreed(threading.Event):
 
 @contextlib.contextmanager
 def deferred() -> Iterator[threading.Event]:
-  """An event that SIGTERM or Ctrl-C sets, instead of ending the process.
+  """An event that each of `ENDING` sets, instead of ending the process.
 
   A second Ctrl-C ends it at once. Within it, in this thread or others, it is
   the same event: a signal at the very end of a run stops its sweep too. In a
@@ -123,7 +127,9 @@ def deferred() -> Iterator[threading.Event]:
     stop.set()
 
   # With several processes SIGTERM is JAX's.
-  numbers = (signal.SIGINT,) if several else (signal.SIGTERM, signal.SIGINT)
+  numbers = [x for x in ENDING if not (several and x == signal.SIGTERM)]
+  if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    numbers.remove(signal.SIGHUP)
   old = {number: signal.signal(number, ask) for number in numbers}
   _asked.append(stop)
   if _early.is_set():

@@ -169,9 +169,32 @@ def _named(path: epath.Path) -> Iterator[None]:
   try:
     yield
   except OSError as error:
-    reason = error.strerror or str(error)
+    # NumPy's own, of a full disk, has neither.
+    reason = error.strerror or f"written in part, {error}"
     code = error.errno or errno.EIO
     raise OSError(code, reason, os.fspath(path)) from error
+
+
+@contextlib.contextmanager
+def refused(name: str, folder: epath.PathLike) -> Iterator[None]:
+  """Refuses a folder where a file in it can't be written, and names the file.
+
+  Args:
+    name: what to call the folder.
+    folder: of the files.
+
+  Raises:
+    UserError: in place of an OSError.
+  """
+  try:
+    yield
+  except OSError as error:
+    given, file = os.fspath(folder), os.fspath(error.filename or folder)
+    at = "" if file == given else f" of '{file}'"
+    raise UserError(
+      f"{name} must be a folder that you may write to, got '{given}' "
+      f"({error.strerror or error}{at}); try another, or make room."
+    ) from error
 
 
 def open_own(path: epath.PathLike, flags: int) -> int:

@@ -11,10 +11,12 @@ import types
 import damage
 import matplotlib
 import pytest
+from etils import epath
 
-from rethinking import main
+from rethinking import main, report
+from rethinking.benchmark import report as benchmark
 from rethinking.exports import verify, write
-from rethinking.runtime import cli, processes
+from rethinking.runtime import cli, processes, signals
 from rethinking.runtime.errors import UserError
 from rethinking.storage import files
 from rethinking.sweeps import run as sweep
@@ -166,6 +168,19 @@ def test_pictures_do_not_depend_on_the_users_style(tmp_path, bad_style):
     assert [*(tmp_path / folder).glob("*.png")]
 
 
+def test_redrawn_pictures_do_not_depend_on_it_either(tmp_path, bad_style):
+  train.run(damage.run(plots=True), tmp_path, quiet=True)
+  drawn = (tmp_path / "curves.png").read_bytes()
+  (tmp_path / "curves.png").unlink()
+  names = [path.name for path in report.redraw(tmp_path)]
+  assert names == ["curves.png", "curves.svg", "index.html"]
+  assert (tmp_path / "curves.png").read_bytes() == drawn
+  times = {"low": 1.0, "median": 2.0, "high": 3.0}
+  models = {"mlp_1x512": {"training": {"rethinking": times}}}
+  benchmark.write({"models": models}, epath.Path(tmp_path))
+  assert (tmp_path / "benchmark.png").exists()
+
+
 @pytest.mark.parametrize(
   "error", [RuntimeError("no\nLaTeX"), OSError(28, "full")]
 )
@@ -180,6 +195,8 @@ def test_a_picture_that_fails_is_a_warning(tmp_path, monkeypatch, error):
   assert json.loads((tmp_path / "summary.json").read_text())["steps"] == 2
   # Without pictures it is the same run.
   assert train.run(damage.run(), tmp_path, quiet=True)["steps"] == 2
+  with pytest.warns(UserWarning, match="curves.png cannot be drawn"):
+    assert report.redraw(tmp_path) == [tmp_path / "index.html"]
 
 
 # Output.
@@ -257,6 +274,7 @@ def test_output_that_cannot_be_written_ends_no_run(tmp_path, output):
     (["-m", "rethinking.main", "--config=gone.py"], 2),
     (["-m", "rethinking.report", "--workdir=gone"], 2),
     (["-m", "rethinking.data", "digits"], 0),
+    (["-m", "rethinking.corrupt", "--help"], 0),
   ],
 )
 def test_every_command_bears_a_full_disk_where_it_prints(
@@ -274,6 +292,49 @@ def test_a_variable_that_jax_refuses_is_one_line(tmp_path, monkeypatch, name):
   assert code == 2 and [*tmp_path.iterdir()] == []
   assert said.startswith("error: The JAX_... variables must be")
   assert "banana" in said and said.count("\n") == 1
+
+
+_WARN = """
+import warnings
+from rethinking.runtime import cli
+def act():
+  for name in ("_step", "__fun"):
+    warnings.warn(f"Error writing the cache entry for 'jit{name}': full")
+  return 0
+cli.call(act, "")
+"""
+
+
+def test_a_cache_without_room_is_said_once_not_of_each_program():
+  said = "warning: Error writing the cache: full\n"
+  assert _said("-c", _WARN) == (0, said)
+
+
+_WAIT = """
+import time
+from rethinking.runtime import cli
+def act():
+  print("go", flush=True)
+  time.sleep(60)
+cli.call(act, "Stopped.")
+"""
+
+
+@pytest.mark.parametrize("number", signals.ENDING)
+def test_every_command_says_what_a_signal_ended(number):
+  # Not ignored, as in a job in the background.
+  process = _python(
+    "-c",
+    _WAIT,
+    shell=("env", "--default-signal=INT,HUP"),
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+  assert process.stdout.readline() == "go\n"
+  process.send_signal(number)
+  _, said = process.communicate(timeout=60)
+  assert (process.returncode, said) == (cli.STOPPED, "Stopped.\n")
 
 
 def test_another_error_before_jax_is_no_variable_of_its():
