@@ -1,6 +1,7 @@
 """Command lines: the config flag, and one line for each user's mistake."""
 
 import argparse
+import functools
 import importlib.util
 import pathlib
 import re
@@ -91,6 +92,8 @@ def call(act: Callable[[], int], stopped: str) -> NoReturn:
   try:
     # Outside a training loop, which saves first.
     signals.end_at_once()
+    hook = functools.partial(signals.swallowed, sys.unraisablehook)
+    sys.unraisablehook = hook
     _check_folder()
     code = act()
   except UserError as error:
@@ -111,8 +114,10 @@ def call(act: Callable[[], int], stopped: str) -> NoReturn:
     )
     code = REFUSED
   except KeyboardInterrupt:
+    signals.ignore()
     print(stopped, file=sys.stderr)
     code = STOPPED
+  signals.ignore()
   sys.exit(code)
 
 

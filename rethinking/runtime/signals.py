@@ -1,12 +1,15 @@
 """Signals that let a run save before it ends."""
 
+import _thread
 import contextlib
 import itertools
 import os
 import signal
 import threading
+import time
 import types
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from rethinking.runtime import processes
 
@@ -19,34 +22,72 @@ _asked: list[threading.Event] = []
 _early = threading.Event()
 
 
+class Ended(KeyboardInterrupt):
+  """One of `ENDING` came.
+
+  A class of its own: Python's own, raised where code is made from text, as for
+  a dataclass, would later end the process by SIGINT instead of its exit code.
+  """
+
+
+def swallowed(shown: Callable[[Any], None], unraisable: Any) -> None:
+  """Raises anew, soon, what a callback let no further, as `gc` does of JAX's.
+
+  Args:
+    shown: the hook for anything else.
+    unraisable: what `sys.unraisablehook` is given.
+  """
+  if not isinstance(unraisable.exc_value, Ended):
+    shown(unraisable)
+  elif not processes.started():
+    # Elsewhere SIGTERM is JAX's, and `_early` is looked at.
+    _thread.start_new_thread(_again, ())
+
+
+def _again() -> None:
+  # Once the hook has returned, which it would end.
+  time.sleep(0.05)
+  _thread.interrupt_main(signal.SIGTERM)
+
+
 def end_at_once() -> None:
-  """Lets each of `ENDING` end this process by KeyboardInterrupt.
+  """Lets each of `ENDING` end this process by `Ended`.
 
   Those that it ignores stay so: a shell's background jobs ignore Ctrl-C, and
   what nohup starts a terminal that hangs up. A callback of JAX swallows what is
   raised in it: the signal is recorded too, for the next `on_signal`, `deferred`
   or `end_if_asked`.
   """
-
-  def end(number: int, frame: types.FrameType | None) -> None:
-    del number, frame
-    _early.set()
-    raise KeyboardInterrupt
-
   _early.clear()
   for number in ENDING:
     if signal.getsignal(number) is not signal.SIG_IGN:
-      signal.signal(number, end)
+      signal.signal(number, _end)
+
+
+def _end(number: int, frame: types.FrameType | None) -> None:
+  del number, frame
+  _early.set()
+  raise Ended
+
+
+def ignore() -> None:
+  """Lets no signal change what a command says at its end, or its exit code."""
+  if processes.started():
+    # JAX may wait for the others, and has SIGTERM.
+    return
+  for number in ENDING:
+    if signal.getsignal(number) is _end:
+      signal.signal(number, signal.SIG_IGN)
 
 
 def end_if_asked() -> None:
   """Ends a command that saves nothing, if a signal was swallowed before.
 
   Raises:
-    KeyboardInterrupt: as the signal did.
+    Ended: as the signal did.
   """
   if _early.is_set():
-    raise KeyboardInterrupt
+    raise Ended
 
 
 @contextlib.contextmanager
@@ -123,7 +164,7 @@ def deferred() -> Iterator[threading.Event]:
     del frame
     # Whether this process was asked before, whatever all have agreed on.
     if threading.Event.is_set(stop) and number == signal.SIGINT:
-      raise KeyboardInterrupt
+      raise Ended
     stop.set()
 
   # With several processes SIGTERM is JAX's.

@@ -16,7 +16,7 @@ from etils import epath
 from rethinking import main, report
 from rethinking.benchmark import report as benchmark
 from rethinking.exports import verify, write
-from rethinking.runtime import cli, processes, signals
+from rethinking.runtime import cli, processes
 from rethinking.runtime.errors import UserError
 from rethinking.storage import files
 from rethinking.sweeps import run as sweep
@@ -233,6 +233,12 @@ def test_what_matplotlib_cannot_read_is_a_warning(tmp_path, monkeypatch, where):
   assert "x.png cannot be drawn (" in said
 
 
+def test_a_matplotlibrc_that_is_not_used_says_nothing(tmp_path):
+  (tmp_path / "matplotlibrc").write_text("no.key: 1\nfigure.dpi: fat\n")
+  assert _said("-c", _DRAW, cwd=tmp_path) == (0, "")
+  assert (tmp_path / "x.png").exists()
+
+
 _SHORT = (
   "-m",
   "rethinking.main",
@@ -308,33 +314,6 @@ cli.call(act, "")
 def test_a_cache_without_room_is_said_once_not_of_each_program():
   said = "warning: Error writing the cache: full\n"
   assert _said("-c", _WARN) == (0, said)
-
-
-_WAIT = """
-import time
-from rethinking.runtime import cli
-def act():
-  print("go", flush=True)
-  time.sleep(60)
-cli.call(act, "Stopped.")
-"""
-
-
-@pytest.mark.parametrize("number", signals.ENDING)
-def test_every_command_says_what_a_signal_ended(number):
-  # Not ignored, as in a job in the background.
-  process = _python(
-    "-c",
-    _WAIT,
-    shell=("env", "--default-signal=INT,HUP"),
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    text=True,
-  )
-  assert process.stdout.readline() == "go\n"
-  process.send_signal(number)
-  _, said = process.communicate(timeout=60)
-  assert (process.returncode, said) == (cli.STOPPED, "Stopped.\n")
 
 
 def test_another_error_before_jax_is_no_variable_of_its():
