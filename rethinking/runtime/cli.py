@@ -3,6 +3,7 @@
 import argparse
 import functools
 import importlib.util
+import os
 import pathlib
 import re
 import sys
@@ -123,10 +124,17 @@ def call(act: Callable[[], int], stopped: str) -> NoReturn:
 
 def _check_folder() -> None:
   try:
-    pathlib.Path.cwd()
+    folder = str(pathlib.Path.cwd())
+    if sys.getfilesystemencoding() == "utf-8":
+      folder.encode()
   except FileNotFoundError as error:
     raise UserError(
       "The current folder must be there, got one that was removed; try another."
+    ) from error
+  except UnicodeEncodeError as error:
+    raise UserError(
+      "The current folder must have a name in UTF-8, got "
+      f"{ascii(error.object)}; try another."
     ) from error
 
 
@@ -202,7 +210,7 @@ def load(text: str) -> ConfigDict:
 def _with_shipped(word: str) -> str:
   """Where there is no folder `configs`, the package's own stands for it."""
   match = re.match(r"(--?config=)?(configs/\w+\.py)(?=:|$)", word)
-  if match is None or pathlib.Path(match[2]).exists():
+  if match is None or os.path.exists(match[2]):  # noqa: PTH110
     return word
   # In an installed package inside it, in a checkout beside it.
   package = pathlib.Path(__file__).parents[1]
@@ -221,7 +229,7 @@ def _check_config(argv: list[str]) -> None:
   """
   config = None
   for flag, following in zip(argv, [*argv[1:], ""], strict=True):
-    match = re.fullmatch(r"--?config(?:=(.*))?", flag)
+    match = re.fullmatch(r"--?config(?:=(.*))?", flag, re.DOTALL)
     if match is None:
       continue
     given = following if match[1] is None else match[1]
@@ -234,7 +242,8 @@ def _check_config(argv: list[str]) -> None:
 
 def _load(path: str, variant: str) -> ConfigDict:
   """The config of a file's variant; whatever it raises in one line."""
-  if not pathlib.Path(path).is_file():
+  # pathlib raises for a name that is too long.
+  if not os.path.isfile(path):  # noqa: PTH113
     raise UserError(
       f"--config must be a config file, got {path!r}, which is not there; try "
       "--config=configs/digits.py:random_labels."

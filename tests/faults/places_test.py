@@ -84,8 +84,13 @@ def test_a_refused_run_leaves_no_folder_of_its_own(command, tmp_path):
   assert [path.name for path in tmp_path.glob("runs/*")] == ["other"]
 
 
-@pytest.mark.parametrize("name", ["a\nb", "a\x1b[31m", "a\0", "\udcff", "\x7f"])
-def test_names_that_cannot_be_printed_are_refused(name, tmp_path):
+_PLACES = dict.fromkeys(
+  ("a\nb", "a\x1b[31m", "a\0", "\udcff", "\x7f"), "must be of printable"
+) | dict.fromkeys(("b/" + 128 * "é", "/".join(25 * [200 * "a"])), "be shorter")
+
+
+@pytest.mark.parametrize("name", _PLACES)
+def test_names_that_no_folder_has_are_refused(name, tmp_path):
   for act in (
     lambda: files.workdir(name),
     lambda: write.write(damage.run(), name),
@@ -93,9 +98,15 @@ def test_names_that_cannot_be_printed_are_refused(name, tmp_path):
     lambda: train.run(damage.run(), name),
     lambda: train.run(damage.run(dataset="mnist", data_dir=name), tmp_path),
   ):
-    with pytest.raises(UserError, match="must be of printable") as caught:
+    with pytest.raises(UserError, match=_PLACES[name]) as caught:
       act()
     assert str(caught.value).isprintable()
+
+
+def test_a_home_folder_that_cannot_be_printed_is_refused(monkeypatch):
+  monkeypatch.setenv("HOME", "/home/\udcff")
+  with pytest.raises(UserError, match="must be of printable"):
+    files.workdir("~/w")
 
 
 def test_other_letters_are_taken(tmp_path):

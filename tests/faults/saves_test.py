@@ -19,6 +19,7 @@ from rethinking.exports.write import write as export
 from rethinking.report import committed
 from rethinking.runtime.errors import UserError
 from rethinking.storage import checkpoint, events, files, jsonl, lock
+from rethinking.sweeps import run as sweep
 from rethinking.training import run as train
 
 _RESULTS = pathlib.Path(__file__).parents[2] / "configs" / "results"
@@ -190,6 +191,16 @@ def test_no_link_is_followed_when_writing(tmp_path, target):
   if target == "file":
     assert other.read_text() == "precious"
   assert other.exists() == (target != "nothing")
+
+
+def test_a_folder_of_groups_that_is_a_link_is_removed_alone(tmp_path):
+  (tmp_path / "w").mkdir()
+  (tmp_path / "other").mkdir()
+  (tmp_path / "other" / "precious").touch()
+  (tmp_path / "w" / "groups").symlink_to(tmp_path / "other")
+  assert sweep.run(damage.sweep(), tmp_path / "w", quiet=True)["cells"] == 3
+  assert not (tmp_path / "w" / "groups").is_symlink()
+  assert (tmp_path / "other" / "precious").exists()
 
 
 @pytest.mark.parametrize("kind", ["FIFO", "folder"])
