@@ -115,7 +115,7 @@ def _run(module: Any, config: Any, workdir: str | os.PathLike) -> Any:
 
 
 def stop_imports(number: int, frame: Any) -> None:
-  """Ends a command by Ctrl-C before `runtime.cli.call` says what that means."""
+  """Ends a command by a signal before `runtime.cli.call` says what it means."""
   del number, frame
   try:
     os.write(2, b"Stopped before it began; nothing was changed.\n")
@@ -133,5 +133,6 @@ def _is_command() -> bool:
 
 # The command's imports take a second. `runtime.cli.call` has the end of this.
 if _is_command():
-  if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, stop_imports)
+  for _number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(_number) is not signal.SIG_IGN:
+      signal.signal(_number, stop_imports)

@@ -145,11 +145,13 @@ def main(config: ConfigDict) -> int:
       raise
     return cli.REFUSED
   except (Stopped, Diverged) as error:
+    signals.ignore()
     resumable = isinstance(error, Stopped)
     if processes.is_first():
       print(error if resumable else f"error: {error}", file=sys.stderr)
     return cli.STOPPED if resumable else cli.FAILED
   except KeyboardInterrupt:
+    signals.ignore()
     print(_kept(workdir), file=sys.stderr)
     if processes.several():
       processes.exit_now(cli.STOPPED)

@@ -225,13 +225,23 @@ def test_ctrl_c_in_one_of_several_does_not_wait_for_the_others(
 
 
 @pytest.mark.parametrize(
-  "command", ["main", "export", "report", "data", "benchmark"]
+  ("command", "number"),
+  [
+    ("main", "SIGINT"),
+    ("main", "SIGHUP"),
+    ("export", "SIGINT"),
+    ("report", "SIGTERM"),
+    ("data", "SIGINT"),
+    ("benchmark", "SIGINT"),
+  ],
 )
-def test_ctrl_c_while_a_command_imports_is_one_line(tmp_path, command):
+def test_a_signal_while_a_command_imports_is_one_line(
+  tmp_path, command, number
+):
   # What each of them imports before its flags are read.
   for name in ("absl", "etils", "numpy"):
     (tmp_path / f"{name}.py").write_text(
-      "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+      f"import os, signal\nos.kill(os.getpid(), signal.{number})\n"
     )
   found = _module(f"rethinking.{command}", tmp_path)
   said = "Stopped before it began; nothing was changed.\n"

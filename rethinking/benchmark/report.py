@@ -31,7 +31,8 @@ def write(result: Mapping[str, Any], folder: epath.Path) -> None:
   """
   files.write_json(folder / "benchmark.json", result)
   if result.get("models"):
-    _draw(result, folder / "benchmark")
+    with plots.drawing("benchmark.png"):
+      _draw(result, folder / "benchmark")
 
 
 def _contenders(result):

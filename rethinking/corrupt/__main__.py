@@ -3,7 +3,10 @@
 import runpy
 import sys
 
+from rethinking.runtime import output
+
 if __name__ == "__main__":
+  output.protect()
   print(
     "notice: python -m rethinking.corrupt is now python -m rethinking.export.",
     file=sys.stderr,

@@ -7,7 +7,7 @@ from flax import traverse_util
 
 from rethinking import __version__, models
 from rethinking.exports import contents
-from rethinking.exports.write import make_folder, refused, write_sums
+from rethinking.exports.write import make_folder, write_sums
 from rethinking.storage import files
 from rethinking.training.trained import Trained
 
@@ -56,7 +56,7 @@ def write(model: Trained, out: str | os.PathLike) -> int:
   }
   weights = {"params": model.params, "batch_stats": model.batch_stats}
   arrays = traverse_util.flatten_dict(weights, sep="/")
-  with refused(folder):
+  with files.refused("--out", folder):
     # One of an earlier command would pass for this model's.
     (folder / contents.SUMS).unlink(missing_ok=True)
     files.replace(folder / PARAMETERS, files.npz_bytes(arrays))

@@ -1,12 +1,11 @@
 """Writes a config's corrupted data to a folder."""
 
-import contextlib
 import functools
 import os
 import pathlib
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +39,7 @@ def write(config: ConfigDict, out: str | os.PathLike) -> dict[str, Any]:
   own = (contents.LABELS, contents.TABLE, contents.REPORT, *contents.PICTURED)
   folder = make_folder(out, own)
   found = contents.compute(config)
-  with refused(folder):
+  with files.refused("--out", folder):
     _write_all(found, folder)
   return found.facts
 
@@ -60,7 +59,7 @@ def make_folder(out: str | os.PathLike, names: Iterable[str]) -> pathlib.Path:
       f"--out must be a folder of this machine, got {str(out)!r}; try a path."
     )
   folder = pathlib.Path(files.local(out, "--out"))
-  with refused(folder):
+  with files.refused("--out", folder):
     folder.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=folder).close()
     there = [name for name in names if (folder / name).exists()]
@@ -86,25 +85,6 @@ def write_sums(folder: pathlib.Path, names: Iterable[str]) -> None:
     if (folder / name).exists()
   )
   files.replace(folder / contents.SUMS, sums.encode())
-
-
-@contextlib.contextmanager
-def refused(folder: pathlib.Path) -> Iterator[None]:
-  """Names the folder where a file can't be written.
-
-  Args:
-    folder: of the files.
-
-  Raises:
-    UserError: in place of an OSError.
-  """
-  try:
-    yield
-  except OSError as error:
-    raise UserError(
-      f"--out must be a folder that can be written, got {str(folder)!r} "
-      f"({error.strerror or error}); try another folder, or make room."
-    ) from error
 
 
 def _write_all(found: contents.Contents, folder: pathlib.Path) -> None:

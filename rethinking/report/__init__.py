@@ -21,9 +21,8 @@ May import: training, label_issues, memorization, config, data, models, ops,
 storage, runtime, corruptions.
 """
 
-import contextlib
 import pkgutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from etils import epath
 
@@ -80,12 +79,19 @@ def redraw(workdir: epath.PathLike) -> list[epath.Path]:
     if not results:
       return []
   if results or not (folder / "metrics.jsonl").exists():
-    return [folder / name for name in (*draw(folder), page.write(folder))]
-  run = comparison.read(folder)
-  title = variants.title(run.config)
-  with _refused(folder):
-    names = curves.draw(run.rows, folder / "curves", title)
-  names.append(page.write(folder))
+    names = [*draw(folder), *page.write(folder)]
+  else:
+    run = comparison.read(folder)
+    names = []
+    with plots.drawing("curves.png"):
+      title = variants.title(run.config)
+      names += curves.draw(run.rows, folder / "curves", title)
+    names += page.write(folder)
+  if not names:
+    raise UserError(
+      f"The workdir must be a folder that you may write to, got '{folder}', "
+      "where nothing was drawn; try a copy of it."
+    )
   return [folder / name for name in names]
 
 
@@ -108,7 +114,7 @@ def compare(
   runs = [comparison.read(workdir) for workdir in workdirs]
   folder = files.workdir(out)
   text = comparison.table(runs)
-  with _refused(folder):
+  with files.refused("--out", folder):
     folder.mkdir(parents=True, exist_ok=True)
     files.replace(folder / "table.md", text.encode())
     names = ["table.md"]
@@ -123,17 +129,6 @@ def compare(
     files.replace(folder / page.NAME, whole.encode())
     names.append(page.NAME)
   return text, [folder / name for name in names]
-
-
-@contextlib.contextmanager
-def _refused(folder: epath.Path) -> Iterator[None]:
-  try:
-    yield
-  except OSError as error:
-    raise UserError(
-      f"{folder} must be a folder that you may write to, got "
-      f"{error.strerror or error}; try another."
-    ) from error
 
 
 def draw(workdir: epath.PathLike) -> list[str]:
@@ -156,7 +151,7 @@ def draw(workdir: epath.PathLike) -> list[str]:
   if (workdir / "summary.json").exists():
     workdir_lib.check_sums(workdir)
   found = rows.load(workdir / "results.jsonl")
-  with _refused(workdir):
+  with files.refused("The workdir", workdir):
     return [*_draw(found, workdir), *_files(found, workdir)]
 
 

@@ -159,14 +159,9 @@ def redraw(
     found[folder] = read(path)
   written = []
   for folder, (kind, rows) in found.items():
-    try:
+    with files.refused("--out", folder):
       folder.mkdir(parents=True, exist_ok=True)
       names = pkgutil.resolve_name(kind.draw)(rows, folder)
-    except OSError as error:
-      raise UserError(
-        f"{folder} must be a folder that you may write to, got "
-        f"{error.strerror or error}; try another --out."
-      ) from error
     written += [folder / name for name in names]
   return written
 

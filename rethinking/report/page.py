@@ -46,19 +46,21 @@ class Block(NamedTuple):
   rows: Sequence[Sequence[str]] = ()
 
 
-def write(workdir: epath.PathLike) -> str:
+def write(workdir: epath.PathLike) -> list[str]:
   """Writes index.html of a finished workdir, from the files in it alone.
 
   Args:
     workdir: the folder of a run, a sweep or a theory experiment.
 
   Returns:
-    The name of the file.
+    The name of the file; nothing where it cannot be written, which is a
+    warning.
   """
   folder = files.workdir(workdir)
   with plots.drawing(NAME):
     files.replace(folder / NAME, render([folder]).encode())
-  return NAME
+    return [NAME]
+  return []
 
 
 def render(

@@ -1,10 +1,11 @@
 """Command lines: the config flag, and one line for each user's mistake."""
 
 import argparse
+import functools
 import importlib.util
+import os
 import pathlib
 import re
-import signal
 import sys
 import traceback
 import warnings
@@ -14,7 +15,6 @@ from typing import NoReturn
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-import rethinking
 from rethinking.runtime import output, signals
 from rethinking.runtime.allowed import choose
 from rethinking.runtime.errors import UserError
@@ -68,12 +68,7 @@ def run(
   argv = list(sys.argv if argv is None else argv)
   usage = sys.modules["__main__"].__doc__ or ""
 
-  def act() -> int:
-    # Outside a training loop, which saves first, SIGTERM ends as Ctrl-C does.
-    signals.end_at_once()
-    return main(_parse(argv, usage, known_only, more))
-
-  call(act, stopped)
+  call(lambda: main(_parse(argv, usage, known_only, more)), stopped)
 
 
 def call(act: Callable[[], int], stopped: str) -> NoReturn:
@@ -84,13 +79,22 @@ def call(act: Callable[[], int], stopped: str) -> NoReturn:
     stopped: what to say when a signal ends it.
   """
   output.protect()
-  # A warning is for the user: a line of its own, no file and line number.
-  warnings.showwarning = lambda message, *_: print(
-    f"warning: {message}", file=sys.stderr
-  )
+  said: set[str] = set()
+
+  def show(message: Warning | str, *_: object) -> None:
+    # A warning is for the user: a line of its own, no file and line number.
+    # JAX names each program that a full disk has no room for.
+    text = re.sub(r" entry for 'jit\w*'", "", str(message))
+    if text not in said:
+      said.add(text)
+      print(f"warning: {text}", file=sys.stderr)
+
+  warnings.showwarning = show
   try:
-    if signal.getsignal(signal.SIGINT) is rethinking.stop_imports:
-      signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Outside a training loop, which saves first.
+    signals.end_at_once()
+    hook = functools.partial(signals.swallowed, sys.unraisablehook)
+    sys.unraisablehook = hook
     _check_folder()
     code = act()
   except UserError as error:
@@ -111,17 +115,26 @@ def call(act: Callable[[], int], stopped: str) -> NoReturn:
     )
     code = REFUSED
   except KeyboardInterrupt:
+    signals.ignore()
     print(stopped, file=sys.stderr)
     code = STOPPED
+  signals.ignore()
   sys.exit(code)
 
 
 def _check_folder() -> None:
   try:
-    pathlib.Path.cwd()
+    folder = str(pathlib.Path.cwd())
+    if sys.getfilesystemencoding() == "utf-8":
+      folder.encode()
   except FileNotFoundError as error:
     raise UserError(
       "The current folder must be there, got one that was removed; try another."
+    ) from error
+  except UnicodeEncodeError as error:
+    raise UserError(
+      "The current folder must have a name in UTF-8, got "
+      f"{ascii(error.object)}; try another."
     ) from error
 
 
@@ -197,7 +210,7 @@ def load(text: str) -> ConfigDict:
 def _with_shipped(word: str) -> str:
   """Where there is no folder `configs`, the package's own stands for it."""
   match = re.match(r"(--?config=)?(configs/\w+\.py)(?=:|$)", word)
-  if match is None or pathlib.Path(match[2]).exists():
+  if match is None or os.path.exists(match[2]):  # noqa: PTH110
     return word
   # In an installed package inside it, in a checkout beside it.
   package = pathlib.Path(__file__).parents[1]
@@ -216,7 +229,7 @@ def _check_config(argv: list[str]) -> None:
   """
   config = None
   for flag, following in zip(argv, [*argv[1:], ""], strict=True):
-    match = re.fullmatch(r"--?config(?:=(.*))?", flag)
+    match = re.fullmatch(r"--?config(?:=(.*))?", flag, re.DOTALL)
     if match is None:
       continue
     given = following if match[1] is None else match[1]
@@ -229,7 +242,8 @@ def _check_config(argv: list[str]) -> None:
 
 def _load(path: str, variant: str) -> ConfigDict:
   """The config of a file's variant; whatever it raises in one line."""
-  if not pathlib.Path(path).is_file():
+  # pathlib raises for a name that is too long.
+  if not os.path.isfile(path):  # noqa: PTH113
     raise UserError(
       f"--config must be a config file, got {path!r}, which is not there; try "
       "--config=configs/digits.py:random_labels."

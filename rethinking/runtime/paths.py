@@ -24,6 +24,11 @@ def private_folder(name: str) -> pathlib.Path:
     OSError: it cannot be made, is another user's or others can write in it.
   """
   whole = cache_folder()
+  try:
+    str(whole).encode()
+  except UnicodeEncodeError as error:
+    # JAX's writers know no other.
+    raise OSError(f"{ascii(str(whole))} must be a name in UTF-8") from error
   whole.parent.mkdir(parents=True, exist_ok=True)
   for folder in (whole, whole / name):
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -106,8 +106,9 @@ def start(
 def started() -> bool:
   """Whether this process is one of a --multihost job."""
   # Without importing JAX, for which a report need not wait.
-  jax = sys.modules.get("jax")
-  return jax is not None and jax.distributed.is_initialized()
+  distributed = getattr(sys.modules.get("jax"), "distributed", None)
+  # It may be half imported.
+  return distributed is not None and distributed.is_initialized()
 
 
 def several() -> bool:

@@ -37,19 +37,11 @@ class SaveError(OSError):
   """A checkpoint could not be written; those before it are intact."""
 
 
-def _remove(path: epath.Path) -> None:
-  """Removes a save, or what lies in its place; no link is followed."""
-  if files.is_link(path) or not path.is_dir():
-    path.unlink(missing_ok=True)
-  else:
-    path.rmtree(missing_ok=True)
-
-
 def _remove_failed(path: epath.Path) -> None:
   """Removes the folder of a save that failed, as far as it can be."""
   for _ in range(20):
     try:
-      _remove(path)
+      files.remove(path)
       return
     except OSError:
       # Orbax's threads are still writing into it.
@@ -153,7 +145,7 @@ class Checkpointer:
     try:
       self._folder.mkdir(parents=True, exist_ok=True)
       for path in self._folder.glob(f"*{_UNFINISHED}*"):
-        _remove(path)
+        files.remove(path)
     except OSError as error:
       raise UserError(
         f"'{self._folder}' must be a folder that you can write to, got "
@@ -172,7 +164,7 @@ class Checkpointer:
   def _delete(self, steps: list[int]) -> None:
     if jax.process_index() == 0:
       for step in steps:
-        _remove(self._folder / str(step))
+        files.remove(self._folder / str(step))
     self._damaged.difference_update(steps)
 
   def save(self, step: int, state: PyTree, extra: dict[str, Any]) -> None:

@@ -49,6 +49,18 @@ def is_link(path: epath.PathLike) -> bool:
   return is_local(path) and pathlib.Path(path).is_symlink()
 
 
+def remove(path: epath.Path) -> None:
+  """Removes a folder, or what lies in its place; no link is followed.
+
+  Args:
+    path: it need not be there.
+  """
+  if is_link(path) or not path.is_dir():
+    path.unlink(missing_ok=True)
+  else:
+    path.rmtree(missing_ok=True)
+
+
 def local(path: epath.PathLike, name: str) -> str:
   """Returns a local path with `~` replaced, as a shell does at its beginning.
 
@@ -57,16 +69,13 @@ def local(path: epath.PathLike, name: str) -> str:
     name: what to call it.
 
   Raises:
-    UserError: for an empty one, and one of unprintable characters.
+    UserError: for an empty one, one of unprintable characters, and one that
+      is too long.
   """
   text = _text(path, name)
   if not text:
     raise UserError(f"{name} must be a folder, got ''; try a name such as out.")
-  if not text.isprintable():
-    raise UserError(
-      f"{name} must be of printable characters, got {text!r}; try a name such "
-      "as out."
-    )
+  _check_printable(text, name)
   # pathlib raises for a user that is not there.
   found = os.path.expanduser(text)  # noqa: PTH111
   if found.startswith("~"):
@@ -75,7 +84,24 @@ def local(path: epath.PathLike, name: str) -> str:
       f"{name} must be in a home folder that is there, got {text!r}; try "
       f"./{text} where it is called {user}."
     )
+  # So may a home folder be named.
+  _check_printable(found, name)
+  sizes = [len(part) for part in os.fsencode(found).split(b"/")]
+  if max(sizes) > 255 or sum(sizes) + len(sizes) > 4096:
+    raise UserError(
+      f"{name} must be shorter, got '{found[:30]}...' with {max(sizes)} bytes "
+      f"of at most 255 in a name, {sum(sizes) + len(sizes) - 1} of at most "
+      "4095 in all; try a shorter one."
+    )
   return found
+
+
+def _check_printable(text: str, name: str) -> None:
+  if not text.isprintable():
+    raise UserError(
+      f"{name} must be of printable characters, got {text!r}; try a name such "
+      "as out."
+    )
 
 
 def _text(path: epath.PathLike, name: str) -> str:
@@ -169,9 +195,32 @@ def _named(path: epath.Path) -> Iterator[None]:
   try:
     yield
   except OSError as error:
-    reason = error.strerror or str(error)
+    # NumPy's own, of a full disk, has neither.
+    reason = error.strerror or f"written in part, {error}"
     code = error.errno or errno.EIO
     raise OSError(code, reason, os.fspath(path)) from error
+
+
+@contextlib.contextmanager
+def refused(name: str, folder: epath.PathLike) -> Iterator[None]:
+  """Refuses a folder where a file in it can't be written, and names the file.
+
+  Args:
+    name: what to call the folder.
+    folder: of the files.
+
+  Raises:
+    UserError: in place of an OSError.
+  """
+  try:
+    yield
+  except OSError as error:
+    given, file = os.fspath(folder), os.fspath(error.filename or folder)
+    at = "" if file == given else f" of '{file}'"
+    raise UserError(
+      f"{name} must be a folder that you may write to, got '{given}' "
+      f"({error.strerror or error}{at}); try another, or make room."
+    ) from error
 
 
 def open_own(path: epath.PathLike, flags: int) -> int:

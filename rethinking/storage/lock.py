@@ -39,15 +39,9 @@ class Lock:
 
   def _hold(self) -> None:
     if files.is_local(self._workdir):
-      try:
+      with files.refused("The workdir", self._workdir):
         self._workdir.mkdir(parents=True, exist_ok=True)
         self._file = self._take()
-      except OSError as error:
-        at = "" if error.filename is None else f" of '{error.filename}'"
-        raise UserError(
-          f"The workdir must be one that you may write to, got "
-          f"'{self._workdir}' ({error.strerror or error}{at}); try another."
-        ) from error
 
   def _take(self) -> int:
     while True:

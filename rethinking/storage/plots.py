@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
@@ -53,6 +54,18 @@ def sheet(parts: int, size: tuple[float, float]):
 
 
 @contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+  """Keeps to itself what is wrong with a matplotlibrc that is not used."""
+  logger = logging.getLogger("matplotlib")
+  level = logger.level
+  logger.setLevel(logging.CRITICAL)
+  try:
+    yield
+  finally:
+    logger.setLevel(level)
+
+
+@contextlib.contextmanager
 def _own_style() -> Iterator[None]:
   try:
     from matplotlib import style
@@ -75,7 +88,7 @@ def drawing(what: str) -> Iterator[None]:
   """
   try:
     # The settings are the whole process's: runs in threads take turns.
-    with _LOCK, _own_style():
+    with _LOCK, _quiet(), _own_style():
       yield
   # Fonts, formats, LaTeX: Matplotlib raises anything.
   except Exception as error:  # noqa: BLE001

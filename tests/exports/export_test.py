@@ -245,7 +245,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(
   for out in (tmp_path / "file", tmp_path / "file" / "below", "/proc/none"):
     with pytest.raises(
       UserError,
-      match="must be a folder that can be written, got .*; try another",
+      match="must be a folder that you may write to, got .*; try another",
     ):
       write(config("true_labels"), out)
   with pytest.raises(
@@ -260,7 +260,7 @@ def test_a_full_disk_is_refused_in_a_line(tmp_path, monkeypatch):
 
   monkeypatch.setattr(os, "fsync", full)
   with pytest.raises(
-    UserError, match="No space left on device.; try .*make room"
+    UserError, match="No space left on device of '.*npz'.; try .*make room"
   ):
     write(config("true_labels"), tmp_path)
   assert list(tmp_path.iterdir()) == []

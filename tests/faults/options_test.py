@@ -175,6 +175,27 @@ def test_a_folder_beyond_ascii_in_another_locale_is_one_line(to, tmp_path):
   assert not [*tmp_path.iterdir()]
 
 
+@pytest.mark.parametrize(
+  ("folder", "config", "words"),
+  [
+    (".", "a\n", "--config must be a config file, got 'a\\n', which is not"),
+    (".", 256 * "a", "--config must be a config file, got 'aaa"),
+    ("\udcff", "a", "The current folder must have a name in UTF-8, got "),
+  ],
+)
+def test_names_that_are_none_are_one_line(tmp_path, folder, config, words):
+  (tmp_path / folder).mkdir(exist_ok=True)
+  found = subprocess.run(
+    [sys.executable, "-m", "rethinking.main", f"--config={config}"],
+    cwd=tmp_path / folder,
+    env=os.environ | {"PYTHONPATH": str(_ROOT)},
+    capture_output=True,
+    text=True,
+  )
+  (line,) = found.stderr.splitlines()
+  assert found.returncode == 2 and line.startswith(f"error: {words}"), line
+
+
 @pytest.mark.parametrize("lib", [config_lib, theory_config])
 @pytest.mark.parametrize(
   ("name", "value"),

@@ -11,8 +11,10 @@ import types
 import damage
 import matplotlib
 import pytest
+from etils import epath
 
-from rethinking import main
+from rethinking import main, report
+from rethinking.benchmark import report as benchmark
 from rethinking.exports import verify, write
 from rethinking.runtime import cli, processes
 from rethinking.runtime.errors import UserError
@@ -82,8 +84,13 @@ def test_a_refused_run_leaves_no_folder_of_its_own(command, tmp_path):
   assert [path.name for path in tmp_path.glob("runs/*")] == ["other"]
 
 
-@pytest.mark.parametrize("name", ["a\nb", "a\x1b[31m", "a\0", "\udcff", "\x7f"])
-def test_names_that_cannot_be_printed_are_refused(name, tmp_path):
+_PLACES = dict.fromkeys(
+  ("a\nb", "a\x1b[31m", "a\0", "\udcff", "\x7f"), "must be of printable"
+) | dict.fromkeys(("b/" + 128 * "é", "/".join(25 * [200 * "a"])), "be shorter")
+
+
+@pytest.mark.parametrize("name", _PLACES)
+def test_names_that_no_folder_has_are_refused(name, tmp_path):
   for act in (
     lambda: files.workdir(name),
     lambda: write.write(damage.run(), name),
@@ -91,9 +98,15 @@ def test_names_that_cannot_be_printed_are_refused(name, tmp_path):
     lambda: train.run(damage.run(), name),
     lambda: train.run(damage.run(dataset="mnist", data_dir=name), tmp_path),
   ):
-    with pytest.raises(UserError, match="must be of printable") as caught:
+    with pytest.raises(UserError, match=_PLACES[name]) as caught:
       act()
     assert str(caught.value).isprintable()
+
+
+def test_a_home_folder_that_cannot_be_printed_is_refused(monkeypatch):
+  monkeypatch.setenv("HOME", "/home/\udcff")
+  with pytest.raises(UserError, match="must be of printable"):
+    files.workdir("~/w")
 
 
 def test_other_letters_are_taken(tmp_path):
@@ -166,6 +179,19 @@ def test_pictures_do_not_depend_on_the_users_style(tmp_path, bad_style):
     assert [*(tmp_path / folder).glob("*.png")]
 
 
+def test_redrawn_pictures_do_not_depend_on_it_either(tmp_path, bad_style):
+  train.run(damage.run(plots=True), tmp_path, quiet=True)
+  drawn = (tmp_path / "curves.png").read_bytes()
+  (tmp_path / "curves.png").unlink()
+  names = [path.name for path in report.redraw(tmp_path)]
+  assert names == ["curves.png", "curves.svg", "index.html"]
+  assert (tmp_path / "curves.png").read_bytes() == drawn
+  times = {"low": 1.0, "median": 2.0, "high": 3.0}
+  models = {"mlp_1x512": {"training": {"rethinking": times}}}
+  benchmark.write({"models": models}, epath.Path(tmp_path))
+  assert (tmp_path / "benchmark.png").exists()
+
+
 @pytest.mark.parametrize(
   "error", [RuntimeError("no\nLaTeX"), OSError(28, "full")]
 )
@@ -180,6 +206,8 @@ def test_a_picture_that_fails_is_a_warning(tmp_path, monkeypatch, error):
   assert json.loads((tmp_path / "summary.json").read_text())["steps"] == 2
   # Without pictures it is the same run.
   assert train.run(damage.run(), tmp_path, quiet=True)["steps"] == 2
+  with pytest.warns(UserWarning, match="curves.png cannot be drawn"):
+    assert report.redraw(tmp_path) == [tmp_path / "index.html"]
 
 
 # Output.
@@ -214,6 +242,12 @@ def test_what_matplotlib_cannot_read_is_a_warning(tmp_path, monkeypatch, where):
   code, said = _said("-c", _DRAW, cwd=tmp_path)
   assert code == 0 and "Traceback" not in said, said
   assert "x.png cannot be drawn (" in said
+
+
+def test_a_matplotlibrc_that_is_not_used_says_nothing(tmp_path):
+  (tmp_path / "matplotlibrc").write_text("no.key: 1\nfigure.dpi: fat\n")
+  assert _said("-c", _DRAW, cwd=tmp_path) == (0, "")
+  assert (tmp_path / "x.png").exists()
 
 
 _SHORT = (
@@ -257,6 +291,7 @@ def test_output_that_cannot_be_written_ends_no_run(tmp_path, output):
     (["-m", "rethinking.main", "--config=gone.py"], 2),
     (["-m", "rethinking.report", "--workdir=gone"], 2),
     (["-m", "rethinking.data", "digits"], 0),
+    (["-m", "rethinking.corrupt", "--help"], 0),
   ],
 )
 def test_every_command_bears_a_full_disk_where_it_prints(
@@ -274,6 +309,22 @@ def test_a_variable_that_jax_refuses_is_one_line(tmp_path, monkeypatch, name):
   assert code == 2 and [*tmp_path.iterdir()] == []
   assert said.startswith("error: The JAX_... variables must be")
   assert "banana" in said and said.count("\n") == 1
+
+
+_WARN = """
+import warnings
+from rethinking.runtime import cli
+def act():
+  for name in ("_step", "__fun"):
+    warnings.warn(f"Error writing the cache entry for 'jit{name}': full")
+  return 0
+cli.call(act, "")
+"""
+
+
+def test_a_cache_without_room_is_said_once_not_of_each_program():
+  said = "warning: Error writing the cache: full\n"
+  assert _said("-c", _WARN) == (0, said)
 
 
 def test_another_error_before_jax_is_no_variable_of_its():

@@ -1,6 +1,8 @@
 """Saves that are no saves, full disks, and links where files are written."""
 
+import contextlib
 import os
+import pathlib
 import resource
 import shutil
 import socket
@@ -12,8 +14,15 @@ import numpy as np
 import pytest
 from refusals import alarm, refused
 
+from rethinking import report
+from rethinking.exports.write import write as export
+from rethinking.report import committed
+from rethinking.runtime.errors import UserError
 from rethinking.storage import checkpoint, events, files, jsonl, lock
+from rethinking.sweeps import run as sweep
+from rethinking.training import run as train
 
+_RESULTS = pathlib.Path(__file__).parents[2] / "configs" / "results"
 _STATE = {"w": np.arange(20.0)}
 
 
@@ -83,13 +92,21 @@ def test_a_checkpoint_under_another_number_is_refused(checkpoints):
 # Writing.
 
 
+@contextlib.contextmanager
+def full_disk_of(size):
+  """No file grows past so many bytes."""
+  soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+  try:
+    yield
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 @pytest.fixture
 def full_disk():
-  """No file grows past 10,000 bytes."""
-  soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-  resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
-  yield
-  resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+  with full_disk_of(10_000):
+    yield
 
 
 def test_a_full_disk_names_the_file(tmp_path, full_disk):
@@ -101,6 +118,24 @@ def test_a_full_disk_names_the_file(tmp_path, full_disk):
   ):
     with pytest.raises(OSError, match="'.*/the_file'"):
       write(tmp_path / "the_file")
+
+
+def test_commands_that_write_name_the_file(tmp_path, full_disk):
+  config = damage.run(pixel_noise="shuffled_pixels")
+  out = tmp_path / "o"
+  words = "must be a folder that you may write to"
+  refused(lambda: export(config, out), words, "images.npy", "in part")
+  csv = _RESULTS / "figure1_digits.csv"
+  with full_disk_of(100):
+    refused(lambda: committed.redraw([csv], out), words, "1_digits/table.md")
+
+
+def test_a_run_of_which_nothing_can_be_drawn_is_refused(tmp_path):
+  train.run(damage.run(), tmp_path, quiet=True)
+  words = "you may write to, got .* where nothing was drawn; try"
+  with full_disk_of(100), pytest.warns(UserWarning, match="cannot be drawn"):
+    with pytest.raises(UserError, match=words):
+      report.redraw(tmp_path)
 
 
 _SAVE = """
@@ -156,6 +191,16 @@ def test_no_link_is_followed_when_writing(tmp_path, target):
   if target == "file":
     assert other.read_text() == "precious"
   assert other.exists() == (target != "nothing")
+
+
+def test_a_folder_of_groups_that_is_a_link_is_removed_alone(tmp_path):
+  (tmp_path / "w").mkdir()
+  (tmp_path / "other").mkdir()
+  (tmp_path / "other" / "precious").touch()
+  (tmp_path / "w" / "groups").symlink_to(tmp_path / "other")
+  assert sweep.run(damage.sweep(), tmp_path / "w", quiet=True)["cells"] == 3
+  assert not (tmp_path / "w" / "groups").is_symlink()
+  assert (tmp_path / "other" / "precious").exists()
 
 
 @pytest.mark.parametrize("kind", ["FIFO", "folder"])

@@ -128,6 +128,11 @@ def test_programs_are_not_kept_where_others_can_write(cached, monkeypatch):
       backend.configure()
     assert jax.config.jax_compilation_cache_dir is None
     (cached / "xla").rmdir()
+    with monkeypatch.context() as other:
+      other.setenv("XDG_CACHE_HOME", f"{cached}/\udcff")
+      with pytest.warns(UserWarning, match=r"udcff.*be a name in UTF-8"):
+        backend.configure()
+    assert jax.config.jax_compilation_cache_dir is None
     backend.configure()
     assert jax.config.jax_compilation_cache_dir == str(cached / "xla")
     assert ((cached / "xla").stat().st_mode & 0o777) == 0o700

@@ -61,7 +61,7 @@ def workdir(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def text(workdir):
-  assert page.write(workdir) == "index.html"
+  assert page.write(workdir) == ["index.html"]
   return (workdir / "index.html").read_text()
 
 

@@ -20,10 +20,10 @@ from rethinking.training import task as task_lib
 @pytest.fixture
 def command():
   """As in a command that has begun; all is as before at its end."""
-  numbers = (signal.SIGTERM, signal.SIGINT)
-  before = {number: signal.getsignal(number) for number in numbers}
+  before = {number: signal.getsignal(number) for number in signals.ENDING}
   # A shell's background job ignores it, and the tests may be one.
   signal.signal(signal.SIGINT, signal.default_int_handler)
+  signal.signal(signal.SIGHUP, signal.SIG_DFL)
   signals.end_at_once()
   yield
   for number, handler in before.items():
@@ -42,7 +42,7 @@ def _swallowed(number):
     os.kill(os.getpid(), number)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", signals.ENDING)
 def test_a_signal_swallowed_by_a_callback_is_handled_later(command, number):
   _swallowed(number)
   with signals.deferred() as stop:
@@ -119,7 +119,7 @@ def test_a_run_stopped_by_a_swallowed_signal_saves_and_resumes(
   assert _rows(tmp_path / "a") == _rows(tmp_path / "b")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", signals.ENDING)
 def test_a_signal_during_a_wait_is_handled_by_another_thread(command, number):
   ended = threading.Event()
   # As in a wait in C, where the command's own handler would not run.
@@ -136,3 +136,12 @@ def test_a_signal_during_a_wait_is_handled_by_another_thread(command, number):
   _swallowed(number)
   assert not ended.is_set()
   assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_what_nohup_starts_goes_on_when_the_terminal_hangs_up(command):
+  signal.signal(signal.SIGHUP, signal.SIG_IGN)
+  signals.end_at_once()
+  with signals.deferred() as stop:
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert not stop.is_set()
+  assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN

@@ -84,7 +84,7 @@ def test_a_removed_file_is_not_the_lock(tmp_path, monkeypatch):
 def test_a_workdir_that_cannot_be_written_is_refused_in_a_line(tmp_path):
   (tmp_path / "file").write_text("")
   with pytest.raises(
-    UserError, match="workdir must be one that you may write to, got .*try"
+    UserError, match="workdir must be a folder that you may write to, got .*try"
   ):
     lock.Lock(tmp_path / "file" / "workdir").__enter__()
 
