@@ -86,6 +86,22 @@ def test_a_committed_table_is_redrawn_to_the_letter(tmp_path, figures, stem):
     assert figures[name][1] == _size(_RESULTS / f"{stem}{end}.png"), name
 
 
+def test_bars_are_what_the_rows_say(tmp_path, figures):
+  _redraw("memorization_digits", tmp_path)
+  fig, _ = figures["memorization"]
+  text = (_RESULTS / "memorization_digits.csv").read_text()
+  rows = [*csv.DictReader(text.splitlines())]
+  assert len(fig.axes) == 2
+  for axis in fig.axes:
+    mine = [row for row in rows if row["examples"] == axis.get_title()]
+    heights = [[bar.get_height() for bar in x] for x in axis.containers]
+    want = [(float(x["acc_out"]), float(x["mem"])) for x in mine]
+    want = [(outside, mem, 1 - outside - mem) for outside, mem in want]
+    shares = 100 * np.array(want)
+    np.testing.assert_allclose(np.transpose(heights), shares, atol=1e-9)
+    assert all(0 <= bar <= 100 for x in heights for bar in x)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stem", _KINDS)
 def test_a_committed_picture_is_redrawn(tmp_path, stem):
