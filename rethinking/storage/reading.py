@@ -68,9 +68,10 @@ def _float(text: str) -> float:
 
 
 def _int(text: str) -> int:
+  value = int(text)
   # What a float can't hold ends whatever computes with it.
   _float(text)
-  return int(text)
+  return value
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
