@@ -1,6 +1,6 @@
 """Values of a config that are refused."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -55,6 +55,34 @@ def kind(name: str, row: Field, value: Any) -> None:
       f"{' or None' if optional else ''}, got {value!r} of type "
       f"{type(value).__name__}; try one such as --config.{row.name} takes."
     )
+
+
+def trouble(
+  config: Mapping[str, Any], needed: Collection[str] = ()
+) -> str | None:
+  """Returns which value of a recorded config none could have, or None.
+
+  Args:
+    config: of a config.json or a row, by any version, perhaps damaged.
+    needed: fields that it must have.
+  """
+  for name in needed:
+    if config.get(name) is None:
+      return f"it has no {name!r}"
+  for row in TABLE:
+    value = config.get(row.name)
+    # Options were once a mapping.
+    if value is None or (isinstance(value, Mapping) and row.name != "grids"):
+      continue
+    try:
+      kind(row.name, row, value)
+      if isinstance(row.allowed, Range):
+        row.allowed.check(row.name, value)
+      elif row.allowed is not None:
+        choose(row.name, value, row.allowed)
+    except UserError as error:
+      return str(error).partition("; try")[0]
+  return None
 
 
 def check(c: ConfigDict) -> None:

@@ -1,28 +1,33 @@
 """Arrays in files that others made: bounded, checked, never a pickle."""
 
+import contextlib
 import io
 import math
 import os
-import pathlib
 import stat
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import BinaryIO
 
 import numpy as np
 
+# Bytes of an archive's list of its arrays, some 80 each.
+_MOST_LISTED = 2**22
 # Names of an archive that an error shows.
 _MOST_NAMES = 10
 
 
 def read_npz(
-  path: str | os.PathLike[str], names: Collection[str], *, most_bytes: int
+  source: str | os.PathLike[str] | bytes,
+  names: Collection[str] | None = None,
+  *,
+  most_bytes: int,
 ) -> dict[str, np.ndarray]:
   """Reads arrays of an .npz file.
 
   Args:
-    path: of the file.
-    names: of the arrays to read.
+    source: the file's path, or what is in it.
+    names: of the arrays to read; None: all.
     most_bytes: what the file may unpack to, all arrays together.
 
   Returns:
@@ -32,26 +37,29 @@ def read_npz(
     ValueError: in one line, for a file that is damaged or too large, or holds
       Python objects or an array of another size than its header says.
   """
-  path = os.fspath(path)
+  said = "it" if isinstance(source, bytes) else repr(os.fspath(source))
   try:
-    size = _size(path)
-    with zipfile.ZipFile(path) as archive:
+    with _archive(source) as (archive, size):
       # What it says it unpacks to; no more than that is ever read.
       size = max(size, sum(i.file_size for i in archive.infolist()))
       if size <= most_bytes:
-        there = {i.filename: i for i in archive.infolist()}
+        there = {
+          i.filename.removesuffix(".npy"): i
+          for i in archive.infolist()
+          if i.filename.endswith(".npy")
+        }
         return {
-          name: _array(archive, there[f"{name}.npy"])
-          for name in names
-          if f"{name}.npy" in there
+          name: _array(archive, there[name])
+          for name in (there if names is None else names)
+          if name in there
         }
   # Bytes that were made to confuse a parser make it raise anything.
   except Exception as error:
     raise ValueError(
-      f"{path!r} can't be read as .npz: {_line(error)}; fetch it again."
+      f"{said} can't be read as .npz: {_line(error)}; fetch it again."
     ) from error
   raise ValueError(
-    f"{path!r} must unpack to at most {most_bytes} bytes, got {size}; try "
+    f"{said} must unpack to at most {most_bytes} bytes, got {size}; try "
     "fewer arrays."
   )
 
@@ -70,7 +78,7 @@ def npz_headers(
   """
   found = {}
   try:
-    with zipfile.ZipFile(path) as archive:
+    with _archive(path) as (archive, _):
       for member in archive.infolist():
         with archive.open(member) as file:
           shape, dtype, _ = _header(file, member.file_size)
@@ -89,27 +97,32 @@ def npz_names(path: str | os.PathLike[str]) -> list[str]:
   Args:
     path: of a file that `read_npz` could read.
   """
-  with zipfile.ZipFile(path) as archive:
+  with _archive(path) as (archive, _):
     names = [n for n in archive.namelist() if n.endswith(".npy")]
   return [name.removesuffix(".npy") for name in sorted(names)[:_MOST_NAMES]]
 
 
-def map_npy(path: str | os.PathLike[str]) -> np.ndarray:
+def map_npy(
+  path: str | os.PathLike[str], *, most_bytes: int | None = None
+) -> np.ndarray:
   """Opens an .npy file without reading more than its header.
 
   Args:
     path: of the file.
+    most_bytes: how large it may be; None: any size.
 
   Returns:
     The array, read from the file as it is used, read-only.
 
   Raises:
     ValueError: in one line, for a file that is damaged, holds Python objects
-      or has another size than its header says.
+      or has another size than its header says; for one that is too large.
   """
   try:
-    size = _size(path)
-    with pathlib.Path(path).open("rb") as file:
+    with _open(path) as file:
+      size = _size(file)
+      if most_bytes is not None and size > most_bytes:
+        raise ValueError(f"it has {size} bytes, more than {most_bytes}")
       shape, dtype, order = _header(file, size)
       start = file.tell()
     if 0 in shape:
@@ -119,12 +132,54 @@ def map_npy(path: str | os.PathLike[str]) -> np.ndarray:
     raise ValueError(_line(error)) from error
 
 
-def _size(path: str | os.PathLike[str]) -> int:
-  """A file's bytes; opening a FIFO would wait for whoever writes into it."""
-  status = pathlib.Path(path).stat()
-  if not stat.S_ISREG(status.st_mode):
+class _File(io.BufferedReader):
+  """A file, of which no more than `most` bytes are read at a time."""
+
+  most: int | None = None
+
+  def read(self, size: int | None = -1) -> bytes:
+    if size is None or size < 0:
+      size = _size(self) - self.tell()
+    if self.most is not None and size > self.most:
+      raise ValueError(f"its list of arrays has {size} bytes")
+    return super().read(size)
+
+
+def _size(file: BinaryIO) -> int:
+  """Returns a file's bytes; where it is read goes on."""
+  here = file.tell()
+  size = file.seek(0, os.SEEK_END)
+  file.seek(here)
+  return size
+
+
+def _open(path: str | os.PathLike[str]) -> _File:
+  """Opens a file; a FIFO would wait for whoever writes into it."""
+  number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+  if not stat.S_ISREG(os.fstat(number).st_mode):
+    os.close(number)
     raise ValueError("it is not a file")
-  return status.st_size
+  return _File(io.FileIO(number))
+
+
+@contextlib.contextmanager
+def _archive(
+  source: str | os.PathLike[str] | bytes,
+) -> Iterator[tuple[zipfile.ZipFile, int]]:
+  """Opens an .npz file in which each array is there once; its bytes, too."""
+  file = (
+    _File(io.BytesIO(source)) if isinstance(source, bytes) else _open(source)
+  )
+  with file:
+    size = _size(file)
+    # zipfile believes what the file says of the size of its list.
+    file.most = _MOST_LISTED
+    with zipfile.ZipFile(file) as archive:
+      file.most = None
+      names = [n.removesuffix(".npy") for n in archive.namelist()]
+      if len({*names}) < len(names):
+        raise ValueError("an array of it is there twice")
+      yield archive, size
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:

@@ -107,7 +107,8 @@ def read(
   path = files.local(path, "reference")
   try:
     if path.endswith(".npy"):
-      found = {"scores": np.array(array_files.map_npy(path))}
+      scores = array_files.map_npy(path, most_bytes=_MOST_BYTES)
+      found = {"scores": np.array(scores)}
     else:
       names = ("scores", "ids", "labels")
       found = array_files.read_npz(path, names, most_bytes=_MOST_BYTES)
@@ -138,6 +139,11 @@ def read(
       "the file of this data set, or ids beside the scores."
     )
   if "ids" in found:
+    if (once := len(np.unique(found["ids"]))) < len(found["ids"]):
+      raise UserError(
+        f"ids of the reference must be there once each, got {once} in "
+        f"{len(found['ids'])} rows; try one row an example."
+      )
     order = np.argsort(found["ids"])
     place = np.searchsorted(found["ids"], ids, sorter=order)
     place = order[place.clip(max=len(order) - 1)]

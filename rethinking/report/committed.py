@@ -235,7 +235,7 @@ def _value(text: str) -> Any:
   if text[:1] in ("[", "{"):
     try:
       return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
       return text
   for kind in (int, float):
     try:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from etils import epath
 
-from rethinking.config import records, variants
+from rethinking.config import checks, records, variants
 from rethinking.config.fields import SEEDS, flagged
 from rethinking.report.settings import value_text
 from rethinking.runtime.errors import UserError
@@ -58,13 +58,18 @@ def read(workdir: epath.PathLike) -> Run:
     workdir_lib.check_sums(folder)
   path = folder / "metrics.jsonl"
   rows = jsonl.parse(path, jsonl.read(path)[0], {"step": int, "epoch": int})
+  if wrong := metrics.trouble_in_order(rows):
+    raise UserError(f"{path} is damaged in {wrong}; restore the file.")
   if not rows:
     raise UserError(
       f"{folder} must have an evaluation, got none yet; try again later."
     )
+  config = records.recorded(workdir_lib.read_json(kept))
+  if wrong := checks.trouble(config, ("arch", "dataset", "p")):
+    raise UserError(f"{kept} is damaged ({wrong}); restore it.")
   return Run(
     str(workdir),
-    records.recorded(workdir_lib.read_json(kept)),
+    config,
     rows,
     workdir_lib.read_json(summary) if summary.exists() else None,
   )

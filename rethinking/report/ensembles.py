@@ -1,21 +1,34 @@
 """The runs of an ensemble on subsets, as arrays."""
 
 import contextlib
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from etils import epath
 
+from rethinking.corruptions import array_files
 from rethinking.memorization.scores import pred_probs
 from rethinking.report.rows import Group, Row
 from rethinking.runtime.errors import UserError
-from rethinking.storage import reading
+from rethinking.storage import checksums, reading
 
 # Probabilities of 60,000 examples and 100 classes are 24 MB.
 _MOST_BYTES = 2**32
 
+# What is the same in all runs of a level.
+_SHARED = ("ids", "labels", "true", "test_ids")
+# What kinds of arrays there are, by NumPy's letters.
+_KINDS = {
+  "ids": "uiU",
+  "labels": "ui",
+  "true": "ui",
+  "predicted": "ui",
+  "p": "f",
+  "probabilities": "f",
+  "test_ids": "uiU",
+  "tested": "b",
+}
 WHO = ("label unchanged", "label changed")
 
 
@@ -111,6 +124,7 @@ def read(
       if not paths or not (folder / "presentations.npz").exists():
         continue
       run = _run(_arrays(paths[-1]), folder)
+      _check(run, folder)
       if at is not None:
         run["probabilities"] = _mean(paths[1 : at + 1])
     blocks.setdefault(config["member"] // config["members"], []).append(run)
@@ -119,21 +133,30 @@ def read(
   if not runs:
     return None
   kept = {name: [run.pop(name) for run in runs] for name in [*runs[0]]}
-  names = ("ids", "labels", "true", "test_ids")
-  shared = {name: kept.pop(name)[0] for name in names}
+  shared = {name: kept.pop(name) for name in _SHARED}
+  for name, each in shared.items():
+    if not all(np.array_equal(one, each[0]) for one in each):
+      raise UserError(
+        f"{cells} must hold runs on the same examples, got other {name} among "
+        f"those of {_name(rows)}; restore their per_example."
+      )
   probabilities = kept.pop("probabilities")
   stacked = {name: np.stack(kept.pop(name)) for name in [*kept]}
   own = ("masks", "predicted", "p", "tested")
   config = rows[0]["config"]
   return Ensemble(
-    name=rows[0]["cell"].rpartition("-member")[0],
+    name=_name(rows),
     config=config,
-    **shared,
+    **{name: each[0] for name, each in shared.items()},
     outside=pred_probs(stacked["masks"], probabilities),
     **{name: stacked.pop(name) for name in own},
     seen=stacked,
     epoch=at and min(at * config["eval_epochs"], config["epochs"]),
   )
+
+
+def _name(rows: Sequence[Row]) -> str:
+  return rows[0]["cell"].rpartition("-member")[0]
 
 
 def _turn(folders: Sequence[epath.Path]) -> int | None:
@@ -175,6 +198,22 @@ def _evaluations(folder: epath.Path) -> list[epath.Path]:
   return sorted(folder.glob("per_example/*.npz"))
 
 
+def _check(run: dict[str, np.ndarray], folder: epath.Path) -> None:
+  """Refuses arrays that are not as the run left them, or not of their kind."""
+  # Runs of earlier versions, and those elsewhere, have no sums.
+  sums = folder / "per_example"
+  if checksums.exist(sums) and (wrong := checksums.damage(sums)):
+    raise ValueError(f"per_example {wrong}")
+  for name, kinds in _KINDS.items():
+    if run[name].dtype.kind not in kinds:
+      raise ValueError(f"{name} of type {run[name].dtype}")
+  sizes = [run[name].shape[:1] for name in ("test_ids", "tested")]
+  if sizes[0] != sizes[1] or run["tested"].ndim != 1:
+    raise ValueError(f"tested of shape {list(run['tested'].shape)}")
+  if not ((run["p"] >= 0) & (run["p"] <= 1)).all():
+    raise ValueError("losses that are no numbers from 0")
+
+
 @contextlib.contextmanager
 def _named(folder: epath.Path) -> Iterator[None]:
   """Names the run whose arrays are damaged."""
@@ -190,9 +229,8 @@ def _named(folder: epath.Path) -> Iterator[None]:
 
 
 def _arrays(path: epath.Path) -> dict[str, np.ndarray]:
-  data = io.BytesIO(reading.read(path, _MOST_BYTES))
-  with np.load(data, allow_pickle=False) as found:
-    return dict(found)
+  data = reading.read(path, _MOST_BYTES)
+  return array_files.read_npz(data, most_bytes=_MOST_BYTES)
 
 
 def _run(found: dict[str, np.ndarray], folder: epath.Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Reference: Feldman, Zhang (2020), "What neural networks memorize and why".
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -29,8 +30,11 @@ from rethinking.report.ensembles import Ensemble
 from rethinking.report.memorization_page import runs
 from rethinking.report.rows import Group, about
 from rethinking.runtime.errors import UserError
-from rethinking.storage import files, plots, tables
+from rethinking.storage import files, plots, reading, tables
 from rethinking.training.workdir import read_json
+
+# A hundred pairs for each of 60,000 examples.
+_MOST_BYTES = 2**28
 
 
 def write(groups: Sequence[Group], workdir: epath.Path) -> list[str]:
@@ -149,15 +153,42 @@ def _files(one: Ensemble, score: Scores) -> Iterator[tuple[str, bytes]]:
 def _leaning(folder: epath.Path) -> Mapping[str, Any]:
   """What the sweep found of influence, see `rethinking.sweeps.causal`."""
   about = folder / "influence.json"
-  none = {"threshold": None, "expected_false": None}
+  found = dict.fromkeys(("threshold", "expected_false"))
+  if about.exists():
+    found |= read_json(about)
+  for name, value in found.items():
+    if value is not None and type(value) not in (int, float):
+      raise UserError(
+        f"{about} is damaged: {name} must be a number, got "
+        f"{f'{value!r}':.50}; restore it, or remove it."
+      )
+  pairs = ("train_id", "test_id", "influence")
+  causal = ("test_id", "without_top", "without_random", "runs")
   return {
-    **(read_json(about) if about.exists() else none),
-    "pairs": _rows(folder / "influence.csv"),
-    "causal": _rows(folder / "causal.csv"),
+    **found,
+    "pairs": _rows(folder / "influence.csv", pairs, pairs[2:]),
+    "causal": _rows(folder / "causal.csv", causal, causal[1:]),
   }
 
 
-def _rows(path: epath.Path) -> list[dict[str, str]]:
+def _rows(
+  path: epath.Path, columns: Sequence[str], numbers: Sequence[str]
+) -> list[dict[str, str]]:
+  """The rows of a CSV; some of its columns are finite numbers."""
   if not path.exists():
     return []
-  return [*csv.DictReader(io.StringIO(path.read_text()))]
+  try:
+    text = reading.read(path, _MOST_BYTES).decode()
+    lines = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    rows = [*lines]
+    for row in rows:
+      if [*row] != [*columns] or None in row.values():
+        raise ValueError(f"line {lines.line_num} lacks some of {columns}")
+      if not all(math.isfinite(float(row[name])) for name in numbers):
+        raise ValueError("a number is infinite or none")
+    return rows
+  except (OSError, ValueError, csv.Error) as error:
+    reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+    raise UserError(
+      f"{path} is damaged ({reason:.200}); restore it, or remove it."
+    ) from error

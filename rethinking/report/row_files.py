@@ -5,8 +5,10 @@ from typing import Any
 
 from etils import epath
 
+from rethinking.config import checks, records
 from rethinking.runtime.errors import UserError
 from rethinking.storage import checksums, jsonl, reading
+from rethinking.training import metrics
 
 Row = Mapping[str, Any]
 
@@ -15,6 +17,7 @@ CELLS = "cells.json"
 # A hundred thousand names.
 _MOST_BYTES = 2**24
 _NEEDED = {"cell": str, "figure": str, "status": str, "config": dict}
+_CONFIG = ("arch", "dataset", "p")
 
 
 def progress(workdir: epath.Path) -> list[str]:
@@ -32,24 +35,41 @@ def progress(workdir: epath.Path) -> list[str]:
   """
   if not (workdir / CELLS).exists():
     return []
-  text = reading.read(workdir / CELLS, _MOST_BYTES)
-  [listed] = jsonl.parse(workdir / CELLS, [text], {"cells": list})
+  path = workdir / CELLS
+  try:
+    listed = reading.loads(reading.read(path, _MOST_BYTES)).get("cells")
+  except (OSError, ValueError) as error:
+    reason = getattr(error, "strerror", None) or error
+    raise UserError(f"{path} is damaged ({reason}); restore it.") from error
+  if not isinstance(listed, list) or not all(map(_is_name, listed)):
+    raise UserError(f"{path} is damaged (no list of cells' names); restore it.")
   results = workdir / "results.jsonl"
   single, damaged = singles(workdir)
   rows = jsonl.parse(results, jsonl.read(results)[0], {"cell": str})
   names = {row["cell"] for row in (*rows, *single)}
-  left = [name for name in listed["cells"] if name not in names]
-  for name in sorted(names):
+  left = [name for name in listed if name not in names]
+  for name in sorted(filter(_is_name, names)):
     folder = workdir / "cells" / name
     if (folder / "summary.json").exists() and (
       wrong := checksums.damage(folder)
     ):
       damaged.append(f"{folder} {wrong}")
-  count = len(listed["cells"])
+  count = len(listed)
   said = f"{count - len(left)} of {count} cells are finished"
   some = f"; missing: {', '.join(left[:3])}" if left else ""
   more = f" and {len(left) - 3} more" if len(left) > 3 else ""
   return [f"{said}{some}{more}.", *(f"Damaged: {one}." for one in damaged)]
+
+
+def _is_name(value: Any) -> bool:
+  """Whether a folder may be called so; those of the cells are."""
+  return (
+    isinstance(value, str)
+    and value.isprintable()
+    and len(value.encode()) < 256
+    and "/" not in value
+    and value not in ("", ".", "..")
+  )
 
 
 def singles(workdir: epath.Path) -> tuple[list[Row], list[str]]:
@@ -89,10 +109,27 @@ def trouble(row: Row) -> str | None:
   for name, kind in _NEEDED.items():
     if not isinstance(row.get(name), kind):
       return f"is not a row of a sweep: it has no {name!r}"
+  for name in ("cell", "figure"):
+    # Files are called after them.
+    if not _is_name(row[name]):
+      return f"is not a row of a sweep: its {name!r} is {row[name]!r:.50}"
+  if row["status"] not in ("finished", "diverged"):
+    return f"is not a row of a sweep: its 'status' is {row['status']!r:.50}"
   if row["status"] == "finished":
     for name in ("train_accuracy", "test_accuracy"):
       if not isinstance(row.get(name), int | float):
         return f"says that its run finished, but has no {name!r}"
-  if not isinstance(row["config"].get("arch"), str):
-    return "is not a row of a sweep: its config has no 'arch'"
-  return None
+  config = records.recorded(row["config"])
+  wrong = checks.trouble(config, _CONFIG) or metrics.trouble(row)
+  if wrong or row.get("curve") is None:
+    return wrong and f"is damaged: {wrong}"
+  try:
+    curve = row["curve"]
+    found = [
+      dict(zip(curve, values, strict=True))
+      for values in zip(*curve.values(), strict=True)
+    ]
+    wrong = metrics.trouble_in_order(found)
+  except (AttributeError, TypeError, ValueError, KeyError):
+    wrong = "it must have a value an evaluation of each quantity"
+  return wrong and f"is damaged in its curve: {wrong}"

@@ -5,9 +5,10 @@ Nothing here waits for another process, as the end of a FIFO would.
 
 import hashlib
 import json
+import math
 import os
 import stat
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from etils import epath
 
@@ -19,7 +20,10 @@ _MOST_HASHED = 2**36
 
 
 def loads(data: bytes) -> dict[str, Any]:
-  """Reads a JSON object, strict as `dumps`: no NaN, no infinities.
+  """Reads a JSON object, strict as `dumps`.
+
+  No NaN, no infinities such as 1e400, no whole number beyond what a float
+  holds, no name twice, UTF-8 without a mark before it.
 
   Args:
     data: from anywhere, at most 16 MiB.
@@ -36,7 +40,17 @@ def loads(data: bytes) -> dict[str, Any]:
   if len(data) > _MOST_JSON:
     raise ValueError(f"more than {_MOST_JSON} bytes")
   try:
-    found = json.loads(data, parse_constant=_refuse)
+    found = json.loads(
+      # Of bytes, UTF-16 would be read, too.
+      data.decode(),
+      parse_constant=_refuse,
+      parse_float=_float,
+      parse_int=_int,
+      object_pairs_hook=_object,
+    )
+    if b"\\ud" in data.lower():
+      # Halves of a character, which no file or terminal takes.
+      json.dumps(found, ensure_ascii=False).encode()
   except RecursionError:
     raise ValueError("nested too deeply") from None
   if not isinstance(found, dict):
@@ -44,8 +58,27 @@ def loads(data: bytes) -> dict[str, Any]:
   return found
 
 
-def _refuse(constant: str) -> None:
-  raise ValueError(f"{constant} is not JSON")
+def _refuse(constant: str) -> NoReturn:
+  raise ValueError(f"{constant:.50} is not JSON")
+
+
+def _float(text: str) -> float:
+  value = float(text)
+  return value if math.isfinite(value) else _refuse(text)
+
+
+def _int(text: str) -> int:
+  value = int(text)
+  # What a float can't hold ends whatever computes with it.
+  _float(text)
+  return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+  found = dict(pairs)
+  if len(found) < len(pairs):
+    raise ValueError("a name is there twice")
+  return found
 
 
 def _open(path: epath.PathLike, most_bytes: int) -> BinaryIO:

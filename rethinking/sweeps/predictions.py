@@ -97,7 +97,7 @@ def read(path: str | os.PathLike[str], ids: np.ndarray) -> np.ndarray:
   path = files.local(path, "pred_probs")
   try:
     if path.endswith(".npy"):
-      return np.array(array_files.map_npy(path))
+      return np.array(array_files.map_npy(path, most_bytes=_MOST_BYTES))
     names = ("pred_probs", "ids")
     found = array_files.read_npz(path, names, most_bytes=_MOST_BYTES)
   except ValueError as error:
@@ -112,13 +112,19 @@ def read(path: str | os.PathLike[str], ids: np.ndarray) -> np.ndarray:
   probs = found["pred_probs"]
   if "ids" not in found:
     return probs
-  rows = {str(one): row for row, one in enumerate(found["ids"].tolist())}
+  given = found["ids"]
+  rows = {str(one): row for row, one in enumerate(given.ravel().tolist())}
   lost = [one for one in ids.tolist() if str(one) not in rows]
-  if lost or found["ids"].shape != probs.shape[:1]:
+  if lost or given.ndim != 1 or given.shape != probs.shape[:1]:
     raise UserError(
-      f"ids of pred_probs must name its {len(probs)} rows and have all "
-      f"{len(ids)} examples, got {found['ids'].shape[:1]} and none for "
+      f"ids of pred_probs must name its {len(probs) if probs.ndim else 0} rows "
+      f"and have all {len(ids)} examples, got {list(given.shape)} and none for "
       f"{len(lost)}{f', such as {lost[0]}' if lost else ''}; try the ids of "
       "this data set."
+    )
+  if len(rows) < len(given):
+    raise UserError(
+      f"ids of pred_probs must be there once each, got {len(rows)} in "
+      f"{len(given)} rows; try one row an example."
     )
   return probs[[rows[str(one)] for one in ids.tolist()]]

@@ -8,6 +8,7 @@ import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
+from rethinking import config as config_lib
 from rethinking.config import variants
 from rethinking.runtime import processes
 from rethinking.runtime.console import Console
@@ -92,6 +93,7 @@ class Journal(Run):
     self.lines.truncate(lambda row: row["step"] <= seen)
     self.rows = processes.on_first(self.lines.rows)
     if kept:
+      self._check_config(step, kept)
       self.step = step
       self.wall_seconds += kept["wall_seconds"]
       self.train_seconds = kept["train_seconds"]
@@ -101,6 +103,17 @@ class Journal(Run):
       self.epoch = self.saved_epoch = self.rows[-1]["epoch"]
     if self.config.tensorboard and processes.is_first():
       self.board = Events(self.folder / "tensorboard", seen)
+
+  def _check_config(self, step: int, kept: dict[str, Any]) -> None:
+    """Refuses the checkpoint of another run; earlier versions don't say it."""
+    new = config_lib.plain(self.config)
+    different = config_lib.differences(kept.get("config", new), new)
+    if different:
+      raise UserError(
+        f"The checkpoint of step {step} in '{self.folder}' must be of this "
+        f"run, got that of another ({'; '.join(different)}); restore the "
+        "folder, or give another workdir."
+      )
 
   def _check_rows(self, step: int, kept: dict[str, Any]) -> None:
     """Refuses evaluations other than those the checkpoint was saved with."""
@@ -125,6 +138,7 @@ class Journal(Run):
       "evaluated": self.rows[-1]["step"],
       "rows": len(self.rows),
       "rows_sha256": self.lines.sha256(len(self.rows)),
+      "config": config_lib.plain(self.config),
     }
 
   def next_epoch(self) -> int:
@@ -216,5 +230,7 @@ class Journal(Run):
       with plots.drawing("curves.png"):
         title = variants.title(self.config)
         curves.draw(self.rows, self.folder / "curves", title)
+    if processes.is_first():
+      results.sum_examples(self.folder)
     workdir_lib.finish(self.folder, summary)
     return summary

@@ -4,7 +4,8 @@ A new metric is a row of `METRICS` and its value, in `train_metrics` or
 `split_metrics`: tables, logs and curves follow.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -145,6 +146,62 @@ def without_clock(row: Mapping[str, Any]) -> dict[str, Any]:
     row: of metrics.jsonl or results.jsonl, or a summary.
   """
   return {key: value for key, value in row.items() if key not in CLOCK}
+
+
+# Whole numbers beside the metrics.
+_WHOLE = (
+  "step",
+  "epoch",
+  "steps_to_fit",
+  "epochs_to_fit",
+  "steps_saved",
+  "best_epoch",
+  "best_test_accuracy_epoch",
+  "num_classes",
+)
+
+
+def trouble(row: Mapping[str, Any]) -> str | None:
+  """Returns which of a row's values no run could leave; None: all may be.
+
+  Args:
+    row: of metrics.jsonl or results.jsonl, or a summary, perhaps damaged.
+
+  >>> trouble({"train_loss": 0.5, "test_accuracy": 1.2})
+  "'test_accuracy' must be a number in [0, 1], got 1.2"
+  """
+  for name in _WHOLE:
+    value = row.get(name)
+    if value is not None and (type(value) is not int or not 0 <= value < 2**53):
+      return f"{name!r} must be a whole number, got {f'{value!r}':.50}"
+  for metric in METRICS:
+    value = row.get(metric.name)
+    if value is None:
+      continue
+    low, high = -math.inf, math.inf
+    if metric.unit is not LOSS:
+      low, high = 0, 1 if metric.unit in (ACCURACY, SHARE) else math.inf
+    if type(value) not in (int, float) or not low <= value <= high:
+      where = {1: " in [0, 1]"}.get(high, " from 0" if low == 0 else "")
+      shown = f"{value!r}"
+      return f"{metric.name!r} must be a number{where}, got {shown:.50}"
+  return None
+
+
+def trouble_in_order(rows: Sequence[Mapping[str, Any]]) -> str | None:
+  """Returns what is wrong with a run's evaluations, or None.
+
+  Args:
+    rows: of metrics.jsonl, or of a curve.
+  """
+  last = -1
+  for number, row in enumerate(rows, 1):
+    if found := trouble(row):
+      return f"evaluation {number}: {found}"
+    if row["step"] <= last:
+      return f"evaluation {number}: 'step' must be above {last}"
+    last = row["step"]
+  return None
 
 
 def train_metrics(

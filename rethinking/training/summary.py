@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from rethinking import __version__
 from rethinking.runtime import backend
 from rethinking.runtime.console import Console
-from rethinking.storage import files
+from rethinking.storage import checksums, files
 from rethinking.training import metrics
 from rethinking.training.examples import Task
 from rethinking.training.presentations import Presentations
@@ -85,6 +85,22 @@ def write_presentations(
   arrays = {name: x[task.train.rows] for name, x in vars(seen).items()}
   data = files.npz_bytes({"id": task.train.given_ids, **arrays})
   files.replace(workdir / "presentations.npz", data)
+
+
+def sum_examples(workdir: epath.Path) -> None:
+  """Writes per_example/sha256.json: of the evaluations and presentations.
+
+  Beside them, so that who removes what a run saw of its examples removes that,
+  too; a report reads no others.
+
+  Args:
+    workdir: of the run.
+  """
+  folder = workdir / "per_example"
+  names = sorted(path.name for path in folder.glob("*.npz"))
+  # An object's path has no "..".
+  if names and files.is_local(workdir):
+    checksums.write(folder, (*names, "../presentations.npz"))
 
 
 def summarise(

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,12 +16,12 @@ from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
 from rethinking import models
-from rethinking.config import variants
+from rethinking.config import checks, variants
 from rethinking.corruptions import array_files
 from rethinking.data.checked import check_images, given
 from rethinking.ops.switch import materialized
 from rethinking.runtime.errors import UserError
-from rethinking.storage import files
+from rethinking.storage import files, reading
 from rethinking.training import metrics, placement, preprocessing, programs
 from rethinking.training import workdir as workdir_lib
 from rethinking.training.examples import Task
@@ -166,6 +165,16 @@ class Trained:
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
   @functools.cached_property
+  def module(self) -> nn.Module:
+    """The architecture."""
+    return models.create(
+      self.config.arch,
+      num_classes=len(self.class_names),
+      dropout=self.config.dropout,
+      dtype=jnp.dtype(self.config.dtype),
+    )
+
+  @functools.cached_property
   def _forward(self) -> Callable[..., dict[str, jax.Array]]:
     """(wanted, images, labels) -> those values of each, jitted."""
     config = self.config
@@ -174,12 +183,7 @@ class Trained:
         f"arch must be a registered architecture, got {config.arch!r}; try "
         "running the config file that registers it before."
       )
-    module = models.create(
-      config.arch,
-      num_classes=len(self.class_names),
-      dropout=config.dropout,
-      dtype=jnp.dtype(config.dtype),
-    )
+    module = self.module
     variables = {name: getattr(self, name) for name in _VARIABLES}
 
     def forward(wanted, images, labels, variables, statistics):
@@ -266,24 +270,56 @@ def load(workdir: str | os.PathLike) -> Trained:
     )
   workdir_lib.check_sums(folder)
   kept = config_lib.recorded(workdir_lib.read_json(folder / "config.json"))
-  # Without what is no field: how JAX was set, and the like.
-  config = {name: kept[name] for name in config_lib.default()}
+  fields = config_lib.default()
+  needed = {"arch", *(fields.keys() - kept.keys())}
+  if wrong := checks.trouble(kept, needed):
+    raise UserError(f"{folder / 'config.json'} is damaged ({wrong}).")
   path = folder / NAME
   try:
-    names = array_files.npz_headers(path)
-    arrays = array_files.read_npz(path, names, most_bytes=_MOST_BYTES)
-    about = json.loads(str(arrays.pop(_ABOUT)))
-  except (ValueError, KeyError) as error:
+    arrays = array_files.read_npz(path, most_bytes=_MOST_BYTES)
+    # Without what is no field: how JAX was set, and the like.
+    config = ConfigDict({name: kept[name] for name in fields})
+    return _checked(config, arrays)
+  # Bytes that were made to confuse a parser make it raise anything.
+  except Exception as error:
+    reason = " ".join(f"{error}".split()) or type(error).__name__
     raise UserError(
-      f"{path} is damaged ({error}); run its config again in another workdir."
+      f"{path} is damaged ({reason:.200}); run its config again in another "
+      "workdir."
     ) from error
+
+
+def _checked(config: ConfigDict, arrays: dict[str, np.ndarray]) -> Trained:
+  """A model of a file's arrays, where they are those of its architecture."""
+  about = reading.loads(str(arrays.pop(_ABOUT)).encode())
   statistics = [arrays.pop(name) for name in ("mean", "std") if name in arrays]
   found = traverse_util.unflatten_dict(arrays, sep="/")
-  return Trained(
-    config=ConfigDict(config),
+  model = Trained(
+    config=config,
     params=found["params"],
     batch_stats=found.get("batch_stats", {}),
     statistics=tuple(statistics),
     image_shape=tuple(about["image_shape"]),
     class_names=tuple(about["class_names"]),
   )
+  height, width, channels = model.image_shape
+  if not all(isinstance(name, str) for name in model.class_names):
+    raise ValueError("class_names are no strings")
+  if any(x.shape != (channels,) for x in statistics):
+    raise ValueError("mean and std are not of its channels")
+  if config.arch in models.ARCHITECTURES:
+    size = (config.crop or height, config.crop or width)
+    wanted = jax.eval_shape(
+      functools.partial(model.module.init, train=False),
+      jax.random.key(0),
+      jax.ShapeDtypeStruct((1, *size, channels), np.float32),
+    )
+    wanted = traverse_util.flatten_dict(wanted, sep="/")
+    for name in sorted(wanted.keys() | arrays.keys()):
+      there, here = (
+        None if x is None else (tuple(x.shape), str(x.dtype))
+        for x in (arrays.get(name), wanted.get(name))
+      )
+      if there != here:
+        raise ValueError(f"{name} is {there}, of its architecture {here}")
+  return model

@@ -13,8 +13,14 @@ from rethinking.runtime import processes
 from rethinking.runtime.errors import UserError
 from rethinking.storage import checksums, files, reading
 
-# What a summary is made of.
-_SUMMED = ("corruption.json", "metrics.jsonl", "results.jsonl", "model.npz")
+# What a summary is made of, and what it is said to be of.
+_SUMMED = (
+  "config.json",
+  "corruption.json",
+  "metrics.jsonl",
+  "results.jsonl",
+  "model.npz",
+)
 
 
 def check(

@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from rethinking import config as config_lib
@@ -87,6 +88,15 @@ def run(**fields):
   )
   c.update(fields)
   return c
+
+
+def forge(path, **changes):
+  """Changes arrays of an .npz file, by functions of what they were."""
+  with np.load(path) as kept:
+    arrays = dict(kept)
+  for name, change in changes.items():
+    arrays[name] = change(arrays[name])
+  np.savez(path, **arrays)
 
 
 def sweep(**fields):

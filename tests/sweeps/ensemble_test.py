@@ -63,7 +63,7 @@ def test_each_run_trains_on_its_subset_and_is_held_against_the_rest(ensemble):
   workdir, cells = ensemble
   assert len(cells) == 16
   for name, cell in cells.items():
-    [_, last] = sorted((workdir / "cells" / name).glob("per_example/*"))
+    [_, last] = sorted((workdir / "cells" / name).glob("per_example/*.npz"))
     found = _arrays(last)
     inside = _masks()[cell.member]
     ids = data.load("digits", "train").ids[:64]
@@ -118,7 +118,7 @@ def test_the_scores_are_those_of_the_runs(ensemble):
   right = np.zeros(masks.shape, bool)
   ids = data.load("digits", "train").ids[:64].tolist()
   for member, name in mine.items():
-    found = _arrays(max((workdir / "cells" / name).glob("per_example/*")))
+    found = _arrays(max((workdir / "cells" / name).glob("per_example/*.npz")))
     for part in ("train", "validation"):
       for i, ok in zip(
         found[f"{part}_id"], found[f"{part}_correct"], strict=True

@@ -284,7 +284,7 @@ def test_a_group_does_what_runs_alone_do(tmp_path, name, monkeypatch):
     for cell in found[at_once]:
       folder = workdir / "cells" / cell
       assert (folder / "tensorboard").exists() == (name == "tensorboard")
-      count = len([*folder.glob("per_example/*")])
+      count = len([*folder.glob("per_example/*.npz")])
       assert count == (4 if name == "examples" else 0)
   _assert_same(found[3], found[1])
 

@@ -36,7 +36,7 @@ def _outside(workdir, at):
   """Loss and probabilities, by id, of what each run left out."""
   loss, probs = np.zeros(400), np.zeros((400, 10), np.float32)
   for cell in workdir.glob("cells/*"):
-    with np.load(sorted(cell.glob("per_example/*"))[at]) as found:
+    with np.load(sorted(cell.glob("per_example/*.npz"))[at]) as found:
       ids = found["validation_id"]
       loss[ids] = found["validation_loss"]
       probs[ids] = found["validation_probabilities"]
@@ -86,7 +86,8 @@ def test_a_loss_that_still_falls_is_said(workdir, tmp_path):
   early = tmp_path / "early"
   shutil.copytree(workdir, early)
   for cell in early.glob("cells/*"):
-    for path in sorted(cell.glob("per_example/*"))[3:]:
+    (cell / "per_example/sha256.json").unlink()
+    for path in sorted(cell.glob("per_example/*.npz"))[3:]:
       path.unlink()
   [one] = ensembles.levels(_groups(early), early, turn=True)
   assert one.epoch == 2
@@ -101,6 +102,6 @@ def test_a_run_without_an_evaluation_is_named(workdir, tmp_path):
   damaged = tmp_path / "damaged"
   shutil.copytree(workdir, damaged)
   cell = sorted(damaged.glob("cells/*"))[2]
-  sorted(cell.glob("per_example/*"))[3].unlink()
+  sorted(cell.glob("per_example/*.npz"))[3].unlink()
   with pytest.raises(UserError, match="as many evaluations of each run"):
     label_issues.write(_groups(damaged), damaged)
