@@ -9,7 +9,7 @@ _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _TEXT = (_ROOT / "tests" / "PROMISES.md").read_text()
 
 # The table may only grow: raise this with each promise that is added.
-_PROMISES = 44
+_PROMISES = 54
 
 
 def _promises():
