@@ -25,6 +25,11 @@ Sweeps, each with its figures and tables beside the published numbers:
   figure2b     small Inception with and without BatchNorm
   keras_study  noise levels x augmentation x architectures, Keras's recipe
   portions     pixels corrupted in 0 to 100 % of the images
+  memorization what each image does to networks that saw it or not
+  label_issues which labels look wrong, as with label_noise=human and
+               --config.label_options="path=cifar10n.npz array=worse_label"
+  repair       whether it helps to remove or to fix these
+  detection    how well known wrong labels are found
 
 `table1,only=mlp` runs the cells whose names contain "mlp". Everything but the
 MLPs wants an accelerator. Weight decay is L2 in the loss, as the word was used
@@ -80,6 +85,9 @@ _SETTINGS = {
   "epochs": 64,  # The paper's 25,000 steps.
 }
 
+# The list is made until the loss of what a run did not see turns.
+_ISSUES = {"arch": "keras_cifar_cnn", "batch_size": 64, "epochs": 12}
+
 _ARCHS = ("inception", "alexnet", "mlp_1x512")
 _SWEEPS = {
   "figure1": figures.figure1("inception", _ARCHS),
@@ -107,13 +115,9 @@ _SWEEPS = {
     "eval_epochs": 30,
     "checkpoint_epochs": 10,
   },
-  # The list is made until the loss of what a run did not see turns.
-  "label_issues": {
-    **figures.label_issues(),
-    "arch": "keras_cifar_cnn",
-    "batch_size": 64,
-    "epochs": 12,
-  },
+  "label_issues": {**figures.label_issues(), **_ISSUES},
+  "repair": {**figures.label_issues(), **_ISSUES},
+  "detection": {**figures.detection("cifar10", seeds=(0, 1, 2)), **_ISSUES},
 }
 
 

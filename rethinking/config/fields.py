@@ -51,6 +51,7 @@ class Field(NamedTuple):
       own: each run of an ensemble has its own.
       common: the theory's experiments have it, too.
       option: it means nothing without the corruption that it is of.
+      named: reports name every run by it, so none can lack it.
     sentence: what it says, with unit and range.
     allowed: a range, or the words to choose from; None: checked elsewhere, or
       every value of its type.
@@ -110,7 +111,8 @@ TABLE: tuple[Field, ...] = (
           absent=None),
   ),
   *_section("data", "Data",
-    Field("dataset", "cifar10", "sized common", "The data set; see Data sets."),
+    Field("dataset", "cifar10", "sized common named",
+          "The data set; see Data sets."),
     Field("data", str, "sized common",
           "Of dataset=own: an .npz, a folder of class folders with images, or "
           "tfds:NAME[/CONFIG][:VERSION]; see configs/own.py.", absent=None),
@@ -157,7 +159,7 @@ TABLE: tuple[Field, ...] = (
   *_section("labels", "Label corruption, the same in each epoch or redrawn",
     Field("label_noise", str, "images common",
           "A label corruption's name; none: none."),
-    Field("p", 0.0, "images common", "Its level, in [0, 1].", RATE),
+    Field("p", 0.0, "images common named", "Its level, in [0, 1].", RATE),
     Field("exact", False, "images common option",
           "Corrupt exactly round(p n) labels, not n coins."),
     Field("label_options", "", "images common option",
@@ -181,7 +183,7 @@ TABLE: tuple[Field, ...] = (
           ("auto", "step", "load"), absent="auto"),
   ),
   *_section("model", "Model and what it sees",
-    Field("arch", "inception", "program",
+    Field("arch", "inception", "program named",
           "The architecture; see Architectures.",
           renamed={"seed_cifar_cnn": "keras_cifar_cnn",
                    "seed_mnist_cnn": "keras_mnist_cnn"}),

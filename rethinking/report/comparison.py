@@ -65,7 +65,7 @@ def read(workdir: epath.PathLike) -> Run:
       f"{folder} must have an evaluation, got none yet; try again later."
     )
   config = records.recorded(workdir_lib.read_json(kept))
-  if wrong := checks.trouble(config, ("arch", "dataset", "p")):
+  if wrong := checks.trouble(config, flagged("named")):
     raise UserError(f"{kept} is damaged ({wrong}); restore it.")
   return Run(
     str(workdir),

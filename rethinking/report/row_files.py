@@ -6,6 +6,7 @@ from typing import Any
 from etils import epath
 
 from rethinking.config import checks, records
+from rethinking.config.fields import flagged
 from rethinking.runtime.errors import UserError
 from rethinking.storage import checksums, jsonl, reading
 from rethinking.training import metrics
@@ -17,7 +18,6 @@ CELLS = "cells.json"
 # A hundred thousand names.
 _MOST_BYTES = 2**24
 _NEEDED = {"cell": str, "figure": str, "status": str, "config": dict}
-_CONFIG = ("arch", "dataset", "p")
 
 
 def progress(workdir: epath.Path) -> list[str]:
@@ -120,7 +120,7 @@ def trouble(row: Row) -> str | None:
       if not isinstance(row.get(name), int | float):
         return f"says that its run finished, but has no {name!r}"
   config = records.recorded(row["config"])
-  wrong = checks.trouble(config, _CONFIG) or metrics.trouble(row)
+  wrong = checks.trouble(config, flagged("named")) or metrics.trouble(row)
   if wrong or row.get("curve") is None:
     return wrong and f"is damaged: {wrong}"
   try:

@@ -115,7 +115,7 @@ def test_every_flag_means_something():
   flags = {flag for row in fields.TABLE for flag in row.flags.split()}
   assert flags == {
     *("program", "sized", "group", "images", "resume", "sweep", "unseen"),
-    *("regulariser", "own", "common", "anew", "option"),
+    *("regulariser", "own", "common", "anew", "option", "named"),
   }
   assert all(row.sentence.endswith(".") for row in fields.TABLE)
 
