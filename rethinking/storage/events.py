@@ -8,12 +8,15 @@ again (and a torn end, behind which nothing is read) to the reader to skip.
 
 import struct
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 
 from etils import epath
 
-from rethinking.storage import files
+from rethinking.storage import files, reading
 
+# A thousand times what a run of a thousand evaluations writes.
+_MOST_BYTES = 2**30
 # One name, so that a resumed run continues the same file: TensorBoard reads
 # every file of a folder, and two with the same steps draw the curve twice.
 _NAME = "events.out.tfevents.0.rethinking"
@@ -26,7 +29,8 @@ class Events:
     folder: where TensorBoard looks (`tensorboard --logdir=FOLDER`); made if
       missing.
     last_step: a resumed run's step: what was written after it is dropped, as
-      is a torn end. -1 begins anew.
+      is a torn end. -1 begins anew, as a file that cannot be read does, which
+      is a warning.
   """
 
   def __init__(self, folder: epath.PathLike, last_step: int = -1):
@@ -58,7 +62,14 @@ class Events:
 
   def _bodies(self) -> Iterator[bytes]:
     """The intact records at the start of the file, without their frames."""
-    data = self._path.read_bytes() if self._path.exists() else b""
+    try:
+      data = reading.read(self._path, _MOST_BYTES)
+    except FileNotFoundError:
+      return
+    except (OSError, ValueError) as error:
+      reason = getattr(error, "strerror", None) or error
+      warnings.warn(f"'{self._path}' begins anew: {reason}.", stacklevel=4)
+      return
     start = 0
     while len(data) >= start + 12:
       (size,) = struct.unpack_from("<Q", data, start)

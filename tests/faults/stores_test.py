@@ -18,6 +18,7 @@ from rethinking.data import archives, cache
 from rethinking.data.arrays import Arrays
 from rethinking.runtime import backend
 from rethinking.runtime.errors import UserError
+from rethinking.storage import events
 
 
 @pytest.fixture
@@ -203,3 +204,16 @@ def test_every_flipped_bit_of_an_archive_is_seen(tmp_path):
     except UserError as error:
       assert "cannot be used" in str(error)
   assert unread < 9
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "huge", "device", "loop"])
+def test_events_that_cannot_be_read_begin_anew(tmp_path, kind):
+  events.Events(tmp_path).append(1, {"a": 1.0})
+  [path] = tmp_path.iterdir()
+  damage.DAMAGE[kind](path)
+  with pytest.warns(UserWarning, match="begins anew: "):
+    with alarm(20):
+      resumed = events.Events(tmp_path, last_step=5)
+  resumed.append(2, {"a": 2.0})
+  assert path.is_file() and not path.is_symlink()
+  assert 0 < path.stat().st_size < 1000
