@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import pathlib
 import socket
 
 from etils import epath
@@ -32,7 +33,8 @@ class Lock:
     """Takes the lock.
 
     Raises:
-      UserError: another job holds it, or the workdir can't be written.
+      UserError: another job holds it, or the workdir can't be written, or a
+        folder in it is a link.
     """
     processes.on_first(self._hold)
     return self
@@ -41,7 +43,20 @@ class Lock:
     if files.is_local(self._workdir):
       with files.refused("The workdir", self._workdir):
         self._workdir.mkdir(parents=True, exist_ok=True)
+        self._check_links()
         self._file = self._take()
+
+  def _check_links(self) -> None:
+    for folder, inside, _ in os.walk(self._workdir):
+      for name in inside:
+        path = pathlib.Path(folder) / name
+        if path.is_symlink():
+          raise UserError(
+            f"The workdir's '{path}' must be a folder, got a link, through "
+            "which nothing is written; try a --workdir on its disk."
+          )
+      # A link in the place of a save is a damaged one, which is left out.
+      inside[:] = [name for name in inside if name != "checkpoints"]
 
   def _take(self) -> int:
     while True:

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from rethinking.runtime import processes
 from rethinking.runtime.errors import Diverged, Stopped
-from rethinking.storage import files, jsonl
+from rethinking.storage import jsonl
 from rethinking.sweeps import estimate, groups, threads
 from rethinking.sweeps import rows as sweep_rows
 from rethinking.sweeps.console import SweepConsole
@@ -124,7 +124,7 @@ def run(
       )
       threads.run(left, width, one, finish)
   # What groups saved is of no use once all have their rows.
-  files.remove(workdir / "groups")
+  (workdir / "groups").rmtree(missing_ok=True)
   return [*rows.values()]
 
 

@@ -182,7 +182,8 @@ def test_no_link_is_followed_when_writing(tmp_path, target):
   for name in (".lock", "a.jsonl", temporary, "b"):
     (folder / name).symlink_to(other)
   words = "a link, not a file"
-  refused(lambda: lock.Lock(folder).__enter__(), words, ".lock")
+  said = ("a folder, got a link",) if target == "folder" else (words, ".lock")
+  refused(lambda: lock.Lock(folder).__enter__(), *said)
   with pytest.raises(OSError, match=words):
     files.append(folder / "a.jsonl", b"{}\n")
   files.replace(folder / "b", b"new")
@@ -193,14 +194,27 @@ def test_no_link_is_followed_when_writing(tmp_path, target):
   assert other.exists() == (target != "nothing")
 
 
-def test_a_folder_of_groups_that_is_a_link_is_removed_alone(tmp_path):
-  (tmp_path / "w").mkdir()
-  (tmp_path / "other").mkdir()
-  (tmp_path / "other" / "precious").touch()
-  (tmp_path / "w" / "groups").symlink_to(tmp_path / "other")
+@pytest.mark.parametrize(
+  "name", ["groups", "cells/mlp_1x512-true_labels/checkpoints", "tensorboard"]
+)
+def test_nothing_is_written_through_a_folder_that_is_a_link(tmp_path, name):
+  link, other = tmp_path / "w" / name, tmp_path / "other"
+  link.parent.mkdir(parents=True)
+  other.mkdir()
+  (other / "1").mkdir()
+  link.symlink_to(other)
+  with pytest.raises(UserError, match="must be a folder, got a link") as found:
+    sweep.run(damage.sweep(), tmp_path / "w", quiet=True)
+  assert f"'{link}'" in str(found.value)
+  assert [*other.rglob("*")] == [other / "1"] and link.is_symlink()
+  assert [x.name for x in (tmp_path / "w").iterdir()] == [name.split("/")[0]]
+
+
+def test_a_workdir_may_be_a_link(tmp_path):
+  (tmp_path / "disk").mkdir()
+  (tmp_path / "w").symlink_to(tmp_path / "disk")
   assert sweep.run(damage.sweep(), tmp_path / "w", quiet=True)["cells"] == 3
-  assert not (tmp_path / "w" / "groups").is_symlink()
-  assert (tmp_path / "other" / "precious").exists()
+  assert (tmp_path / "disk" / "summary.json").exists()
 
 
 @pytest.mark.parametrize("kind", ["FIFO", "folder"])
