@@ -45,8 +45,9 @@ NumPy and PyTorch: a whole set in, NumPy arrays and a report out.
   y = torch.from_numpy(done.labels).long()
 
 A new corruption is an op, a row of `registry.DEFINITIONS`, what it is given in
-`parameters` and a golden value; one of your own is an op and a `register`, see
-configs/EXTENDING.md.
+`parameters` and a golden value; of labels with a level also what it is on
+average, in `matrices`. One of your own is an op and a `register`, see
+configs/EXTENDING.md. `array_files` reads every .npz and .npy that others made.
 
 Inside a program: `prepare` makes a `Noise` for each corruption, whose arrays
 are traced, and `corrupt` applies it to a batch by rows and ids.

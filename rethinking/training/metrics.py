@@ -1,7 +1,8 @@
 """What is measured, a row a metric, and how the values come about.
 
 A new metric is a row of `METRICS` and its value, in `train_metrics` or
-`split_metrics`: tables, logs and curves follow.
+`split_metrics`, of each example's loss and prediction: tables and logs follow,
+and curves of a loss or an accuracy. One of the logits begins in `step.Seen`.
 """
 
 import math
@@ -19,12 +20,15 @@ class Unit(NamedTuple):
     scale: what a value is multiplied by.
     digits: behind the point.
     sign: what comes after the number.
+    low, high: the least and the greatest value that there is.
   """
 
   words: str
   scale: float = 1
   digits: int = 4
   sign: str = ""
+  low: float = 0
+  high: float = math.inf
 
   def number(self, value: float) -> str:
     """Writes a value without the sign."""
@@ -35,9 +39,9 @@ class Unit(NamedTuple):
     return self.number(value) + self.sign
 
 
-LOSS = Unit("loss")  # Nats.
-ACCURACY = Unit("accuracy", 100, 2, " %")
-SHARE = Unit("share", 100, 2, " %")
+LOSS = Unit("loss", low=-math.inf)  # Nats.
+ACCURACY = Unit("accuracy", 100, 2, " %", high=1)
+SHARE = Unit("share", 100, 2, " %", high=1)
 POINTS = Unit("percent", digits=2)
 COUNT = Unit("count", digits=1)
 SECONDS = Unit("seconds", digits=1)
@@ -178,11 +182,11 @@ def trouble(row: Mapping[str, Any]) -> str | None:
     value = row.get(metric.name)
     if value is None:
       continue
-    low, high = -math.inf, math.inf
-    if metric.unit is not LOSS:
-      low, high = 0, 1 if metric.unit in (ACCURACY, SHARE) else math.inf
+    low, high = metric.unit.low, metric.unit.high
     if type(value) not in (int, float) or not low <= value <= high:
-      where = {1: " in [0, 1]"}.get(high, " from 0" if low == 0 else "")
+      where = f" in [{low:g}, {high:g}]"
+      if math.isinf(high):
+        where = "" if math.isinf(low) else f" from {low:g}"
       shown = f"{value!r}"
       return f"{metric.name!r} must be a number{where}, got {shown:.50}"
   return None

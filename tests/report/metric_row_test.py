@@ -13,7 +13,7 @@ from . import synthetic
 
 _NEW = metrics.Metric(
   "train_margin",
-  metrics.Unit("margin", digits=3, sign=" logits"),
+  metrics.Unit("margin", digits=3, sign=" logits", low=-100),
   "csv clock",
   table="margin",
   end="train, given labels",
@@ -28,6 +28,8 @@ def test_a_new_row_is_shown_in_all_its_places(monkeypatch, tmp_path, capsys):
     synthetic.row(seed=seed, metrics={"train_margin": 1.5 + seed})
     for seed in range(2)
   ]
+  assert metrics.trouble({"train_margin": -3.0}) is None
+  assert "from -100" in metrics.trouble({"train_margin": -101})
   groups = rows.gather(made).groups
   assert "| margin logits |" in tables.measured(groups)
   assert "| 2.000 ± 0.707 |" in tables.measured(groups)
