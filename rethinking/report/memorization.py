@@ -163,11 +163,11 @@ def _leaning(folder: epath.Path) -> Mapping[str, Any]:
         f"{f'{value!r}':.50}; restore it, or remove it."
       )
   pairs = ("train_id", "test_id", "influence")
-  causal = ("test_id", "without_top", "without_random", "runs")
+  causal = ("test_id", "without_top", "without_random", "runs", "removed")
   return {
     **found,
     "pairs": _rows(folder / "influence.csv", pairs, pairs[2:]),
-    "causal": _rows(folder / "causal.csv", causal, causal[1:]),
+    "causal": _rows(folder / "causal.csv", causal, causal[1:4]),
   }
 
 
@@ -181,9 +181,9 @@ def _rows(
     text = reading.read(path, _MOST_BYTES).decode()
     lines = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     rows = [*lines]
-    for row in rows:
+    for number, row in enumerate(rows, 2):
       if [*row] != [*columns] or None in row.values():
-        raise ValueError(f"line {lines.line_num} lacks some of {columns}")
+        raise ValueError(f"line {number} must have {', '.join(columns)}")
       if not all(math.isfinite(float(row[name])) for name in numbers):
         raise ValueError("a number is infinite or none")
     return rows

@@ -18,6 +18,7 @@ from rethinking import config as config_lib
 from rethinking import models
 from rethinking.config import checks, variants
 from rethinking.corruptions import array_files
+from rethinking.corruptions.keys import root_key
 from rethinking.data.checked import check_images, given
 from rethinking.ops.switch import materialized
 from rethinking.runtime.errors import UserError
@@ -311,7 +312,7 @@ def _checked(config: ConfigDict, arrays: dict[str, np.ndarray]) -> Trained:
     size = (config.crop or height, config.crop or width)
     wanted = jax.eval_shape(
       functools.partial(model.module.init, train=False),
-      jax.random.key(0),
+      root_key(0),
       jax.ShapeDtypeStruct((1, *size, channels), np.float32),
     )
     wanted = traverse_util.flatten_dict(wanted, sep="/")

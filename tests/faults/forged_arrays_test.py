@@ -158,7 +158,10 @@ def test_the_arrays_of_two_runs_are_not_mixed(ensemble, tmp_path, name):
   [
     ("influence.csv", "a,b\n1\n"),
     ("influence.csv", "train_id,test_id,influence\n1,2,1e400\n"),
-    ("causal.csv", "test_id,without_top,without_random,runs\n1,x,1,1\n"),
+    (
+      "causal.csv",
+      "test_id,without_top,without_random,runs,removed\n1,x,1,1,2+3\n",
+    ),
     ("influence.json", '{"threshold": "x"}'),
   ],
 )

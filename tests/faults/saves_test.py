@@ -120,11 +120,14 @@ def test_a_full_disk_names_the_file(tmp_path, full_disk):
       write(tmp_path / "the_file")
 
 
-def test_commands_that_write_name_the_file(tmp_path, full_disk):
+def test_commands_that_write_name_the_file(tmp_path):
   config = damage.run(pixel_noise="shuffled_pixels")
   out = tmp_path / "o"
+  # What it compiles is kept, and half of it would be, too.
+  export(config, tmp_path / "before")
   words = "must be a folder that you may write to"
-  refused(lambda: export(config, out), words, "images.npy", "in part")
+  with full_disk_of(10_000):
+    refused(lambda: export(config, out), words, "images.npy", "in part")
   csv = _RESULTS / "figure1_digits.csv"
   with full_disk_of(100):
     refused(lambda: committed.redraw([csv], out), words, "1_digits/table.md")
