@@ -141,7 +141,7 @@ def _without(name):
     (json.dumps(_without("config")), "it has no 'config'"),
     (json.dumps(_without("figure")), "it has no 'figure'"),
     (json.dumps(_without("test_accuracy")), "has no 'test_accuracy'"),
-    (json.dumps(synthetic.row() | {"config": {}}), "it has no 'arch'"),
+    (json.dumps(synthetic.row() | {"config": {}}), "it has no 'dataset'"),
   ],
 )
 def test_a_damaged_line_is_named(tmp_path, line, words):
