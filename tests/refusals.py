@@ -1,6 +1,7 @@
-"""Acts that are to be refused, and nothing that hangs."""
+"""Acts that are to be refused, a disk that is full, nothing that hangs."""
 
 import contextlib
+import resource
 import signal
 
 import pytest
@@ -20,6 +21,17 @@ def alarm(seconds):
   finally:
     signal.alarm(0)
     signal.signal(signal.SIGALRM, old)
+
+
+@contextlib.contextmanager
+def full_disk_of(size):
+  """No file grows past so many bytes."""
+  soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+  try:
+    yield
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def refused(act, *words):

@@ -48,8 +48,8 @@ class Ensemble(NamedTuple):
     test_ids: uint32 [m].
     tested: bool [K, m], whether the test examples are right.
     seen: what was summed over presentations, [K, n] by name.
-    epoch: up to which one `outside` is the mean over evaluations, too; None:
-      it is of the last one.
+    epoch: `outside` is averaged over the evaluations up to this one, too; None:
+      it is of the last evaluation.
   """
 
   name: str
@@ -112,7 +112,7 @@ def read(
   Args:
     rows: of the runs, in the order of their numbers.
     cells: the folder of their folders.
-    turn: `outside` is the mean over the evaluations, too, up to that at which
+    turn: average `outside` over the evaluations as well, up to that at which
       the mean loss of the given labels outside was lowest.
   """
   at = _turn([cells / row["cell"] for row in rows]) if turn else None

@@ -1,12 +1,11 @@
-import contextlib
 import json
-import resource
 import warnings
 
 import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from refusals import full_disk_of
 
 from rethinking.data import cache
 from rethinking.data.arrays import Arrays
@@ -118,20 +117,10 @@ def test_a_cache_that_cannot_be_written_is_done_without(cache_home):
     cache.store("k", _SOURCE, _arrays())
 
 
-@contextlib.contextmanager
-def _no_file_larger_than(size):
-  soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-  resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-  try:
-    yield
-  finally:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def test_a_full_disk_leaves_nothing_half_written():
   arrays = _arrays(count=10_000)
   with (
-    _no_file_larger_than(20_000),
+    full_disk_of(20_000),
     warnings.catch_warnings(record=True) as caught,
   ):
     warnings.simplefilter("always")

@@ -1,9 +1,7 @@
 """Saves that are no saves, full disks, and links where files are written."""
 
-import contextlib
 import os
 import pathlib
-import resource
 import shutil
 import socket
 import subprocess
@@ -12,7 +10,7 @@ import sys
 import damage
 import numpy as np
 import pytest
-from refusals import alarm, refused
+from refusals import alarm, full_disk_of, refused
 
 from rethinking import report
 from rethinking.exports.write import write as export
@@ -90,17 +88,6 @@ def test_a_checkpoint_under_another_number_is_refused(checkpoints):
 
 
 # Writing.
-
-
-@contextlib.contextmanager
-def full_disk_of(size):
-  """No file grows past so many bytes."""
-  soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-  resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-  try:
-    yield
-  finally:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.fixture
