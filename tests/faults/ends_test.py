@@ -63,3 +63,9 @@ def test_what_has_ended_is_not_ended_again(tmp_path, number):
   assert _ended(tmp_path, "atexit.register(end)", number) == (0, "")
   twice = "atexit.register(end); end()"
   assert _ended(tmp_path, twice, number) == (cli.STOPPED, "Stopped.\n")
+  # It comes while the message is written.
+  late = (
+    "import builtins; say = print; "
+    "builtins.print = lambda *a, **k: (say(*a, **k), end()); end()"
+  )
+  assert _ended(tmp_path, late, number) == (cli.STOPPED, "Stopped.\n")
