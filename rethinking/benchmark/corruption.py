@@ -12,6 +12,7 @@ from rethinking.benchmark import jax_steps, subprocesses, timing
 from rethinking.runtime.memory import peak_bytes
 
 _CLASSES = 10
+_EXAMPLES = 50_000
 _LEVEL = 0.4
 # In the step, where the cost of noise shows most.
 _ARCH = "mlp_1x512"
@@ -25,8 +26,9 @@ def measure(rounds: int) -> dict[str, Any]:
   Args:
     rounds: measurements of each.
   """
-  whole = jax_steps.random_data((32, 32, 3), 50_000)
-  labels = {name: whole[name] for name in ("labels", "ids")}
+  whole = jax_steps.random_data((32, 32, 3), _EXAMPLES)
+  whole["given_labels"] = whole["labels"]
+  labels = {name: whole[name] for name in ("labels", "ids", "given_labels")}
   result = {}
   with tempfile.TemporaryDirectory() as folder:
     path = pathlib.Path(folder) / "labels.npz"
@@ -73,7 +75,7 @@ def _apply(one: corruptions.Corruption, given: dict[str, np.ndarray]) -> None:
 
 def _peak_rise() -> int:
   """Bytes by which corrupting images raises the peak of a fresh process."""
-  given = jax_steps.random_data((32, 32, 3), 50_000)
+  given = jax_steps.random_data((32, 32, 3), _EXAMPLES)
   before = peak_bytes()
   _apply(corruptions.Corruption.create("random_pixels"), given)
   return peak_bytes() - before

@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
-from rethinking import models
+from rethinking import corruptions, models
 from rethinking.benchmark import __main__ as command
 from rethinking.benchmark import (
   corruption,
@@ -186,6 +186,14 @@ def test_predictions_are_timed_on_the_whole_test_set(monkeypatch):
 def test_bad_arguments(arguments, message, tmp_path, capsys):
   assert command.main([*arguments, f"--out={tmp_path}"]) == 2
   assert message in capsys.readouterr().err
+
+
+def test_every_corruption_is_measured_of_a_set(monkeypatch):
+  monkeypatch.setattr(corruption, "_EXAMPLES", 40)
+  monkeypatch.setattr(corruption, "_in_step", lambda *_: {})
+  monkeypatch.setattr(corruption.subprocesses, "call", lambda _: 0)
+  found = corruption.measure(1)
+  assert {f"{name} (s)" for name in corruptions.DEFINITIONS} < found.keys()
 
 
 @pytest.mark.parametrize(
