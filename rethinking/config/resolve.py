@@ -29,7 +29,7 @@ def resolve(config: ConfigDict) -> ConfigDict:
     UserError: for a value outside its range, naming the field, what was given
       and what is allowed.
   """
-  from rethinking import data
+  from rethinking.data import registry
   from rethinking.models.registry import ARCHITECTURES
 
   experiments.check(config, "train")
@@ -52,8 +52,8 @@ def resolve(config: ConfigDict) -> ConfigDict:
   records.rename(c)
   checks.choose("recipe", c.recipe, recipes.RECIPES)
   checks.choose("arch", c.arch, ARCHITECTURES)
-  checks.choose("dataset", c.dataset, data.NAMES)
-  height, width, _ = data.shape(c)
+  checks.choose("dataset", c.dataset, registry.NAMES)
+  height, width, _ = registry.shape(c)
   filled = {
     **recipes.fields(c.recipe, c.arch),
     "crop": ARCHITECTURES[c.arch].crop_of(height, width),

@@ -18,7 +18,7 @@ arrays are kept in ~/.cache/rethinking, or under XDG_CACHE_HOME.
 May import: models, ops, storage, runtime, corruptions.
 """
 
-from rethinking.data.dataset import Dataset, load, shape, source
-from rethinking.data.registry import NAMES, SPECS
+from rethinking.data.dataset import Dataset, load
+from rethinking.data.registry import NAMES, SPECS, shape, source
 
 __all__ = ["NAMES", "SPECS", "Dataset", "load", "shape", "source"]

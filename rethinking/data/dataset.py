@@ -139,7 +139,7 @@ class Dataset:
   @classmethod
   def _of_path(cls, path, split, resize, test_fraction) -> "Dataset":
     source = (os.fspath(path), None, resize, test_fraction)
-    return load("own", split, own=_of_own("Own")(*source))
+    return load("own", split, own=registry.of_own("Own")(*source))
 
 
 def load(
@@ -172,7 +172,7 @@ def load(
   choose("dataset", name, registry.NAMES)
   choose("split", split, ("train", "test"))
   if name == "own":
-    return _of_own("pair")(own, data_dir, cache)[split == "test"]
+    return registry.of_own("pair")(own, data_dir, cache)[split == "test"]
   spec = registry.SPECS[name]
   if spec.reader:
     images, labels, ids, identity = pkgutil.resolve_name(spec.reader)(split)
@@ -189,43 +189,6 @@ def load(
   return Dataset(
     name, split, images, labels, ids, len(class_names), class_names, identity
   )
-
-
-def _of_own(name: str) -> Any:
-  # By name: it makes a Dataset.
-  return pkgutil.resolve_name(f"{registry.OWN}:{name}")
-
-
-def source(config: Any) -> dict[str, Any]:
-  """Returns where a config's data are, as `load` takes it.
-
-  Args:
-    config: of any experiment, resolved or not.
-
-  Raises:
-    UserError: for fields of own data without `dataset=own`.
-  """
-  return {
-    "data_dir": config.data_dir,
-    "cache": config.data_cache,
-    "own": _of_own("of")(config),
-  }
-
-
-def shape(config: Any) -> tuple[int, int, int]:
-  """Returns `(H, W, C)` of the images of a config, whose own data it reads.
-
-  Args:
-    config: of any experiment, its dataset a name of `registry.NAMES`.
-
-  Raises:
-    UserError: for fields of own data that do not go with the rest, and as
-      `load`.
-  """
-  given = source(config)
-  if given["own"] is None:
-    return registry.SPECS[config.dataset].shape
-  return load(config.dataset, "train", **given).images.shape[1:]
 
 
 def _read(source: prepared.Source, cache: bool) -> tuple[Arrays, str]:

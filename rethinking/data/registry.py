@@ -2,6 +2,8 @@
 
 import collections
 import dataclasses
+import pkgutil
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,3 +42,46 @@ OWN = "rethinking.data.own"
 # A view, which shows rows of a config file, too. The user's own has no row: its
 # examples look as they do.
 NAMES = collections.ChainMap(SPECS, {"own": None}).keys()
+
+
+def of_own(name: str) -> Any:
+  """Returns what a name in the user's own set's reader stands for.
+
+  Args:
+    name: of `rethinking.data.own`.
+  """
+  # As a row's reader, by name: it makes a Dataset.
+  return pkgutil.resolve_name(f"{OWN}:{name}")
+
+
+def source(config: Any) -> dict[str, Any]:
+  """Returns where a config's data are, as `load` takes it.
+
+  Args:
+    config: of any experiment, resolved or not.
+
+  Raises:
+    UserError: for fields of own data without `dataset=own`.
+  """
+  return {
+    "data_dir": config.data_dir,
+    "cache": config.data_cache,
+    "own": of_own("of")(config),
+  }
+
+
+def shape(config: Any) -> tuple[int, int, int]:
+  """Returns `(H, W, C)` of the images of a config, whose own data it reads.
+
+  Args:
+    config: of any experiment, its dataset a name of `NAMES`.
+
+  Raises:
+    UserError: for fields of own data that do not go with the rest, and as
+      `load`.
+  """
+  given = source(config)
+  if given["own"] is None:
+    return SPECS[config.dataset].shape
+  train, _ = of_own("pair")(**given)
+  return train.images.shape[1:]
