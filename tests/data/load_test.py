@@ -39,7 +39,7 @@ def test_a_set_that_is_there_is_one_row(monkeypatch, tmp_path, capsys):
 def test_the_second_load_is_the_first(prepared_cifar10, monkeypatch):
   folder, _ = prepared_cifar10
   first = data.load("cifar10", "train", data_dir=folder.parents[1])
-  monkeypatch.setattr(data.dataset.records, "read", None)  # Must not be used.
+  monkeypatch.setattr(data.loading.records, "read", None)  # Must not be used.
   second = data.load("cifar10", "train", data_dir=folder.parents[1])
   assert first.identity == second.identity
   for name in ("images", "labels", "ids"):
