@@ -17,8 +17,8 @@ class Figure(NamedTuple):
     curve: what these draw along the runs, so that table.csv has it.
     files: "module:function" from groups and the sweep's folder to the names of
       files that it writes there, from what the runs left; empty: none.
-    after: "module:function" from the sweep's folder, an event that says when
-      not to go on, and `quiet`: trains what depends on the runs; empty: none.
+    after: "module:function" from the sweep's folder and what makes runs, see
+      `rethinking.sweeps.repair`: trains what depends on the sweep's; or empty.
   """
 
   sentence: str

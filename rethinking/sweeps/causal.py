@@ -1,7 +1,6 @@
 """Which test examples lean on which train examples, and whether they do."""
 
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from etils import epath
@@ -13,9 +12,7 @@ from rethinking.memorization import influence, pairs
 from rethinking.memorization.draws import words
 from rethinking.memorization.influence import too_few
 from rethinking.report import ensembles, rows
-from rethinking.runtime.errors import Stopped
 from rethinking.storage import files, tables
-from rethinking.sweeps import cells
 from rethinking.sweeps.console import SweepConsole
 from rethinking.training import subsets
 
@@ -24,7 +21,7 @@ _REMOVED = 8
 _RUNS = 20
 
 
-def run(workdir: epath.Path, stop: threading.Event, *, quiet: bool) -> None:
+def run(workdir: epath.Path, make: Callable[..., None], *, quiet: bool) -> None:
   """Finds the pairs of each level of an ensemble, and removes the strongest.
 
   `memorization/LEVEL/` gets influence.csv, the pairs; influence.json, their
@@ -35,7 +32,8 @@ def run(workdir: epath.Path, stop: threading.Event, *, quiet: bool) -> None:
 
   Args:
     workdir: of a sweep whose runs are finished.
-    stop: set when no further run is to begin.
+    make: makes runs: of resolved configs by name, the folder, what their rows
+      name, and what the console does.
     quiet: print nothing.
 
   Raises:
@@ -75,11 +73,7 @@ def run(workdir: epath.Path, stop: threading.Event, *, quiet: bool) -> None:
     leans = np.bincount(found.test, found.influence)
     tests = np.argsort(-leans, kind="stable")[:_TESTS]
     tests = tests[leans[tests] > 0]
-    try:
-      table = _check(one, tests, workdir / "causal" / one.name, stop, quiet)
-    except Stopped as error:
-      # The command that continues is the sweep's.
-      raise Stopped(error.what, workdir) from None
+    table = _check(one, tests, workdir / "causal" / one.name, make)
     text = tables.csv_text(table)
     files.replace(folder / "causal.csv", text.encode())
 
@@ -88,8 +82,7 @@ def _check(
   one: ensembles.Ensemble,
   tests: np.ndarray,
   folder: epath.Path,
-  stop: threading.Event,
-  quiet: bool,
+  make: Callable[..., None],
 ) -> list[dict[str, float]]:
   """The rows of causal.csv for some test examples."""
   strength = np.concatenate(
@@ -98,8 +91,7 @@ def _check(
   top = np.argsort(-np.nan_to_num(strength), axis=0, kind="stable")[:_REMOVED]
   todo = dict(_cells(one, tests, top))
   folder.mkdir(parents=True, exist_ok=True)
-  console = SweepConsole(len(todo), "without them", quiet=quiet)
-  cells.run(cells.Place(todo, folder, "causal"), None, console, stop)
+  make(todo, folder, "causal", "without them")
   right = {
     name: ensembles.last(folder / "cells" / name)["test_correct"]
     for name in todo

@@ -1,8 +1,7 @@
 """Whether it helps to remove or to fix the labels that look wrong."""
 
 import io
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,7 @@ from rethinking import label_issues
 from rethinking.config import fields
 from rethinking.memorization.draws import words
 from rethinking.report import ensembles, rows
-from rethinking.runtime.errors import Stopped
 from rethinking.storage import files, tables
-from rethinking.sweeps import cells
-from rethinking.sweeps.console import SweepConsole
 from rethinking.training import subsets
 
 _SEEDS = 5
@@ -26,7 +22,7 @@ _SEEDS = 5
 _LONGER = 6
 
 
-def run(workdir: epath.Path, stop: threading.Event, *, quiet: bool) -> None:
+def run(workdir: epath.Path, make: Callable[..., None]) -> None:
   """Trains on given, removed, fixed and true labels, five seeds each.
 
   `repair/LEVEL` gets the runs and their results.jsonl: on all given labels;
@@ -36,8 +32,8 @@ def run(workdir: epath.Path, stop: threading.Event, *, quiet: bool) -> None:
 
   Args:
     workdir: of a sweep whose runs are finished.
-    stop: set when no further run is to begin.
-    quiet: print nothing.
+    make: makes runs: of resolved configs by name, the folder, what their rows
+      name, and what the console does.
 
   Raises:
     Stopped: as the sweep.
@@ -46,13 +42,7 @@ def run(workdir: epath.Path, stop: threading.Event, *, quiet: bool) -> None:
   for one in ensembles.levels(groups, workdir, turn=True):
     folder = workdir / "repair" / one.name
     folder.mkdir(parents=True, exist_ok=True)
-    todo = dict(cells_of(one, folder))
-    console = SweepConsole(len(todo), "repair", quiet=quiet)
-    try:
-      cells.run(cells.Place(todo, folder, "repair"), None, console, stop)
-    except Stopped as error:
-      # The command that continues is the sweep's.
-      raise Stopped(error.what, workdir) from None
+    make(dict(cells_of(one, folder)), folder, "repair", "repair")
 
 
 def cells_of(

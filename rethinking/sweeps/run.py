@@ -17,6 +17,7 @@ from rethinking.config.fields import flagged
 from rethinking.config.figures import FIGURES
 from rethinking.memorization import agreement
 from rethinking.runtime import backend, processes, signals
+from rethinking.runtime.errors import Stopped
 from rethinking.storage import files
 from rethinking.storage.lock import Lock
 from rethinking.sweeps import causal, cells, grid, merging
@@ -84,13 +85,32 @@ def run(
     with backend.shared_programs(workdir / "programs"):
       place = cells.Place(todo, workdir, config.variant)
       rows = cells.run(place, config.runs_at_once, console, stop)
+      make = functools.partial(_make, workdir, stop, quiet)
       figure = FIGURES.get(config.variant)
       if figure is not None and figure.after:
-        pkgutil.resolve_name(figure.after)(workdir, stop, quiet=quiet)
+        pkgutil.resolve_name(figure.after)(workdir, make)
       if config.influence:
-        causal.run(workdir, stop, quiet=quiet)
+        causal.run(workdir, make, quiet=quiet)
     _merge(workdir, todo, console)
     return conclude(rows, workdir, console, began)
+
+
+def _make(
+  workdir: epath.Path,
+  stop: threading.Event,
+  quiet: bool,
+  todo: Mapping[str, ConfigDict],
+  folder: epath.Path,
+  figure: str,
+  title: str,
+) -> None:
+  """Makes runs that depend on the sweep's, in a folder that is there."""
+  console = SweepConsole(len(todo), title, quiet=quiet)
+  try:
+    cells.run(cells.Place(todo, folder, figure), None, console, stop)
+  except Stopped as error:
+    # The command that continues is the sweep's.
+    raise Stopped(error.what, workdir) from None
 
 
 def _merge(
