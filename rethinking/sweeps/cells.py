@@ -3,19 +3,25 @@
 import functools
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 from etils import epath
 from ml_collections import ConfigDict
 
-from rethinking.runtime import processes
+from rethinking.runtime import processes, signals
 from rethinking.runtime.errors import Diverged, Stopped
 from rethinking.storage import jsonl
 from rethinking.sweeps import estimate, groups, threads
 from rethinking.sweeps import rows as sweep_rows
 from rethinking.sweeps.console import SweepConsole
 from rethinking.training import run as train
+from rethinking.training import task as task_lib
+from rethinking.training import workdir as workdir_lib
+from rethinking.training.journal import Journal
+from rethinking.training.loop import Loop
+from rethinking.training.slots import Slots
 
 
 class Place:
@@ -97,22 +103,22 @@ def run(
       rows[name] = place.finish(name, seen)
       console.finished(name, rows[name])
 
-    together, separate = [], {}
+    plan, separate = [], {}
     for group in groups.groups(todo):
       left = {name: todo[name] for name in group if name not in rows}
       if not left:
         continue
       first = next(iter(left.values()))
       number = groups.slots(first, len(group), at_once)
+      width = 1 if number > 1 else groups.width(first, at_once)
+      plan.append((left, number, width))
+    estimate.say(console, plan)
+    for left, number, width in plan:
       if number > 1:
-        together.append((left, number))
+        _check_stop(stop, workdir)
+        _run_group(left, workdir, number, finish, console)
       else:
-        width = threads.width(first, at_once)
         separate.setdefault(width, {}).update(left)
-    estimate.say(console, together, separate)
-    for left, number in together:
-      _check_stop(stop, workdir)
-      groups.run(left, workdir, number, finish, console)
     for width, left in separate.items():
       one = functools.partial(
         _run_cell,
@@ -173,3 +179,69 @@ def _run_cell(
   # before an interruption.
   seconds = seen.get("wall_seconds", time.monotonic() - began)
   return {**seen, "seconds": seconds / concurrent}
+
+
+def _run_group(
+  cells: Mapping[str, ConfigDict],
+  workdir: epath.Path,
+  number: int,
+  finish: Callable[[str, Mapping[str, Any]], None],
+  console: SweepConsole,
+) -> None:
+  """Trains runs in one program until each has ended.
+
+  Args:
+    cells: resolved configs with the same `group_key`, by name; those that
+      have finished are not among them.
+    workdir: of the sweep; each run's files are in `cells/NAME`.
+    number: how many train at a time, at least 1.
+    finish: called with a run's name and what its row is made of: its summary,
+      or `status` "diverged" and `step` where its loss is no longer finite.
+    console: shows what is running.
+
+  Raises:
+    Stopped: after SIGTERM or Ctrl-C; the state of all is saved.
+  """
+  first = next(iter(cells.values()))
+  shared = task_lib.load(first)
+  devices = jax.local_devices()
+  trained = Slots(first, shared, devices)
+
+  def start(name: str) -> Journal:
+    cell = cells[name]
+    shown = console.cell(name, cell.epochs)
+    # At load all are corrupted alike.
+    alike = cell is first or groups.at_load(cell)
+    task = shared if alike else task_lib.load(cell)
+    own = workdir / "cells" / name
+    own.mkdir(parents=True, exist_ok=True)
+    workdir_lib.claim(own, cell, task.facts())
+    return Journal(
+      name,
+      cell,
+      task,
+      own,
+      shown,
+      time.monotonic(),
+      keep_params=cell.keep_params,
+    )
+
+  def end(one: Journal, diverged: int | None) -> None:
+    if diverged is None:
+      seen = one.finish(devices, trained.num_parameters)
+      seen = {"status": "finished", **seen}
+    else:
+      seen = {"status": "diverged", "step": diverged}
+    finish(one.name, {**seen, "seconds": one.wall_seconds})
+
+  loop = Loop(
+    trained,
+    [*cells],
+    start,
+    groups.folder(first, workdir),
+    end,
+    alone=False,
+    workdir=workdir,
+  )
+  with signals.deferred() as stop:
+    loop.run(number, stop)

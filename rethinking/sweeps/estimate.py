@@ -8,7 +8,6 @@ from ml_collections import ConfigDict
 
 from rethinking.memorization.scores import largest_standard_error
 from rethinking.runtime.console import duration
-from rethinking.sweeps import groups
 from rethinking.sweeps.console import SweepConsole
 from rethinking.training import optim, placement
 from rethinking.training import step as step_lib
@@ -19,22 +18,13 @@ from rethinking.training.slots import Slots
 Cells = Mapping[str, ConfigDict]
 
 
-def say(
-  console: SweepConsole,
-  together: Sequence[tuple[Cells, int]],
-  separate: Mapping[int, Cells],
-) -> None:
+def say(console: SweepConsole, plan: Sequence[tuple[Cells, int, int]]) -> None:
   """Says how long runs on subsets will take, and how sure their scores will be.
 
   Args:
     console: says it; nothing where no run is one of an ensemble.
-    together: runs of one program, and how many train at a time.
-    separate: by how many run side by side, those that have one of their own.
+    plan: what `seconds` is given, of all runs.
   """
-  plan = [(left, number, 1) for left, number in together]
-  for width, left in separate.items():
-    for group in groups.groups(left):
-      plan.append(({name: left[name] for name in group}, 1, width))
   cells = [cell for left, _, _ in plan for cell in left.values()]
   errors = {
     largest_standard_error(c.members * c.permutations, c.ratio)

@@ -1,10 +1,10 @@
-"""Which runs can train in one program, how many should, and their loop."""
+"""Which runs can train in one program or beside each other; how many should."""
 
 import hashlib
 import json
-import time
-from collections.abc import Callable, Mapping
-from typing import Any
+import os
+import threading
+from collections.abc import Mapping
 
 import jax
 from etils import epath
@@ -13,20 +13,20 @@ from ml_collections import ConfigDict
 from rethinking import config as config_lib
 from rethinking import models
 from rethinking.config.fields import flagged
-from rethinking.runtime import signals
-from rethinking.sweeps.console import SweepConsole
-from rethinking.training import programs
+from rethinking.runtime import processes
+from rethinking.training import placement, programs
 from rethinking.training import step as step_lib
 from rethinking.training import task as task_lib
-from rethinking.training import workdir as workdir_lib
-from rethinking.training.journal import Journal
-from rethinking.training.loop import Loop
-from rethinking.training.slots import Slots
 
 # Parameters up to which a matrix product is so small that a CPU gains from
 # taking several at once; `python -m rethinking.benchmark sweep` measures it.
 _SMALL = 100_000
 _MOST_ON_CPU = 32
+# Examples a step times parameters, up to which two runs side by side were
+# measured to end before two one after another (digits_cnn at batch 64: 2e7).
+_SMALL_STEP = 30_000_000
+# Threads take turns in Python, which is a sixth of such a step.
+_MOST = 4
 
 
 def group_key(config: ConfigDict) -> str:
@@ -39,15 +39,19 @@ def group_key(config: ConfigDict) -> str:
   # neither a shape nor the program; where images are corrupted at load, not in
   # what decides on these.
   own = {*flagged("group", "images")}
-  if _at_load(config):
+  if at_load(config):
     own = {*flagged("group")} - {"validation_seed"}
   fields = {k: v for k, v in config_lib.plain(config).items() if k not in own}
   removed = config.without and config.without.count("+")
   return json.dumps([fields, _label_op(config), removed], sort_keys=True)
 
 
-def _at_load(config: ConfigDict) -> bool:
-  """Whether images are corrupted, and not by the step."""
+def at_load(config: ConfigDict) -> bool:
+  """Returns whether images are corrupted, and not by the step.
+
+  Args:
+    config: resolved.
+  """
   return bool(config.pixel_noise) and task_lib.corrupt_in(config) == "load"
 
 
@@ -147,67 +151,30 @@ def parameters(config: ConfigDict) -> int:
   return sum(x.size for x in jax.tree.leaves(empty.params))
 
 
-def run(
-  cells: Mapping[str, ConfigDict],
-  workdir: epath.Path,
-  number: int,
-  finish: Callable[[str, Mapping[str, Any]], None],
-  console: SweepConsole,
-) -> None:
-  """Trains runs in one program until each has ended.
+def width(config: ConfigDict, at_once: int | None) -> int:
+  """Returns how many runs like this one go side by side; 1: one at a time.
 
   Args:
-    cells: resolved configs with the same `group_key`, by name; those that
-      have finished are not among them.
-    workdir: of the sweep; each run's files are in `cells/NAME`.
-    number: how many train at a time, at least 1.
-    finish: called with a run's name and what its row is made of: its summary,
-      or `status` "diverged" and `step` where its loss is no longer finite.
-    console: shows what is running.
-
-  Raises:
-    Stopped: after SIGTERM or Ctrl-C; the state of all is saved.
+    config: resolved.
+    at_once: how many runs the user asks for in one program; None: no wish.
   """
-  first = next(iter(cells.values()))
-  shared = task_lib.load(first)
-  devices = jax.local_devices()
-  trained = Slots(first, shared, devices)
+  devices = placement.all_devices()
+  # Several devices meet in a step, which two threads at a time could block;
+  # processes stop at a step that they agree on, one run at a time; and only the
+  # main thread hears of signals, which it tells the others.
+  if len(devices) > 1 or processes.started() or at_once is not None:
+    return 1
+  if threading.current_thread() is not threading.main_thread():
+    return 1
+  if devices[0].platform != "cpu":
+    return 1
+  if config.batch_size * parameters(config) > _SMALL_STEP:
+    return 1
+  return min(_cores(), _MOST)
 
-  def start(name: str) -> Journal:
-    cell = cells[name]
-    shown = console.cell(name, cell.epochs)
-    # At load all are corrupted alike.
-    alike = cell is first or _at_load(cell)
-    task = shared if alike else task_lib.load(cell)
-    own = workdir / "cells" / name
-    own.mkdir(parents=True, exist_ok=True)
-    workdir_lib.claim(own, cell, task.facts())
-    return Journal(
-      name,
-      cell,
-      task,
-      own,
-      shown,
-      time.monotonic(),
-      keep_params=cell.keep_params,
-    )
 
-  def end(one: Journal, diverged: int | None) -> None:
-    if diverged is None:
-      seen = one.finish(devices, trained.num_parameters)
-      seen = {"status": "finished", **seen}
-    else:
-      seen = {"status": "diverged", "step": diverged}
-    finish(one.name, {**seen, "seconds": one.wall_seconds})
-
-  loop = Loop(
-    trained,
-    [*cells],
-    start,
-    folder(first, workdir),
-    end,
-    alone=False,
-    workdir=workdir,
-  )
-  with signals.deferred() as stop:
-    loop.run(number, stop)
+def _cores() -> int:
+  """Those that this process may use, where the system tells."""
+  if hasattr(os, "sched_getaffinity"):
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1

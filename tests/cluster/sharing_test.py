@@ -16,7 +16,7 @@ from rethinking import config as config_lib
 from rethinking.report.__main__ import main as report_main
 from rethinking.runtime.errors import Stopped, UserError
 from rethinking.storage import reading
-from rethinking.sweeps import grid, merging, shares, sharing, threads
+from rethinking.sweeps import grid, groups, merging, shares, sharing
 from rethinking.sweeps import run as sweep
 from rethinking.training import journal, loop, metrics
 
@@ -174,7 +174,7 @@ def test_a_killed_share_goes_on_from_its_checkpoint(
   only = {"only": arch}
   with monkeypatch.context() as patch:
     patch.setattr(loop.Loop, "save", cut)
-    patch.setattr(threads, "width", lambda *_: 1)
+    patch.setattr(groups, "width", lambda *_: 1)
     with pytest.raises(_PowerCutError):
       _share(tmp_path, 0, 1, **only)
   [left] = (tmp_path / "shares").iterdir()

@@ -229,11 +229,11 @@ def test_only_whole_permutations_count(ensemble, tmp_path):
 
 def test_time_and_standard_error_are_said_before_the_start(ensemble, capsys):
   console = SweepConsole(16, "memorization")
-  estimate.say(console, [], {2: ensemble[1]})
+  estimate.say(console, [(ensemble[1], 1, 2)])
   found = capsys.readouterr().out
   assert re.match(r"About \d+:\d\d:\d\d for 16 runs\. An example's", found)
   assert "at most 0.354, that of shares of 1/2" in found
-  estimate.say(console, [], {2: {"one": small.as_run()}})
+  estimate.say(console, [({"one": small.as_run()}, 1, 2)])
   assert not capsys.readouterr().out
 
 

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from rethinking.runtime import signals
 from rethinking.runtime.errors import Stopped
-from rethinking.sweeps import cells, threads
+from rethinking.sweeps import cells, groups, threads
 from rethinking.sweeps import run as sweep
 from rethinking.training import loop, placement, programs
 
@@ -25,7 +25,7 @@ def _config(**fields):
 def two_cores(monkeypatch):
   """What a user's CPU is: one device, not the tests' four."""
   monkeypatch.setattr(placement, "all_devices", lambda: jax.devices()[:1])
-  monkeypatch.setattr(threads.os, "sched_getaffinity", lambda _: {0, 1})
+  monkeypatch.setattr(groups.os, "sched_getaffinity", lambda _: {0, 1})
   programs.create.cache_clear()
   yield
   programs.create.cache_clear()
@@ -100,15 +100,15 @@ def test_how_many_go_side_by_side(
   two_cores, monkeypatch, fields, at_once, want
 ):
   monkeypatch.setattr(
-    threads.groups,
+    groups,
     "parameters",
     lambda c: {"digits_cnn": 272_000, "keras_mnist_cnn": 602_634}[c.arch],
   )
   cell = ConfigDict({"arch": "digits_cnn", "batch_size": 64} | fields)
-  assert threads.width(cell, at_once) == want
+  assert groups.width(cell, at_once) == want
 
 
 def test_several_devices_meet_in_each_step():
   cell = ConfigDict({"arch": "digits_cnn", "batch_size": 32})
   assert len(placement.all_devices()) > 1
-  assert threads.width(cell, None) == 1
+  assert groups.width(cell, None) == 1
