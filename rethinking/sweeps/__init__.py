@@ -1,11 +1,12 @@
 """Many runs of one config: a figure's or a table's.
 
 `run` does what a sweep's config asks, `grid` lists its runs, `cells` makes
-them, `rows` keeps results.jsonl, `console` shows it; `groups` says which train
-in one program and which side by side, in `threads`. `shares` deals them to
-commands on several machines, `sharing` is one of these, `merging` puts rows
-together. Of runs on subsets `estimate` says what they will take, `causal` which
-test examples lean on which train examples; `repair` trains on better labels.
+them, `rows` keeps results.jsonl, `console` shows it, `ends` checks all before
+the first and draws after the last; `groups` says which train in one program and
+which side by side, in `threads`. `shares` deals them to commands on several
+machines, `sharing` is one of these, `merging` puts rows together. Of runs on
+subsets `estimate` says what they will take, `causal` which test examples lean
+on which train examples, and `repair` trains on better labels.
 
 Runs of the same program, whatever their seeds and levels, are vectorized where
 that was measured to win: small dense networks on a CPU

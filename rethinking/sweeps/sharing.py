@@ -22,9 +22,8 @@ from rethinking.runtime import backend, signals
 from rethinking.runtime.errors import Stopped, UserError
 from rethinking.storage import checksums, files, jsonl
 from rethinking.storage.lock import Lock
-from rethinking.sweeps import cells, grid, groups, merging, shares
+from rethinking.sweeps import cells, ends, grid, groups, merging, shares
 from rethinking.sweeps import rows as sweep_rows
-from rethinking.sweeps import run as sweep
 from rethinking.sweeps.console import SweepConsole
 from rethinking.training import workdir as workdir_lib
 
@@ -44,7 +43,7 @@ def plan(config: ConfigDict, count: int) -> str:
     UserError: for a config that cannot be used.
   """
   todo = grid.expand(config)
-  with sweep.checked(todo.values(), config.reference):
+  with ends.checked(todo.values(), config.reference):
     return shares.plan(shares.deal(todo, count, config.runs_at_once))
 
 
@@ -85,7 +84,7 @@ def run(
   if done is not None:
     return done
   with (
-    sweep.checked(todo.values(), config.reference),
+    ends.checked(todo.values(), config.reference),
     signals.deferred() as stop,
   ):
     mine = shares.deal(todo, share.count, config.runs_at_once)[share.index]
@@ -121,7 +120,7 @@ def run(
       return None
     lines = jsonl.JsonLines(workdir / "results.jsonl")
     found = sweep_rows.checked(lines, todo, config.variant, workdir)
-    summary = sweep.conclude(found, workdir, console)
+    summary = ends.conclude(found, workdir, console)
     page.write(workdir)
     _tidy(workdir)
     return summary
