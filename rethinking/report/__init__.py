@@ -171,8 +171,13 @@ def draw_lines(read: Sequence[rows.Row], folder: epath.Path) -> list[str]:
 def _draw(found: rows.Rows, workdir: epath.Path) -> list[str]:
   comparisons = published.compare(found.groups)
   judged = claims.check(found.groups)
+  said = {}
+  if comparisons:
+    said["Beside the published numbers"] = published.table(comparisons)
+  if judged:
+    said["The paper's claims"] = claims.table(judged)
   texts = {
-    "table.md": tables.report(found, comparisons, judged),
+    "table.md": tables.report(found, said),
     "table.csv": lines.table_csv(found.groups),
     "published.csv": published.published_csv(comparisons),
   }

@@ -1,11 +1,8 @@
 """The tables of a report, to read, in Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rethinking.config.fields import LABELS
-from rethinking.report import claims, published
-from rethinking.report.claims import Claim
-from rethinking.report.published import Comparison
 from rethinking.report.rows import Group, Row, Rows, sources, spread, time
 from rethinking.report.series import varying
 from rethinking.report.settings import value_text
@@ -13,15 +10,12 @@ from rethinking.storage import tables
 from rethinking.training import metrics
 
 
-def report(
-  rows: Rows, comparisons: Sequence[Comparison], judged: Sequence[Claim]
-) -> str:
+def report(rows: Rows, said: Mapping[str, str]) -> str:
   """Returns table.md: all figures' measurements, then what they say.
 
   Args:
     rows: from `rows.load`.
-    comparisons: from `published.compare`.
-    judged: from `claims.check`.
+    said: tables that follow, by title.
   """
   figures = [g.figure for g in rows.groups]
   figures += [row["figure"] for row in rows.left_out]
@@ -37,10 +31,8 @@ def report(
       named = "".join(f"- {lost_run(row)}\n" for row in lost)
       parts.append(f"Left out:\n\n{named}")
   parts += [f"{warning}\n" for warning in rows.warnings]
-  if comparisons:
-    parts += ["## Beside the published numbers\n", published.table(comparisons)]
-  if judged:
-    parts += ["## The paper's claims\n", claims.table(judged)]
+  for title, table in said.items():
+    parts += [f"## {title}\n", table]
   return "\n".join(parts)
 
 
