@@ -5,17 +5,18 @@ published one beside it with the difference and a word (agrees, differs, not
 comparable, not run here), and for each of the paper's claims whether the rows
 support it. Published numbers and their sources are in published.json.
 
-`rows` reads results.jsonl, `row_files` what shares have of it, `series` and
-`settings` group it, `published` and `claims` compare, `tables` and `pictures`
-draw, `lines` writes table.csv and reads it as groups again, `committed` redraws
-from any command's CSV, `figure1` and `studies` are the figures, which have
-their rows in `rethinking.config.figures`. What is measured has its rows in
-`rethinking.training.metrics`. `ensembles` reads runs on subsets; `memorization`
-writes what they say of each example, with a page (`memorization_page`) and
-pictures (`memorization_pictures`); `label_issues` writes which labels look
-wrong, `detection` how well known ones are found, `repair` whether it helps to
-fix them. `comparison` puts runs beside each other, `page` makes one page of any
-workdirs, with the images of its `gallery`.
+`row_files` reads results.jsonl and what shares have of it, `rows` gathers rows
+over seeds, `series` and `settings` group them, `published` and `claims`
+compare, `tables` and `pictures` draw, `lines` writes table.csv and reads it as
+groups again, `committed` redraws from any command's CSV, `figure1` and
+`studies` are the figures, which have their rows in `rethinking.config.figures`.
+What is measured has its rows in `rethinking.training.metrics`. `ensembles`
+reads runs on subsets; `memorization` writes what they say of each example, with
+a page (`memorization_page`) and pictures (`memorization_pictures`);
+`label_issues` writes which labels look wrong, `detection` how well known ones
+are found, `repair` whether it helps to fix them. `comparison` puts runs beside
+each other, `page` makes one page of any workdirs, with the images of its
+`gallery`.
 
 May import: training, label_issues, memorization, config, data, models, ops,
 storage, runtime, corruptions.
@@ -150,7 +151,7 @@ def draw(workdir: epath.PathLike) -> list[str]:
   workdir = files.workdir(workdir)
   if (workdir / "summary.json").exists():
     workdir_lib.check_sums(workdir)
-  found = rows.load(workdir / "results.jsonl")
+  found = row_files.load(workdir / "results.jsonl")
   with files.refused("The workdir", workdir):
     return [*_draw(found, workdir), *_files(found, workdir)]
 

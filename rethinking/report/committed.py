@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from etils import epath
 
 from rethinking.report.detection import SCORES
-from rethinking.report.row_files import Row
+from rethinking.report.rows import Row
 from rethinking.runtime.errors import UserError
 from rethinking.storage import files, reading
 

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from rethinking import data, label_issues
 from rethinking.label_issues import Issues
-from rethinking.report import ensembles, rows
+from rethinking.report import ensembles, row_files
 from rethinking.report.ensembles import Ensemble
 from rethinking.report.label_issues_page import Records, page
 from rethinking.report.memorization_page import runs
@@ -93,7 +93,7 @@ def of_workdir(workdir: epath.PathLike, fixed: bool = False) -> list[str]:
     UserError: where no ensemble is whole, and as `save`.
   """
   workdir = files.workdir(workdir)
-  groups = rows.load(workdir / "results.jsonl").groups
+  groups = row_files.load(workdir / "results.jsonl").groups
   subsets = [g for g in groups if g.rows[0]["config"].get("member") is not None]
   written = write(subsets, workdir, fixed)
   if not written:

@@ -6,7 +6,7 @@ import numpy as np
 from etils import epath
 from scipy import stats
 
-from rethinking.report import label_issues, pictures, rows
+from rethinking.report import label_issues, pictures, row_files
 from rethinking.report.pictures import Picture
 from rethinking.report.rows import Group, about
 from rethinking.storage import files, plots, tables
@@ -67,7 +67,7 @@ def draw(
 def _level(name: str, path: epath.Path) -> Iterator[dict]:
   """Rows of repair.csv of one results.jsonl."""
   seen: dict[str, dict[int, float]] = {}
-  for group in rows.load(path).groups:
+  for group in row_files.load(path).groups:
     for row in group.rows:
       arm = row["cell"].rpartition("-seed")[0]
       seen.setdefault(arm, {})[row["config"]["seed"]] = row["test_accuracy"]

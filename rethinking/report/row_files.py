@@ -1,23 +1,55 @@
-"""The rows of a sweep's shares, a file each, and which are not there yet."""
+"""The files of a sweep's rows: results.jsonl, and of shares a file each."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from etils import epath
 
 from rethinking.config import checks, records
 from rethinking.config.fields import flagged
+from rethinking.report.rows import Row, Rows, gather
 from rethinking.runtime.errors import UserError
 from rethinking.storage import checksums, jsonl, reading
 from rethinking.training import metrics
-
-Row = Mapping[str, Any]
 
 # Which cells there are, as a share of a sweep writes it.
 CELLS = "cells.json"
 # A hundred thousand names.
 _MOST_BYTES = 2**24
 _NEEDED = {"cell": str, "figure": str, "status": str, "config": dict}
+
+
+def load(path: epath.PathLike) -> Rows:
+  """Reads a results.jsonl, which a sweep may be writing at the same time.
+
+  Args:
+    path: the file, local or gs://.
+
+  Returns:
+    Its rows. A torn last line is left out and left alone.
+
+  Raises:
+    UserError: if there is no such file, or a line of it is not a row.
+  """
+  path = epath.Path(path)
+  single, damaged = singles(path.parent)
+  if not path.exists() and not single:
+    raise UserError(
+      f"{path.parent} must be the workdir of a sweep, got no {path.name} in "
+      "it; try that of configs/digits.py:figure1 or another."
+    )
+  lines, torn = jsonl.read(path)
+  rows = jsonl.parse(path, lines)
+  for number, row in enumerate(rows, 1):
+    if wrong := trouble(row):
+      raise UserError(
+        f"{path}, line {number}, {wrong}; restore the file or delete that line."
+      )
+  done = {row["cell"] for row in rows}
+  rows += [row for row in single if row["cell"] not in done]
+  found = gather([records.recorded_row(row) for row in rows])
+  said = [f"The torn last line of {path.name} is left out."] if torn else []
+  said += [f"Left out: {one}." for one in damaged]
+  return found._replace(warnings=tuple(said))
 
 
 def progress(workdir: epath.Path) -> list[str]:

@@ -6,18 +6,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from etils import epath
-
-from rethinking.config import records
 from rethinking.config.fields import SEEDS
 from rethinking.config.variants import condition
 from rethinking.data import registry
-from rethinking.report import row_files
-from rethinking.report.row_files import Row
 from rethinking.report.settings import regularisers, settings
-from rethinking.runtime.errors import UserError
-from rethinking.storage import jsonl as writers
 from rethinking.training import metrics
+
+Row = Mapping[str, Any]
 
 
 class Stat(NamedTuple):
@@ -219,41 +214,6 @@ class Rows(NamedTuple):
   groups: tuple[Group, ...]
   left_out: tuple[Row, ...]
   warnings: tuple[str, ...] = ()
-
-
-def load(path: epath.PathLike) -> Rows:
-  """Reads a results.jsonl, which a sweep may be writing at the same time.
-
-  Args:
-    path: the file, local or gs://.
-
-  Returns:
-    Its rows. A torn last line is left out and left alone.
-
-  Raises:
-    UserError: if there is no such file, or a line of it is not a row.
-  """
-  path = epath.Path(path)
-  singles, damaged = row_files.singles(path.parent)
-  if not path.exists() and not singles:
-    raise UserError(
-      f"{path.parent} must be the workdir of a sweep, got no {path.name} in "
-      "it; try that of configs/digits.py:figure1 or another."
-    )
-  lines, torn = writers.read(path)
-  rows = writers.parse(path, lines)
-  for number, row in enumerate(rows, 1):
-    if trouble := row_files.trouble(row):
-      raise UserError(
-        f"{path}, line {number}, {trouble}; restore the file or delete that "
-        "line."
-      )
-  done = {row["cell"] for row in rows}
-  rows += [row for row in singles if row["cell"] not in done]
-  found = gather([records.recorded_row(row) for row in rows])
-  said = [f"The torn last line of {path.name} is left out."] if torn else []
-  said += [f"Left out: {one}." for one in damaged]
-  return found._replace(warnings=tuple(said))
 
 
 def gather(rows: Sequence[Row]) -> Rows:

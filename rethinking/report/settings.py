@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rethinking.config.fields import flagged
-from rethinking.models import ARCHITECTURES
+from rethinking.models.registry import ARCHITECTURES
 
 
 def settings(config: Mapping[str, Any]) -> dict[str, Any]:

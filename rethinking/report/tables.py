@@ -14,7 +14,7 @@ def report(rows: Rows, said: Mapping[str, str]) -> str:
   """Returns table.md: all figures' measurements, then what they say.
 
   Args:
-    rows: from `rows.load`.
+    rows: from `row_files.load`.
     said: tables that follow, by title.
   """
   figures = [g.figure for g in rows.groups]

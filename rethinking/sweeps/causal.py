@@ -11,7 +11,7 @@ from rethinking.config import fields
 from rethinking.memorization import influence, pairs
 from rethinking.memorization.draws import words
 from rethinking.memorization.influence import too_few
-from rethinking.report import ensembles, rows
+from rethinking.report import ensembles, row_files
 from rethinking.storage import files, tables
 from rethinking.sweeps.console import SweepConsole
 from rethinking.training import subsets
@@ -40,7 +40,7 @@ def run(workdir: epath.Path, make: Callable[..., None], *, quiet: bool) -> None:
     Stopped: as the sweep.
   """
   console = SweepConsole(0, "influence", quiet=quiet)
-  groups = rows.load(workdir / "results.jsonl").groups
+  groups = row_files.load(workdir / "results.jsonl").groups
   for one in ensembles.levels(groups, workdir):
     runs, config = len(one.masks), one.config
     if (missing := too_few(runs, config["ratio"])) is not None:

@@ -12,7 +12,7 @@ from rethinking import config as config_lib
 from rethinking import label_issues
 from rethinking.config import fields
 from rethinking.memorization.draws import words
-from rethinking.report import ensembles, rows
+from rethinking.report import ensembles, row_files
 from rethinking.storage import files, tables
 from rethinking.training import subsets
 
@@ -38,7 +38,7 @@ def run(workdir: epath.Path, make: Callable[..., None]) -> None:
   Raises:
     Stopped: as the sweep.
   """
-  groups = rows.load(workdir / "results.jsonl").groups
+  groups = row_files.load(workdir / "results.jsonl").groups
   for one in ensembles.levels(groups, workdir, turn=True):
     folder = workdir / "repair" / one.name
     folder.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from rethinking import config as config_lib
 from rethinking import data
 from rethinking.exports.verify import verify
 from rethinking.exports.write import write
-from rethinking.report import rows as rows_lib
+from rethinking.report import row_files
 from rethinking.runtime.errors import UserError
 from rethinking.storage import jsonl
 from rethinking.theory import config as theory
@@ -66,7 +66,7 @@ def test_a_sweep_continues_and_knows_chance(folder, tmp_path):
   rows = results.rows()
   assert len(rows) == 4
   assert {row["config"]["data"] for row in rows} == {str(folder)}
-  groups = rows_lib.load(tmp_path / "results.jsonl").groups
+  groups = row_files.load(tmp_path / "results.jsonl").groups
   assert {round(100 * group.chance, 1) for group in groups} == {33.3}
   # What is lost is made again, on the same data alone.
   lines = (tmp_path / "results.jsonl").read_text().splitlines(keepends=True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rethinking.report import published, rows
+from rethinking.report import published, row_files, rows
 from rethinking.report.rows import Stat
 
 from . import synthetic
@@ -53,7 +53,7 @@ def test_rows_with_the_names_of_before_meet_the_same_numbers(tmp_path):
       for c in comparisons
     ]
     for comparisons in (
-      published.compare(rows.load(path).groups),
+      published.compare(row_files.load(path).groups),
       _compare(new),
     )
   )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rethinking.config import fields
-from rethinking.report import rows
+from rethinking.report import row_files, rows
 from rethinking.runtime.errors import UserError
 
 from . import synthetic
@@ -123,7 +123,7 @@ def test_a_torn_last_line_is_left_out_and_left_alone(tmp_path):
   with path.open("a") as file:
     file.write('{"cell": "half')
   before = path.read_bytes()
-  found = rows.load(path)
+  found = row_files.load(path)
   assert len(found.groups) == 1
   assert found.warnings == ("The torn last line of results.jsonl is left out.",)
   assert path.read_bytes() == before
@@ -148,14 +148,14 @@ def test_a_damaged_line_is_named(tmp_path, line, words):
   path = tmp_path / "results.jsonl"
   path.write_text(json.dumps(synthetic.row()) + f"\n{line}\n")
   with pytest.raises(UserError, match="line 2") as error:
-    rows.load(path)
+    row_files.load(path)
   assert words in str(error.value)
   assert "\n" not in str(error.value)
 
 
 def test_a_missing_file_says_what_to_give(tmp_path):
   with pytest.raises(UserError, match="must be the workdir of a sweep, got no"):
-    rows.load(tmp_path / "results.jsonl")
+    row_files.load(tmp_path / "results.jsonl")
 
 
 def test_rows_of_earlier_versions_are_repetitions_of_today_s(
@@ -170,5 +170,5 @@ def test_rows_of_earlier_versions_are_repetitions_of_today_s(
   new["figure"], old["figure"] = "study", "old"
   path = tmp_path / "results.jsonl"
   path.write_text("".join(json.dumps(row) + "\n" for row in (new, old)))
-  (group,) = rows.load(path).groups
+  (group,) = row_files.load(path).groups
   assert len(group.rows) == 2 and group.figure == "study"

@@ -84,7 +84,7 @@ def _plant(patch):
 
 
 def _ensemble(workdir):
-  groups = report.rows.load(workdir / "results.jsonl").groups
+  groups = report.row_files.load(workdir / "results.jsonl").groups
   [one] = ensembles.levels(groups, workdir)
   return one
 

@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from rethinking.report import detection, rows
+from rethinking.report import detection, row_files
 from rethinking.runtime import cli
 from rethinking.sweeps import repair
 from rethinking.sweeps import run as sweep
@@ -52,7 +52,7 @@ def test_repair_is_trained_once_and_said(tmp_path, monkeypatch, capsys):
 def test_digits_reach_their_bars(tmp_path, noise, p, auroc):
   config = _config(f"label_issues,label_noise={noise},p={p}")
   sweep.run(config, tmp_path, quiet=True)
-  groups = rows.load(tmp_path / "results.jsonl").groups
+  groups = row_files.load(tmp_path / "results.jsonl").groups
   detection.write(groups, tmp_path)
   [row] = _lines(tmp_path / "detection.csv")
   assert float(row["auroc_aum"]) >= auroc

@@ -12,7 +12,7 @@ from sklearn import metrics
 
 from rethinking import data, label_issues
 from rethinking.report import __main__ as report_main
-from rethinking.report import detection, ensembles, rows
+from rethinking.report import detection, ensembles, row_files
 from rethinking.report import repair as repair_report
 from rethinking.report.label_issues import save
 from rethinking.report.label_issues_page import Records
@@ -269,7 +269,7 @@ def test_twins_and_small_classes_are_named(tmp_path):
 
 def test_detection_is_scikit_learns_on_the_same_scores(found, tmp_path):
   workdir, _ = found
-  groups = rows.load(workdir / "results.jsonl").groups
+  groups = row_files.load(workdir / "results.jsonl").groups
   (tmp_path / "cells").symlink_to(workdir / "cells")
   names = detection.write(groups, tmp_path)
   assert {*names} >= {"detection.csv", "detection.md", "detection.svg"}
@@ -300,7 +300,7 @@ def test_repair_trains_on_what_it_says(found, tmp_path):
   predicted = np.array([int(x["predicted_label"]) for x in issues])
   at = np.array([x["id"] in listed for x in issues])
   fixed = np.where(at, predicted, given)
-  groups = rows.load(workdir / "results.jsonl").groups
+  groups = row_files.load(workdir / "results.jsonl").groups
   [one] = ensembles.levels(groups, workdir)
   todo = dict(repair.cells_of(one, tmp_path))
   assert len(todo) == 5 * len(_ARMS)

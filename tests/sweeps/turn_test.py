@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rethinking.label_issues import auroc, find
-from rethinking.report import detection, ensembles, label_issues, rows
+from rethinking.report import detection, ensembles, label_issues, row_files
 from rethinking.runtime import cli
 from rethinking.runtime.errors import UserError
 from rethinking.sweeps import repair
@@ -29,7 +29,7 @@ def workdir(tmp_path_factory):
 
 
 def _groups(workdir):
-  return rows.load(workdir / "results.jsonl").groups
+  return row_files.load(workdir / "results.jsonl").groups
 
 
 def _outside(workdir, at):
