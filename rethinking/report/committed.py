@@ -61,7 +61,7 @@ KINDS = (
       "epochs_to_fit_mean",
       others="seed",
     ),
-    f"{_REPORT}:draw_lines",
+    f"{_REPORT}.drawing:draw_lines",
     trouble=f"{_REPORT}.lines:trouble",
   ),
   Kind(

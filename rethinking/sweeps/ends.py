@@ -8,9 +8,9 @@ from typing import Any
 from etils import epath
 from ml_collections import ConfigDict
 
-from rethinking import report
 from rethinking.config.fields import flagged
 from rethinking.memorization import agreement
+from rethinking.report import drawing
 from rethinking.runtime import backend, processes
 from rethinking.sweeps import rows as sweep_rows
 from rethinking.sweeps.console import SweepConsole
@@ -70,8 +70,8 @@ def conclude(
     What `summary.json` holds.
   """
   if processes.is_first():
-    report.draw(workdir)
-    for name in report.SAID:
+    drawing.draw(workdir)
+    for name in drawing.SAID:
       if (workdir / name).exists():
         console.say((workdir / name).read_text())
   summary = sweep_rows.summary(rows) | backend.numerics()
