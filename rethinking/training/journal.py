@@ -8,8 +8,7 @@ import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
-from rethinking import config as config_lib
-from rethinking.config import variants
+from rethinking.config import records, variants
 from rethinking.runtime import processes
 from rethinking.runtime.console import Console
 from rethinking.runtime.errors import UserError
@@ -106,8 +105,8 @@ class Journal(Run):
 
   def _check_config(self, step: int, kept: dict[str, Any]) -> None:
     """Refuses the checkpoint of another run; earlier versions don't say it."""
-    new = config_lib.plain(self.config)
-    different = config_lib.differences(kept.get("config", new), new)
+    new = records.plain(self.config)
+    different = records.differences(kept.get("config", new), new)
     if different:
       raise UserError(
         f"The checkpoint of step {step} in '{self.folder}' must be of this "
@@ -138,7 +137,7 @@ class Journal(Run):
       "evaluated": self.rows[-1]["step"],
       "rows": len(self.rows),
       "rows_sha256": self.lines.sha256(len(self.rows)),
-      "config": config_lib.plain(self.config),
+      "config": records.plain(self.config),
     }
 
   def next_epoch(self) -> int:

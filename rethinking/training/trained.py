@@ -14,9 +14,8 @@ from flax import linen as nn
 from flax import traverse_util
 from ml_collections import ConfigDict
 
-from rethinking import config as config_lib
 from rethinking import models
-from rethinking.config import checks, variants
+from rethinking.config import checks, fields, records, variants
 from rethinking.corruptions import array_files
 from rethinking.corruptions.keys import root_key
 from rethinking.data.checked import check_images, given
@@ -270,16 +269,16 @@ def load(workdir: str | os.PathLike) -> Trained:
       f"{trouble[1]}."
     )
   workdir_lib.check_sums(folder)
-  kept = config_lib.recorded(workdir_lib.read_json(folder / "config.json"))
-  fields = config_lib.default()
-  needed = {"arch", *(fields.keys() - kept.keys())}
+  kept = records.recorded(workdir_lib.read_json(folder / "config.json"))
+  default = fields.default()
+  needed = {"arch", *(default.keys() - kept.keys())}
   if wrong := checks.trouble(kept, needed):
     raise UserError(f"{folder / 'config.json'} is damaged ({wrong}).")
   path = folder / NAME
   try:
     arrays = array_files.read_npz(path, most_bytes=_MOST_BYTES)
     # Without what is no field: how JAX was set, and the like.
-    config = ConfigDict({name: kept[name] for name in fields})
+    config = ConfigDict({name: kept[name] for name in default})
     return _checked(config, arrays)
   # Bytes that were made to confuse a parser make it raise anything.
   except Exception as error:

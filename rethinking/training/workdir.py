@@ -7,7 +7,7 @@ from typing import Any
 from etils import epath
 from ml_collections import ConfigDict
 
-from rethinking import config as config_lib
+from rethinking.config import records
 from rethinking.corruptions.additions import added
 from rethinking.runtime import processes
 from rethinking.runtime.errors import UserError
@@ -53,14 +53,14 @@ def check(
         "try to restore it, or another workdir."
       )
     old = read_json(kept) if kept.exists() else new
-    different = config_lib.differences(old, new)
+    different = records.differences(old, new)
     if different:
       raise UserError(
         f"{workdir} must hold a run of this config or none, got another config "
         f"({'; '.join(different)}); try another workdir, or the config of that "
         "run."
       )
-    old = config_lib.recorded(old)
+    old = records.recorded(old)
     if not done.exists() or any(old[name] != new[name] for name in anew):
       return None
     check_sums(workdir)
@@ -136,7 +136,7 @@ def described(config: ConfigDict) -> dict[str, Any]:
   if config.get("matmul_precision"):
     # Which counts instead of JAX's.
     set_by_user.pop("jax_default_matmul_precision", None)
-  found = config_lib.plain(config) | set_by_user
+  found = records.plain(config) | set_by_user
   extensions = added({*_strings(found)})
   return found | ({"extensions": extensions} if extensions else {})
 
