@@ -36,7 +36,7 @@ class Slots:
     # Augmentation moves what it crops, and needs the margin.
     crop = config.crop if config.augment == "none" else 0
     self._shared = {
-      name: upload.data(split, crop, self._devices)
+      name: upload.data(split.dataset, split.whole, crop, self._devices)
       for name, split in task.parts().items()
       # Its images are the train set's.
       if name != "validation"

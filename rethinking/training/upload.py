@@ -6,9 +6,9 @@ import weakref
 import jax
 import numpy as np
 
+from rethinking.data.dataset import Dataset
 from rethinking.training import placement, preprocessing
 from rethinking.training import step as step_lib
-from rethinking.training.examples import Split
 
 # Clean images, labels and ids on devices, by data set: runs beside each other
 # share them.
@@ -19,22 +19,24 @@ _TILE = 128
 
 
 def data(
-  split: Split, crop: int, devices: tuple[jax.Device, ...]
+  whole: Dataset, shown: np.ndarray, crop: int, devices: tuple[jax.Device, ...]
 ) -> step_lib.Data:
-  """Returns a split's images, true labels and ids on this process's devices.
+  """Returns images, true labels and ids on this process's devices.
 
   Args:
-    split: of a task.
+    whole: a split of a data set, clean.
+    shown: uint8 [M, H, W, C], the images of its first M rows, as they are or
+      corrupted.
     crop: centre crop, pixels a side, made here; 0: none.
     devices: of all processes.
 
   Returns:
     Data without statistics; of clean images the same while the data set lives.
   """
-  count, whole = len(split.whole), split.dataset
+  count = len(shown)
 
   def put() -> step_lib.Data:
-    images = preprocessing.centre_crop(split.whole, crop)
+    images = preprocessing.centre_crop(shown, crop)
     flat = np.ascontiguousarray(images).reshape(count, -1)
     room = width(flat.shape[1], devices[0].platform) - flat.shape[1]
     if room:
@@ -42,11 +44,11 @@ def data(
     parts = (flat, whole.labels[:count], whole.ids[:count])
     return step_lib.Data(*placement.replicate(parts, devices))
 
-  if not np.may_share_memory(split.whole, whole.images):
+  if not np.may_share_memory(shown, whole.images):
     return put()
   with _LOCK:
     known = _UPLOADED.setdefault(whole, {})
-    key = (split.whole.shape, crop, devices)
+    key = (shown.shape, crop, devices)
     if key not in known:
       known[key] = put()
     return known[key]
