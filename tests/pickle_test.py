@@ -7,8 +7,8 @@ import sys
 
 import rethinking
 from rethinking import config as config_lib
-from rethinking.training import journal
 from rethinking.training import run as train
+from rethinking.training import summary
 
 _PACKAGE = pathlib.Path(rethinking.__file__).parent
 # Modules that unpickle, or run what they read.
@@ -71,7 +71,7 @@ def test_a_run_and_its_continuation_open_no_pickle(tmp_path, monkeypatch):
   monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
   _found.clear()
   with monkeypatch.context() as patch:
-    patch.setattr(journal.Journal, "finish", lambda *_: 1 / 0)
+    patch.setattr(summary, "finish", lambda *_: 1 / 0)
     try:
       train.run(c, tmp_path / "run", quiet=True)
     except ZeroDivisionError:

@@ -17,6 +17,7 @@ from rethinking.sweeps import estimate, groups, threads
 from rethinking.sweeps import rows as sweep_rows
 from rethinking.sweeps.console import SweepConsole
 from rethinking.training import run as train
+from rethinking.training import summary
 from rethinking.training import task as task_lib
 from rethinking.training import workdir as workdir_lib
 from rethinking.training.journal import Journal
@@ -228,7 +229,7 @@ def _run_group(
 
   def end(one: Journal, diverged: int | None) -> None:
     if diverged is None:
-      seen = one.finish(devices, trained.num_parameters)
+      seen = summary.finish(one, devices, trained.num_parameters)
       seen = {"status": "finished", **seen}
     else:
       seen = {"status": "diverged", "step": diverged}

@@ -2,23 +2,23 @@
 
 import functools
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
-from rethinking.config import records, variants
+from rethinking.config import records
 from rethinking.runtime import processes
 from rethinking.runtime.console import Console
 from rethinking.runtime.errors import UserError
-from rethinking.storage import jsonl, plots
+from rethinking.storage import files, jsonl
 from rethinking.storage.events import Events
-from rethinking.training import curves, metrics, optim
+from rethinking.training import metrics, optim
 from rethinking.training import step as step_lib
-from rethinking.training import summary as results
-from rethinking.training import workdir as workdir_lib
 from rethinking.training.examples import Run, Task
+from rethinking.training.presentations import Presentations
 
 
 class Journal(Run):
@@ -186,7 +186,7 @@ class Journal(Run):
     Returns:
       Whether its losses are finite; else nothing was written.
     """
-    row = results.row(self.step, self.epoch, self.task, seen)
+    row = self._row(seen)
     # What all do next depends on it, so the last bit must be the same in all.
     row = processes.on_first(functools.partial(dict, row))
     losses = (row["train_loss"], row.get("validation_loss", 0.0))
@@ -195,7 +195,7 @@ class Journal(Run):
     row["train_images_per_second"] = self.images_per_second()
     row["eval_seconds"] = seconds
     if self.config.per_example:
-      results.write_examples(self.folder, self.step, self.task, seen)
+      self._write_examples(seen)
     self.lines.append(row)
     self.rows.append(row)
     if self.board is not None:
@@ -206,30 +206,47 @@ class Journal(Run):
     self.console.evaluation(row)
     return True
 
-  def finish(self, devices: list, num_parameters: int) -> dict[str, Any]:
-    """Draws its curves and writes its summary, last: it says it is finished.
+  def _row(self, seen: Mapping[str, step_lib.Seen]) -> dict[str, Any]:
+    """The row of metrics.jsonl."""
+    train, test = self.task.train, self.task.test
+    found = metrics.train_metrics(
+      *seen["train"][:3],
+      train.true_labels,
+      # As the evaluation: of the epoch before it.
+      train.drawn(max(self.epoch - 1, 0)),
+    )
+    # Test images are never drawn anew.
+    drawn = test.prepared.drawn
+    found |= metrics.split_metrics("test", *seen["test"][:3], drawn)
+    if "validation" in seen:
+      found |= metrics.split_metrics("validation", *seen["validation"][:3])
+    return {"step": self.step, "epoch": self.epoch, **found}
+
+  def _write_examples(self, seen: Mapping[str, step_lib.Seen]) -> None:
+    """Writes each example's loss, prediction and probabilities, by id."""
+    arrays = {}
+    for name, split in self.task.parts().items():
+      loss, prediction, given, probabilities = seen[name]
+      arrays[f"{name}_id"] = split.given_ids
+      arrays[f"{name}_label"] = given
+      if split.true_labels is not None:
+        arrays[f"{name}_true_label"] = split.true_labels
+      arrays[f"{name}_loss"] = loss
+      arrays[f"{name}_prediction"] = prediction
+      arrays[f"{name}_correct"] = prediction == given
+      arrays[f"{name}_probabilities"] = probabilities
+    folder = self.folder / "per_example"
+    folder.mkdir(exist_ok=True)
+    data = files.npz_bytes(arrays)
+    files.replace(folder / f"step_{self.step:08d}.npz", data)
+
+  def write_presentations(self, seen: Presentations) -> None:
+    """Writes presentations.npz: of the train examples, by id.
 
     Args:
-      devices: those used.
-      num_parameters: of the model.
-
-    Returns:
-      What `summary.json` holds.
+      seen: arrays by rows of the data.
     """
-    summary = results.summarise(
-      self.config,
-      self.task,
-      self.rows,
-      devices,
-      num_parameters=num_parameters,
-      wall_seconds=self.wall_seconds,
-      images_per_second=self.images_per_second(),
-    )
-    if self.config.plots and processes.is_first():
-      with plots.drawing("curves.png"):
-        title = variants.title(self.config)
-        curves.draw(self.rows, self.folder / "curves", title)
-    if processes.is_first():
-      results.sum_examples(self.folder)
-    workdir_lib.finish(self.folder, summary)
-    return summary
+    train = self.task.train
+    arrays = {name: x[train.rows] for name, x in vars(seen).items()}
+    data = files.npz_bytes({"id": train.given_ids, **arrays})
+    files.replace(self.folder / "presentations.npz", data)

@@ -11,7 +11,6 @@ from etils import epath
 
 from rethinking.runtime.errors import Diverged, Stopped
 from rethinking.storage.checkpoint import Checkpointer
-from rethinking.training import summary as results
 from rethinking.training import trained
 from rethinking.training.journal import Journal
 from rethinking.training.slots import Slots
@@ -262,7 +261,7 @@ class Loop:
   def leave(self, one: Journal, state: TrainState) -> None:
     """Writes what of a run's last state is asked for."""
     if one.config.presentations:
-      results.write_presentations(one.folder, one.task, state.presentations)
+      one.write_presentations(state.presentations)
     if one.keep_params:
       trained.write(one.folder, one.config, one.task, state)
 

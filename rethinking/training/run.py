@@ -75,7 +75,7 @@ def run(
 
   def finish(one: Journal, diverged: int | None) -> None:
     del diverged
-    summary.update(one.finish(devices, slots.num_parameters))
+    summary.update(results.finish(one, devices, slots.num_parameters))
 
   with Lock(workdir):
     # Checks again, now that no other command can be writing.

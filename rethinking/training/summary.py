@@ -1,90 +1,46 @@
-"""What a run saw: a row for each evaluation, and at the end a summary."""
+"""What a run came to: at its end a summary, and the curves to it."""
 
 import functools
 import pathlib
 import subprocess
-from collections.abc import Mapping
 from typing import Any
 
 import jax
 from etils import epath
-from ml_collections import ConfigDict
 
 from rethinking import __version__
-from rethinking.runtime import backend
+from rethinking.config import variants
+from rethinking.runtime import backend, processes
 from rethinking.runtime.console import Console
-from rethinking.storage import checksums, files
-from rethinking.training import metrics
+from rethinking.storage import checksums, files, plots
+from rethinking.training import curves, metrics
+from rethinking.training import workdir as workdir_lib
 from rethinking.training.examples import Task
-from rethinking.training.presentations import Presentations
-from rethinking.training.step import Seen
+from rethinking.training.journal import Journal
 
 
-def row(
-  step: int, epoch: int, task: Task, seen: Mapping[str, Seen]
+def finish(
+  one: Journal, devices: list[jax.Device], num_parameters: int
 ) -> dict[str, Any]:
-  """Returns a row of metrics.jsonl.
+  """Draws a run's curves and writes its summary, last: it says it is finished.
 
   Args:
-    step: steps taken.
-    epoch: epochs completed.
-    task: what is learned.
-    seen: of each part of the task, leaves [N].
+    one: a run that is over.
+    devices: those used.
+    num_parameters: of the model.
+
+  Returns:
+    What `summary.json` holds.
   """
-  train = metrics.train_metrics(
-    *seen["train"][:3],
-    task.train.true_labels,
-    # As the evaluation: of the epoch before it.
-    task.train.drawn(max(epoch - 1, 0)),
-  )
-  # Test images are never drawn anew.
-  drawn = task.test.prepared.drawn
-  found = train | metrics.split_metrics("test", *seen["test"][:3], drawn)
-  if "validation" in seen:
-    found |= metrics.split_metrics("validation", *seen["validation"][:3])
-  return {"step": step, "epoch": epoch, **found}
-
-
-def write_examples(
-  workdir: epath.Path, step: int, task: Task, seen: Mapping[str, Seen]
-) -> None:
-  """Writes each example's loss, prediction and probabilities, by id.
-
-  Args:
-    workdir: of the run; the file is per_example/step_STEP.npz.
-    step: steps taken.
-    task: what is learned.
-    seen: of each part of the task, leaves [N].
-  """
-  arrays = {}
-  for name, split in task.parts().items():
-    loss, prediction, given, probabilities = seen[name]
-    arrays[f"{name}_id"] = split.given_ids
-    arrays[f"{name}_label"] = given
-    if split.true_labels is not None:
-      arrays[f"{name}_true_label"] = split.true_labels
-    arrays[f"{name}_loss"] = loss
-    arrays[f"{name}_prediction"] = prediction
-    arrays[f"{name}_correct"] = prediction == given
-    arrays[f"{name}_probabilities"] = probabilities
-  folder = workdir / "per_example"
-  folder.mkdir(exist_ok=True)
-  files.replace(folder / f"step_{step:08d}.npz", files.npz_bytes(arrays))
-
-
-def write_presentations(
-  workdir: epath.Path, task: Task, seen: Presentations
-) -> None:
-  """Writes presentations.npz: `Presentations` of the train examples, by id.
-
-  Args:
-    workdir: of the run.
-    task: what is learned.
-    seen: arrays by rows of the data.
-  """
-  arrays = {name: x[task.train.rows] for name, x in vars(seen).items()}
-  data = files.npz_bytes({"id": task.train.given_ids, **arrays})
-  files.replace(workdir / "presentations.npz", data)
+  summary = summarise(one, devices, num_parameters)
+  if one.config.plots and processes.is_first():
+    with plots.drawing("curves.png"):
+      title = variants.title(one.config)
+      curves.draw(one.rows, one.folder / "curves", title)
+  if processes.is_first():
+    sum_examples(one.folder)
+  workdir_lib.finish(one.folder, summary)
+  return summary
 
 
 def sum_examples(workdir: epath.Path) -> None:
@@ -104,26 +60,16 @@ def sum_examples(workdir: epath.Path) -> None:
 
 
 def summarise(
-  config: ConfigDict,
-  task: Task,
-  rows: list[dict[str, Any]],
-  devices: list[jax.Device],
-  *,
-  num_parameters: int,
-  wall_seconds: float,
-  images_per_second: float | None,
+  one: Journal, devices: list[jax.Device], num_parameters: int
 ) -> dict[str, Any]:
   """Returns what summary.json holds.
 
   Args:
-    config: resolved.
-    task: what was learned.
-    rows: all of metrics.jsonl.
+    one: a run that is over.
     devices: those used.
     num_parameters: of the model.
-    wall_seconds: from the start of the run to now.
-    images_per_second: of training, without compilation.
   """
+  config, task, rows = one.config, one.task, one.rows
   # With early stopping the weights that are kept are those of the best one.
   chosen = metrics.best(rows) if config.early_stopping else None
   chosen = chosen or rows[-1]
@@ -141,8 +87,8 @@ def summarise(
     "best_test_accuracy_epoch": best["epoch"],
     "potential_gain": best["test_accuracy"] - last["test_accuracy"],
     "num_parameters": num_parameters,
-    "wall_seconds": wall_seconds,
-    "images_per_second": images_per_second,
+    "wall_seconds": one.wall_seconds,
+    "images_per_second": one.images_per_second(),
     **backend.describe(devices),
     # Of the field and JAX's own setting the one that counts.
     "matmul_precision": config.matmul_precision

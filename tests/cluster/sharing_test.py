@@ -18,7 +18,7 @@ from rethinking.runtime.errors import Stopped, UserError
 from rethinking.storage import reading
 from rethinking.sweeps import grid, groups, merging, shares, sharing
 from rethinking.sweeps import run as sweep
-from rethinking.training import journal, loop, metrics
+from rethinking.training import loop, metrics, summary
 
 # Three runs that go one by one, and two that a CPU trains in one program.
 _GRIDS = {
@@ -113,7 +113,7 @@ def test_three_shares_leave_what_one_process_leaves(whole, tmp_path):
 def test_another_number_goes_on_where_a_share_was_stopped(
   whole, tmp_path, monkeypatch
 ):
-  finish = journal.Journal.finish
+  finish = summary.finish
   ended = []
 
   def ask(self, *args):
@@ -123,13 +123,13 @@ def test_another_number_goes_on_where_a_share_was_stopped(
     return finish(self, *args)
 
   with monkeypatch.context() as patch:
-    patch.setattr(journal.Journal, "finish", ask)
+    patch.setattr(summary, "finish", ask)
     with pytest.raises(Stopped, match=f"--workdir={tmp_path} "):
       _share(tmp_path, 0, 1)
   done = len(_names(tmp_path))
   assert 1 <= done < 5
   assert _share(tmp_path, 1, 2) is None
-  monkeypatch.setattr(journal.Journal, "finish", _counted(ended, finish))
+  monkeypatch.setattr(summary, "finish", _counted(ended, finish))
   del ended[:]
   missing = 5 - len(_names(tmp_path))
   assert _share(tmp_path, 0, 2)["finished"] == 5
@@ -221,13 +221,13 @@ def test_one_process_goes_on_with_what_shares_made(whole, tmp_path):
 
 def test_shares_go_on_with_what_one_process_made(whole, tmp_path, monkeypatch):
   ended = []
-  finish = journal.Journal.finish
+  finish = summary.finish
   shutil.copytree(whole, tmp_path / "w")
   (tmp_path / "w" / "summary.json").unlink()
   path = tmp_path / "w" / "results.jsonl"
   lines = path.read_text().splitlines(keepends=True)
   path.write_text("".join(lines[:2]))
-  monkeypatch.setattr(journal.Journal, "finish", _counted(ended, finish))
+  monkeypatch.setattr(summary, "finish", _counted(ended, finish))
   assert _share(tmp_path / "w", 0, 1)["finished"] == 5
   # What had ended has its files still, and needs no row to be taken.
   assert ended == []

@@ -19,7 +19,7 @@ from rethinking.sweeps import cells
 from rethinking.sweeps import grid as cells_lib
 from rethinking.sweeps import rows as sweep_rows
 from rethinking.sweeps import run as sweep
-from rethinking.training import journal, loop, metrics
+from rethinking.training import loop, metrics, summary
 from rethinking.training import run as train
 from rethinking.training import task as task_lib
 
@@ -108,13 +108,13 @@ def test_a_sweep_that_was_killed_loses_nothing_and_repeats_nothing(
 
 
 def test_a_signal_at_the_end_of_a_run_ends_the_sweep(tmp_path, monkeypatch):
-  finish = journal.Journal.finish
+  finish = summary.finish
 
   def ask(self, *args):
     os.kill(os.getpid(), signal.SIGTERM)
     return finish(self, *args)
 
-  monkeypatch.setattr(journal.Journal, "finish", ask)
+  monkeypatch.setattr(summary, "finish", ask)
   with pytest.raises(Stopped, match="every run that had begun"):
     sweep.run(_config(_LEVELS), tmp_path, quiet=True)
   assert len(small.rows(tmp_path)) == 1

@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from rethinking.runtime.errors import UserError
-from rethinking.training import journal
 from rethinking.training import run as train
+from rethinking.training import summary
 from rethinking.training import task as task_lib
 
 from . import runs
@@ -21,7 +21,7 @@ def test_a_fraction_of_nothing_is_refused(tmp_path):
 
 def test_lost_evaluations_are_refused(tmp_path, monkeypatch):
   with monkeypatch.context() as patch:
-    patch.setattr(journal.Journal, "finish", lambda *_: 1 / 0)
+    patch.setattr(summary, "finish", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
       train.run(runs.config(), tmp_path, quiet=True)
   (tmp_path / "metrics.jsonl").unlink()
@@ -32,7 +32,7 @@ def test_lost_evaluations_are_refused(tmp_path, monkeypatch):
 @pytest.mark.parametrize("damage", ["a digit", "zero length"])
 def test_damaged_evaluations_are_refused(tmp_path, monkeypatch, damage):
   with monkeypatch.context() as patch:
-    patch.setattr(journal.Journal, "finish", lambda *_: 1 / 0)
+    patch.setattr(summary, "finish", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
       train.run(runs.config(epochs=2), tmp_path, quiet=True)
   path = tmp_path / "metrics.jsonl"

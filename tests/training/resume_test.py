@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from rethinking.training import journal, loop
+from rethinking.training import loop, summary
 from rethinking.training import run as train
 
 from . import runs
@@ -115,7 +115,7 @@ def test_a_damaged_newest_checkpoint_falls_back(
     raise RuntimeError("power cut")
 
   with monkeypatch.context() as patch:
-    patch.setattr(journal.Journal, "finish", crash)
+    patch.setattr(summary, "finish", crash)
     with pytest.raises(RuntimeError, match="power cut"):
       train.run(runs.config(), tmp_path, quiet=True)
   newest = runs.newest(tmp_path)
