@@ -18,7 +18,7 @@ from rethinking import models
 from rethinking.benchmark import chips, compiled, jax_steps
 from rethinking.corruptions import Corruption
 from rethinking.training import placement, upload
-from rethinking.training import step as step_lib
+from rethinking.training import state as state_lib
 from rethinking.training.examples import Run
 from rethinking.training.slots import Slots
 
@@ -58,7 +58,7 @@ def lower(
   task = jax_steps.random_task(shape, (noise,), _EXAMPLES)
   slots = Slots(config, task, placement.all_devices())
   platform = devices[0].platform
-  root = step_lib.root(0, "noise")
+  root = state_lib.root(0, "noise")
   slots.lay_out([Run(str(k), task, root, root, k) for k in range(runs)], runs)
   if program == "evaluate":
     (state, data, *rest), dispatches = slots.evaluation("test")

@@ -12,7 +12,7 @@ from rethinking.benchmark import timing
 from rethinking.corruptions import Corruption
 from rethinking.data.dataset import Dataset
 from rethinking.training import placement
-from rethinking.training import step as step_lib
+from rethinking.training import state as state_lib
 from rethinking.training import task as task_lib
 from rethinking.training.examples import Run, Task
 from rethinking.training.slots import Slots
@@ -98,7 +98,7 @@ def lay_out(
   config = config_lib.resolve(config)
   task = random_task(shape, corruptions)
   slots = Slots(config, task, placement.all_devices())
-  root = step_lib.root(0, "noise")
+  root = state_lib.root(0, "noise")
   every = [Run(str(k), task, root, root, k) for k in range(runs)]
   slots.lay_out(every, runs)
   return slots, every

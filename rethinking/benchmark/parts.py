@@ -17,7 +17,7 @@ from rethinking.runtime.memory import peak_bytes
 from rethinking.storage import checkpoint
 from rethinking.training import placement, programs, trained
 from rethinking.training import run as train
-from rethinking.training import step as step_lib
+from rethinking.training import state as state_lib
 from rethinking.training import task as task_lib
 from rethinking.training.examples import Run
 from rethinking.training.slots import Slots
@@ -83,7 +83,7 @@ def checkpoints(rounds: int) -> dict[str, Any]:
   init, _, _ = programs.steps(
     programs.key(config), jax_steps.EXAMPLES, 10, (28, 28, 3), None
   )
-  state = init(key=step_lib.root(0, "init"))
+  state = init(key=state_lib.root(0, "init"))
   with tempfile.TemporaryDirectory() as folder:
     keeper = checkpoint.Checkpointer(folder)
     steps = iter(range(1, 10_000))
@@ -105,7 +105,7 @@ def predict(rounds: int) -> dict[str, Any]:
   config = runs.run_config(epochs.ARCH, 1)
   task = task_lib.load(config)
   slots = Slots(config, task, placement.all_devices())
-  key = step_lib.root(0, "noise")
+  key = state_lib.root(0, "noise")
   slots.lay_out([Run("run", task, key, key, 0)], 1)
   with tempfile.TemporaryDirectory() as workdir:
     train.run(config, workdir, quiet=True)

@@ -10,7 +10,7 @@ from rethinking.memorization.scores import largest_standard_error
 from rethinking.runtime.console import duration
 from rethinking.sweeps.console import SweepConsole
 from rethinking.training import optim, placement
-from rethinking.training import step as step_lib
+from rethinking.training import state as state_lib
 from rethinking.training import task as task_lib
 from rethinking.training.examples import Run
 from rethinking.training.slots import Slots
@@ -56,7 +56,7 @@ def seconds(cells: Cells, number: int, width: int) -> float:
   config = next(iter(cells.values()))
   task = task_lib.load(config)
   slots = Slots(config, task, placement.all_devices())
-  key = step_lib.root(0, "init")
+  key = state_lib.root(0, "init")
   runs = [Run(str(i), task, key, key, 0) for i in range(number)]
   slots.lay_out(runs, number)
   steps = optim.epoch_end(

@@ -15,7 +15,7 @@ from rethinking import models
 from rethinking.config.fields import flagged
 from rethinking.runtime import processes
 from rethinking.training import placement, programs
-from rethinking.training import step as step_lib
+from rethinking.training import state as state_lib
 from rethinking.training import task as task_lib
 
 # Parameters up to which a matrix product is so small that a CPU gains from
@@ -147,7 +147,7 @@ def parameters(config: ConfigDict) -> int:
     test.images.shape[1:],
     None,
   )
-  empty = jax.eval_shape(init, step_lib.root(0, "init"))
+  empty = jax.eval_shape(init, state_lib.root(0, "init"))
   return sum(x.size for x in jax.tree.leaves(empty.params))
 
 

@@ -35,7 +35,7 @@ from rethinking.runtime.errors import UserError
 from rethinking.storage import plots, tables
 from rethinking.theory import folder, pictures
 from rethinking.theory import task as task_lib
-from rethinking.training import step as step_lib
+from rethinking.training import state as state_lib
 from rethinking.training.examples import Run, Split, Task
 from rethinking.training.slots import Slots
 
@@ -237,7 +237,7 @@ def _train(
   for k, row in enumerate(signs, first):
     # Draw k has the same weights and masks whether alone or with others.
     init, noise = (
-      jax.random.fold_in(step_lib.root(config.seed, name), k)
+      jax.random.fold_in(state_lib.root(config.seed, name), k)
       for name in ("init", "noise")
     )
     own = dataclasses.replace(

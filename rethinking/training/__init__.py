@@ -3,11 +3,11 @@
 `run` is one run's whole. `loop` is the cycle of one run or several: train,
 evaluate, save; a run has a slot of `slots`, the arrays that the programs are
 given, and its own `journal`, the files that it leaves. `task` loads `examples`
-and prepares their corruption. `step` is one update, which knows no devices, and
-`parallel` the same of many runs on many devices; `placement` and `upload` put
-arrays there, `sampler` says which examples come when, `optim` is the optimiser,
-`programs` builds what is compiled. `workdir` refuses another run's folder;
-`metrics`, `summary` and `curves` say what came out.
+and prepares their corruption. `step` is one update of a `state`, which knows no
+devices, and `parallel` the same of many runs on many devices; `placement` and
+`upload` put arrays there, `sampler` says which examples come when, `optim` is
+the optimiser, `programs` builds what is compiled. `workdir` refuses another
+run's folder; `metrics`, `summary` and `curves` say what came out.
 
 The devices hold clean images and true labels, once. A step corrupts the
 examples that it takes, by noise that is an argument of the program: a seed or a

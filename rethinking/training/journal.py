@@ -16,7 +16,7 @@ from rethinking.runtime.errors import UserError
 from rethinking.storage import files, jsonl
 from rethinking.storage.events import Events
 from rethinking.training import metrics, optim
-from rethinking.training import step as step_lib
+from rethinking.training import state as state_lib
 from rethinking.training.examples import Run, Task
 from rethinking.training.presentations import Presentations
 
@@ -55,8 +55,8 @@ class Journal(Run):
     super().__init__(
       name,
       task,
-      init=step_lib.root(config.init_seed, "init"),
-      noise=step_lib.root(config.noise_seed, "noise"),
+      init=state_lib.root(config.init_seed, "init"),
+      noise=state_lib.root(config.noise_seed, "noise"),
       order_seed=config.order_seed,
     )
     self.config, self.folder, self.console = config, folder, console
@@ -176,7 +176,7 @@ class Journal(Run):
       return None
     return self.timed_steps * self.config.batch_size / self.train_seconds
 
-  def evaluated(self, seen: dict[str, step_lib.Seen], seconds: float) -> bool:
+  def evaluated(self, seen: dict[str, state_lib.Seen], seconds: float) -> bool:
     """Writes an evaluation down.
 
     Args:
@@ -206,7 +206,7 @@ class Journal(Run):
     self.console.evaluation(row)
     return True
 
-  def _row(self, seen: Mapping[str, step_lib.Seen]) -> dict[str, Any]:
+  def _row(self, seen: Mapping[str, state_lib.Seen]) -> dict[str, Any]:
     """The row of metrics.jsonl."""
     train, test = self.task.train, self.task.test
     found = metrics.train_metrics(
@@ -222,7 +222,7 @@ class Journal(Run):
       found |= metrics.split_metrics("validation", *seen["validation"][:3])
     return {"step": self.step, "epoch": self.epoch, **found}
 
-  def _write_examples(self, seen: Mapping[str, step_lib.Seen]) -> None:
+  def _write_examples(self, seen: Mapping[str, state_lib.Seen]) -> None:
     """Writes each example's loss, prediction and probabilities, by id."""
     arrays = {}
     for name, split in self.task.parts().items():

@@ -14,7 +14,7 @@ from rethinking.storage.checkpoint import Checkpointer
 from rethinking.training import trained
 from rethinking.training.journal import Journal
 from rethinking.training.slots import Slots
-from rethinking.training.step import TrainState
+from rethinking.training.state import TrainState
 
 # Called with a run, and the step at which its loss was not finite, or None.
 Finish = Callable[[Journal, int | None], None]

@@ -2,7 +2,7 @@
 
 A new metric is a row of `METRICS` and its value, in `train_metrics` or
 `split_metrics`, of each example's loss and prediction: tables and logs follow,
-and curves of a loss or an accuracy. One of the logits begins in `step.Seen`.
+and curves of a loss or an accuracy. One of the logits begins in `state.Seen`.
 """
 
 import math

@@ -10,7 +10,7 @@ import numpy as np
 from rethinking.corruptions.keys import IMPLEMENTATION
 from rethinking.runtime.errors import UserError
 from rethinking.training import presentations
-from rethinking.training import step as step_lib
+from rethinking.training import state as state_lib
 from rethinking.training.placement import AXIS, all_devices
 
 
@@ -52,9 +52,9 @@ def check_batch(name: str, batch_size: int, devices: int) -> None:
 
 
 # What several runs share of their data, and what has a row for each.
-_DATA = step_lib.Data(None, None, None, 0)
+_DATA = state_lib.Data(None, None, None, 0)
 # Devices that share a batch have each their place in the stream.
-_STREAM = step_lib.Stream(None, None, None, 0)
+_STREAM = state_lib.Stream(None, None, None, 0)
 
 
 def over_runs(function: Callable, axes: Sequence[Any]) -> Callable:
@@ -91,7 +91,7 @@ def train(
   *,
   spread: bool,
   add: Callable[..., presentations.Presentations] = presentations.add,
-) -> Callable[..., tuple[step_lib.TrainState, jax.Array]]:
+) -> Callable[..., tuple[state_lib.TrainState, jax.Array]]:
   """Makes `chunk(most, state, data, stream, sizes, limit, keys, noise)`.
 
   It takes steps of R runs in one dispatch and returns (state, loss).
@@ -123,7 +123,7 @@ def train(
 
       def take(i, carry):
         state, losses = carry
-        batch = step_lib.batch(stream, state.step, batch_size, share)
+        batch = state_lib.batch(stream, state.step, batch_size, share)
         new, metrics = step(state, data, batch, key, noise)
         known = state.presentations
         if not alone:
@@ -163,7 +163,7 @@ def train(
 
 def evaluate(
   step: Callable, devices: Sequence[jax.Device], *, spread: bool
-) -> Callable[..., step_lib.Seen]:
+) -> Callable[..., state_lib.Seen]:
   """Makes `evaluate(state, data, noise, draw, index) -> Seen`, one dispatch.
 
   Args:

@@ -71,7 +71,7 @@ def put_stream(
   """Puts the streams of runs on this process's devices.
 
   Args:
-    stream: `step.Stream`, leaves with a row a run, all but `orders` NumPy.
+    stream: `state.Stream`, leaves with a row a run, all but `orders` NumPy.
     batch_size: examples a step, over all devices.
     devices: of all processes.
     spread: as for `parallel.train`.

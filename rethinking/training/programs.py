@@ -13,6 +13,7 @@ from rethinking import models
 from rethinking.config.fields import flagged
 from rethinking.data import augment
 from rethinking.training import optim, parallel, placement, presentations
+from rethinking.training import state as state_lib
 from rethinking.training import step as step_lib
 
 Shape = tuple[int, int, int]
@@ -21,10 +22,10 @@ Shape = tuple[int, int, int]
 class Programs(NamedTuple):
   """The compiled functions of runs that lie on the devices alike."""
 
-  init: Callable[..., step_lib.TrainState]
-  train: Callable[..., tuple[step_lib.TrainState, jax.Array]]
-  evaluate: Callable[..., step_lib.Seen]
-  learn: Callable[..., step_lib.TrainState]
+  init: Callable[..., state_lib.TrainState]
+  train: Callable[..., tuple[state_lib.TrainState, jax.Array]]
+  evaluate: Callable[..., state_lib.Seen]
+  learn: Callable[..., state_lib.TrainState]
   # Those called before, by what a call's program depends on: the first call
   # compiles, so its time says nothing about speed.
   compiled: set[Any]

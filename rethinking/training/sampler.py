@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from rethinking import models
 from rethinking.runtime import processes
 from rethinking.training import optim
-from rethinking.training import step as step_lib
+from rethinking.training import state as state_lib
 
 
 class Sampler:
@@ -29,13 +29,13 @@ class Sampler:
   """
 
   def __init__(self, seed: int, rows: np.ndarray, batch_size: int, most: int):
-    self._key = step_lib.root(seed, "order")
+    self._key = state_lib.root(seed, "order")
     self._rows = jax.device_put(rows)
     self._num_examples = num_examples = len(rows)
     self._batch_size = batch_size
     # A dispatch may begin with the last example of an epoch.
     self._number = -(-most * batch_size // num_examples) + 1
-    self._drawn: dict[int, step_lib.Stream] = {}
+    self._drawn: dict[int, state_lib.Stream] = {}
 
   def epoch(self, step: int) -> int:
     """Returns the epoch of a step's first example.
@@ -45,7 +45,7 @@ class Sampler:
     """
     return step * self._batch_size // self._num_examples
 
-  def draw(self, epoch: int) -> step_lib.Stream:
+  def draw(self, epoch: int) -> state_lib.Stream:
     """Returns the orders for the dispatches that begin in an epoch.
 
     Args:
@@ -65,7 +65,7 @@ class Sampler:
         number=self._number,
       )
       scalars = map(np.int32, (epoch, step, place))
-      self._drawn = {epoch: step_lib.Stream(orders, *scalars)}
+      self._drawn = {epoch: state_lib.Stream(orders, *scalars)}
     return self._drawn[epoch]
 
 
@@ -73,7 +73,7 @@ class Sampler:
 def _orders(key, first, rows, *, number):
   """The orders of `number` epochs: int32 [number, N]."""
   epochs = first + jnp.arange(number, dtype=jnp.int32)
-  return jax.vmap(lambda e: rows[step_lib.epoch_order(key, e, len(rows))])(
+  return jax.vmap(lambda e: rows[state_lib.epoch_order(key, e, len(rows))])(
     epochs
   )
 

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from rethinking import models
 from rethinking.training import placement, presentations, programs, upload
-from rethinking.training import step as step_lib
+from rethinking.training import state as state_lib
 from rethinking.training.examples import Run, Task
 from rethinking.training.sampler import Dispatches, Sampler
 
@@ -52,7 +52,7 @@ class Slots:
       shape,
     )
     init, _, _ = programs.steps(*self._about, None)
-    self.empty = jax.eval_shape(init, key=step_lib.root(0, "init"))
+    self.empty = jax.eval_shape(init, key=state_lib.root(0, "init"))
     if config.early_stopping:
       self.empty = self.empty.replace(best=self.empty.weights())
     if config.presentations:
@@ -75,7 +75,7 @@ class Slots:
     self,
     runs: Sequence[Run],
     number: int,
-    states: Mapping[str, step_lib.TrainState] | None = None,
+    states: Mapping[str, state_lib.TrainState] | None = None,
   ) -> None:
     """Makes slots and fills them.
 
@@ -124,7 +124,7 @@ class Slots:
     """
     self.runs[self.runs.index(one)] = None
 
-  def initial(self, one: Run) -> step_lib.TrainState:
+  def initial(self, one: Run) -> state_lib.TrainState:
     """Returns a run's state before its first step.
 
     Args:
@@ -135,7 +135,7 @@ class Slots:
       state = state.replace(best=state.weights())
     return state.replace(presentations=self.empty.presentations)
 
-  def states(self) -> dict[str, step_lib.TrainState]:
+  def states(self) -> dict[str, state_lib.TrainState]:
     """Returns the runs' states by name, as NumPy arrays."""
     host = self._read(self._state)
     return {
@@ -240,7 +240,7 @@ class Slots:
     """
     return self._read(found)
 
-  def evaluate(self, part: str) -> step_lib.Seen:
+  def evaluate(self, part: str) -> state_lib.Seen:
     """Returns what each run sees of each example, leaves [slots, N].
 
     Args:
@@ -279,7 +279,7 @@ class Slots:
     most = placement.replicate(np.int32(max(sizes)), self._devices)
     return self._put(np.array(sizes, np.int32)), most
 
-  def stream(self, epochs: Sequence[int]) -> step_lib.Stream:
+  def stream(self, epochs: Sequence[int]) -> state_lib.Stream:
     """Puts what each slot takes its batches from.
 
     Args:
@@ -291,7 +291,7 @@ class Slots:
     ]
     orders, *rest = zip(*drawn, strict=True)
     return placement.put_stream(
-      step_lib.Stream(jax.numpy.stack(orders), *map(np.stack, rest)),
+      state_lib.Stream(jax.numpy.stack(orders), *map(np.stack, rest)),
       self._config.batch_size,
       self._devices,
       spread=self._spread,
@@ -346,5 +346,5 @@ class Slots:
       for one in shown
     ]
     # By the runs' epochs: put anew when one comes to another.
-    self._streams: dict[tuple[int, ...], step_lib.Stream] = {}
+    self._streams: dict[tuple[int, ...], state_lib.Stream] = {}
     self._sizes: dict[tuple[int, ...], tuple[jax.Array, jax.Array]] = {}

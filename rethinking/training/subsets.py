@@ -14,7 +14,7 @@ from rethinking.corruptions.keys import fold_ids
 from rethinking.data.dataset import Dataset
 from rethinking.memorization.design import design
 from rethinking.runtime.errors import UserError
-from rethinking.training import step
+from rethinking.training import state
 
 # Which examples each run of an ensemble trains on, by data set and design.
 _MASKS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -51,7 +51,7 @@ def rows(config: ConfigDict, train: Dataset) -> tuple[np.ndarray, np.ndarray]:
     return every[~left_out], every[left_out]
   if not config.validation:
     return every, every[:0]
-  key = step.root(config.validation_seed, "validation")
+  key = state.root(config.validation_seed, "validation")
   draws = jax.vmap(lambda own: jax.random.bits(own, (), np.uint32))(
     fold_ids(key, ids)
   )

@@ -25,7 +25,8 @@ from rethinking.storage import files, reading
 from rethinking.training import metrics, placement, preprocessing, programs
 from rethinking.training import workdir as workdir_lib
 from rethinking.training.examples import Task
-from rethinking.training.step import TrainState, cross_entropy
+from rethinking.training.state import TrainState
+from rethinking.training.step import cross_entropy
 
 NAME = "model.npz"
 _MOST_BYTES = 2**34

@@ -8,7 +8,7 @@ import numpy as np
 
 from rethinking.data.dataset import Dataset
 from rethinking.training import placement, preprocessing
-from rethinking.training import step as step_lib
+from rethinking.training import state as state_lib
 
 # Clean images, labels and ids on devices, by data set: runs beside each other
 # share them.
@@ -20,7 +20,7 @@ _TILE = 128
 
 def data(
   whole: Dataset, shown: np.ndarray, crop: int, devices: tuple[jax.Device, ...]
-) -> step_lib.Data:
+) -> state_lib.Data:
   """Returns images, true labels and ids on this process's devices.
 
   Args:
@@ -35,14 +35,14 @@ def data(
   """
   count = len(shown)
 
-  def put() -> step_lib.Data:
+  def put() -> state_lib.Data:
     images = preprocessing.centre_crop(shown, crop)
     flat = np.ascontiguousarray(images).reshape(count, -1)
     room = width(flat.shape[1], devices[0].platform) - flat.shape[1]
     if room:
       flat = np.pad(flat, ((0, 0), (0, room)))
     parts = (flat, whole.labels[:count], whole.ids[:count])
-    return step_lib.Data(*placement.replicate(parts, devices))
+    return state_lib.Data(*placement.replicate(parts, devices))
 
   if not np.may_share_memory(shown, whole.images):
     return put()

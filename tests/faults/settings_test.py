@@ -22,7 +22,7 @@ from rethinking.sweeps import run as sweep
 from rethinking.theory import config as theory_config
 from rethinking.theory import kernel, rademacher, random_conv
 from rethinking.training import run as train
-from rethinking.training import step, subsets, task
+from rethinking.training import state, subsets, task
 
 _PACKAGE = pathlib.Path(__file__).resolve().parents[2] / "rethinking"
 _DRAWS = ("bits", "uniform", "normal", "bernoulli", "randint", "permutation")
@@ -81,9 +81,9 @@ def _corrupted(names):
 
 def _others():
   """What else is drawn: orders, held-out examples, augmentation, filters."""
-  root = step.root(5, "order")
+  root = state.root(5, "order")
   yield jax.random.key_data(root)
-  yield jax.jit(step.epoch_order, static_argnums=2)(root, 3, 50)
+  yield jax.jit(state.epoch_order, static_argnums=2)(root, 3, 50)
   config = fields.default()
   config.update(dataset="digits", validation=30, subset=100)
   config.arch = "mlp_1x512"
@@ -193,7 +193,7 @@ def test_a_run_refuses_what_it_cannot_be_made_with(entry, name, tmp_path):
 @pytest.mark.parametrize("name", ["init", "order", "noise", "validation"])
 def test_no_root_key_has_other_words(name):
   with _set("jax_threefry_partitionable", False):
-    for make in (lambda: step.root(0, name), lambda: keys.root_key(0)):
+    for make in (lambda: state.root(0, name), lambda: keys.root_key(0)):
       with pytest.raises(ValueError, match="be on, .* got off, which chang"):
         make()
 

@@ -13,7 +13,8 @@ from kept import golden
 
 from rethinking import config as config_lib
 from rethinking import models
-from rethinking.training import placement, programs, step
+from rethinking.training import placement, programs
+from rethinking.training import state as state_lib
 from rethinking.training.sampler import Sampler
 
 STEPS, BATCH, EXAMPLES = 20, 8, 64
@@ -40,7 +41,7 @@ def test_twenty_steps_stay(arch, request):
   config = config_lib.resolve(config)
   rng = np.random.default_rng(0)
   shape = SHAPES.get(arch, (28, 28, 3))
-  data = step.Data(
+  data = state_lib.Data(
     rng.integers(0, 256, (EXAMPLES, *shape), np.uint8).reshape(EXAMPLES, -1),
     rng.integers(0, 10, EXAMPLES).astype(np.int32),
     np.arange(EXAMPLES, dtype=np.uint32),
@@ -54,9 +55,9 @@ def test_twenty_steps_stay(arch, request):
     rows = jax.tree.map(lambda x: np.asarray(x)[None], tree)
     return placement.put_runs(rows, devices, spread=False)
 
-  state = put(made.init(key=step.root(0, "init")))
+  state = put(made.init(key=state_lib.root(0, "init")))
   data = placement.replicate(data, devices)
-  key = put(jax.random.key_data(step.root(0, "noise")))
+  key = put(jax.random.key_data(state_lib.root(0, "noise")))
   order = Sampler(0, np.arange(EXAMPLES, dtype=np.int32), BATCH, 1)
   losses = []
   one = np.int32([1])

@@ -15,7 +15,7 @@ from jax._src import cache_key
 from rethinking import main
 from rethinking.runtime import backend, cli
 from rethinking.training import loop
-from rethinking.training import step as step_lib
+from rethinking.training import state as state_lib
 from rethinking.training import task as task_lib
 
 
@@ -84,10 +84,10 @@ def noting(check, log):
 def _examples(one, step):
   """The rows of a step's batch, by NumPy."""
   size, rows = one.config.batch_size, one.task.train.rows
-  key = step_lib.root(one.config.order_seed, "order")
+  key = state_lib.root(one.config.order_seed, "order")
   epoch, place = np.divmod(step * size + np.arange(size), len(rows))
   orders = {
-    e: np.asarray(step_lib.epoch_order(key, int(e), len(rows)))
+    e: np.asarray(state_lib.epoch_order(key, int(e), len(rows)))
     for e in np.unique(epoch)
   }
   return [int(rows[orders[e][p]]) for e, p in zip(epoch, place, strict=True)]

@@ -13,6 +13,7 @@ from rethinking.corruptions import Corruption
 from rethinking.data.dataset import Dataset
 from rethinking.runtime.errors import UserError
 from rethinking.training import parallel, slots, step, task
+from rethinking.training import state as state_lib
 from rethinking.training.examples import Run
 
 N, SHAPE = 96, (6, 6, 3)
@@ -91,7 +92,7 @@ def _probed(split):
     batch_stats={"seen": jnp.zeros((count, *SHAPE))},
   )
   whole, m = split.dataset, len(split.whole)
-  data = step.Data(
+  data = state_lib.Data(
     split.whole.reshape(m, -1),
     whole.labels[:m],
     whole.ids[:m],
@@ -99,7 +100,7 @@ def _probed(split):
     (jnp.zeros(3), jnp.ones(3) / 255),
   )
   train = step.make_train_step(_Probe(), optax.sgd(1.0), shape=SHAPE, crop=0)
-  batch = step.Batch(split.rows, np.zeros(count, np.int32))
+  batch = state_lib.Batch(split.rows, np.zeros(count, np.int32))
   key = jax.random.key(1)
   new, _ = jax.jit(train)(state, data, batch, key, split.noise)
   images = np.rint(new.batch_stats["seen"]).astype(np.uint8)
@@ -180,14 +181,14 @@ def test_where_images_are_corrupted_is_chosen_by_what_it_costs(arch):
 def _traces(monkeypatch, tasks):
   """How often the training program is traced for tasks one after another."""
   traced = []
-  batch = step.batch
+  batch = state_lib.batch
 
   def counted(*args):
     traced.append(args)
     return batch(*args)
 
   with monkeypatch.context() as patch:
-    patch.setattr(parallel.step_lib, "batch", counted)
+    patch.setattr(parallel.state_lib, "batch", counted)
     slots.programs.create.cache_clear()
     for found in tasks:
       _trained(found, 1, steps=2)
@@ -257,7 +258,7 @@ def test_the_test_program_holds_no_label_noise():
   evaluate = step.make_eval_step(module, shape=SHAPE, crop=0)
   rows = np.arange(4, dtype=np.int32)
   state = step.init_state(module, optax.sgd(1.0), jax.random.key(0), SHAPE)
-  data = step.Data(TEST.images.reshape(40, -1), TEST.labels, TEST.ids, ())
+  data = state_lib.Data(TEST.images.reshape(40, -1), TEST.labels, TEST.ids, ())
   programs = [
     str(jax.make_jaxpr(evaluate)(state, data, rows, noise, 0))
     for noise in (found.test.noise, found.train.noise)

@@ -12,6 +12,7 @@ from rethinking import models
 from rethinking.data import augment
 from rethinking.runtime.errors import UserError
 from rethinking.training import parallel, placement, step
+from rethinking.training import state as state_lib
 
 # The smallest images that every layer can still see: float64 convolutions
 # take their time.
@@ -36,7 +37,7 @@ def _one_step(
   optimizer = optax.sgd(0.1)
   keys = jax.random.split(jax.random.key(0), 3)
   state = step.init_state(module, optimizer, keys[0], shape)
-  data = step.Data(
+  data = state_lib.Data(
     jax.random.bits(keys[1], (16, *shape), jnp.uint8).reshape(16, -1),
     jnp.arange(16, dtype=jnp.int32) % 10,
     jnp.arange(16, dtype=jnp.uint32) + 100,
@@ -74,7 +75,7 @@ def _row(tree):
 
 
 def _stream(index, batch, devices):
-  order = step.Stream(
+  order = state_lib.Stream(
     np.array(index, np.int32)[None, None], *np.zeros((3, 1), np.int32)
   )
   return placement.put_stream(order, batch, devices, spread=False)
@@ -158,7 +159,7 @@ def test_the_state_is_given_up_to_the_next():
   state = step.init_state(module, optimizer, jax.random.key(0), (2, 2, 1))
   state = placement.replicate(_row(state), devices)
   data = placement.replicate(
-    step.Data(
+    state_lib.Data(
       jnp.zeros((2, 4), jnp.uint8),
       jnp.zeros(2, jnp.int32),
       jnp.arange(2, dtype=jnp.uint32),
@@ -184,7 +185,7 @@ def test_evaluation_is_exact_at_any_batch_size(batch_size, devices):
   devices = jax.devices()[:devices]
   module = models.create("mlp_1x512", num_classes=10)
   state = step.init_state(module, optax.sgd(0.1), jax.random.key(0), (2, 2, 1))
-  data = step.Data(
+  data = state_lib.Data(
     jax.random.bits(jax.random.key(1), (17, 4), jnp.uint8),
     jnp.arange(17, dtype=jnp.int32) % 10,
     jnp.arange(17, dtype=jnp.uint32),

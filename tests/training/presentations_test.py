@@ -20,6 +20,7 @@ from rethinking.training import (
   task,
 )
 from rethinking.training import run as train
+from rethinking.training import state as state_lib
 
 from . import runs
 
@@ -80,7 +81,7 @@ def test_a_step_says_what_it_saw_of_each_example():
   module = models.create("mlp_1x512", num_classes=10)
   optimizer = optax.sgd(0.1)
   state = step.init_state(module, optimizer, jax.random.key(0), (2, 2, 1))
-  data = step.Data(
+  data = state_lib.Data(
     jax.random.bits(jax.random.key(1), (17, 4), jnp.uint8),
     jnp.arange(17, dtype=jnp.int32) % 10,
     jnp.arange(17, dtype=jnp.uint32),
@@ -90,7 +91,7 @@ def test_a_step_says_what_it_saw_of_each_example():
   predicted = evaluate(state, data, jnp.arange(17), (), 0).prediction
   data = data._replace(labels=data.labels.at[16].set(predicted[16]))
   take = step.make_train_step(module, optimizer, shape=(2, 2, 1), crop=0)
-  batch = step.Batch(jnp.int32([3, 16, 5]), jnp.zeros(3, jnp.int32))
+  batch = state_lib.Batch(jnp.int32([3, 16, 5]), jnp.zeros(3, jnp.int32))
   _, found = take(state, data, batch, jax.random.key(2), ())
   images = data.images[batch.index].reshape(3, 2, 2, 1) / 255.0
   x = preprocessing.normalize(images.astype(jnp.float32), ())
@@ -168,7 +169,7 @@ def test_a_run_that_takes_fewer_steps_counts_no_others():
   config = config_lib.resolve(runs.config(presentations=True, chunk_steps=3))
   found = task.load(config)
   held = slots.Slots(config, found, jax.devices()[:1])
-  root = step.root(0, "noise")
+  root = state_lib.root(0, "noise")
   names = ("few", "many")
   held.lay_out([examples.Run(n, found, root, root, 0) for n in names], 2)
   held.train({"few": 1, "many": 3})

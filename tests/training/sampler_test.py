@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rethinking.training import parallel, placement, step
+from rethinking.training import parallel, placement
+from rethinking.training import state as state_lib
 from rethinking.training.sampler import Sampler
 
 SEED = 3
@@ -18,9 +19,9 @@ def _plain(num_examples, batch_size, start, steps):
   first = start * batch_size
   position = np.arange(first, first + steps * batch_size)
   epoch, place = np.divmod(position, num_examples)
-  key = step.root(SEED, "order")
+  key = state_lib.root(SEED, "order")
   drawn = {
-    e: np.asarray(step.epoch_order(key, int(e), num_examples))
+    e: np.asarray(state_lib.epoch_order(key, int(e), num_examples))
     for e in np.unique(epoch)
   }
   index = [ROWS[drawn[e][p]] for e, p in zip(epoch, place, strict=True)]
@@ -45,7 +46,7 @@ def _seen(num_examples, batch_size, most, devices, start, sizes):
   key = np.zeros((1, 2), np.uint32)
   order = Sampler(SEED, ROWS[:num_examples], batch_size, most)
   noted = np.zeros((2, sum(sizes), batch_size), np.int32)
-  state = step.TrainState(np.int32([start]), noted[None], {}, {})
+  state = state_lib.TrainState(np.int32([start]), noted[None], {}, {})
   at = start
   for size in sizes:
     stream = order.draw(order.epoch(at))
@@ -58,7 +59,7 @@ def _seen(num_examples, batch_size, most, devices, start, sizes):
   return np.asarray(state.params[0])
 
 
-DATA = step.Data(*np.zeros((3, 1), np.int32))
+DATA = state_lib.Data(*np.zeros((3, 1), np.int32))
 
 CASES = [
   # N, B, most.

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rethinking import config as config_lib
 from rethinking import models
 from rethinking.training import preprocessing, programs, step
+from rethinking.training import state as state_lib
 
 
 class _Given(nn.Module):
@@ -111,12 +112,12 @@ def test_centre_crop_has_even_margins(height, width, side):
   st.integers(0, 2**32 - 1),
 )
 def test_an_epoch_has_every_row_once(n, epoch, seed):
-  order = step.epoch_order(step.root(seed, "order"), epoch, n)
+  order = state_lib.epoch_order(state_lib.root(seed, "order"), epoch, n)
   np.testing.assert_array_equal(np.sort(order), np.arange(n))
 
 
 def test_epoch_order_does_not_drift():
-  order = step.epoch_order(step.root(0, "order"), 1, 10)
+  order = state_lib.epoch_order(state_lib.root(0, "order"), 1, 10)
   # Update only if the order of every run is meant to change.
   assert order.tolist() == GOLDEN_ORDER
 
@@ -126,7 +127,7 @@ GOLDEN_ORDER = [0, 3, 9, 5, 1, 8, 4, 6, 2, 7]
 
 def _data(n=24, seed=0):
   keys = jax.random.split(jax.random.key(seed), 2)
-  return step.Data(
+  return state_lib.Data(
     images=jax.random.bits(keys[0], (n, 64), jnp.uint8),
     labels=jax.random.randint(keys[1], (n,), 0, 10),
     ids=jnp.arange(n, dtype=jnp.uint32) + 7,
@@ -144,7 +145,7 @@ def _step(arch="mlp_1x512", augment=None, **fields):
 
 def _batch(index, epoch=0):
   index = jnp.asarray(index, jnp.int32)
-  return step.Batch(index, jnp.full(index.shape, epoch, jnp.int32))
+  return state_lib.Batch(index, jnp.full(index.shape, epoch, jnp.int32))
 
 
 @pytest.mark.parametrize("arch", ["mlp_1x512", "digits_cnn"])
@@ -264,7 +265,7 @@ def test_every_product_has_the_precision_of_the_field(precision):
   init, train, evaluate = programs.steps(
     programs.key(config), 24, 10, (8, 8, 1), None
   )
-  state = jax.eval_shape(init, key=step.root(0, "init"))
+  state = jax.eval_shape(init, key=state_lib.root(0, "init"))
   rows = np.arange(24)
   key = jax.random.key(0)
   for traced in (
