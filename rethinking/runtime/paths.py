@@ -1,8 +1,20 @@
-"""Where on this machine what is kept between runs lies."""
+"""What lies on this machine, and where what is kept between runs does."""
 
 import os
 import pathlib
 import stat
+
+
+def is_local(path: str | os.PathLike[str]) -> bool:
+  """Whether `path` is in this machine's file system.
+
+  Args:
+    path: any; it need not exist.
+
+  >>> is_local("runs/a"), is_local("gs://bucket/runs/a")
+  (True, False)
+  """
+  return "://" not in os.fspath(path)
 
 
 def cache_folder() -> pathlib.Path:

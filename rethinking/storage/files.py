@@ -26,18 +26,7 @@ from etils import epath
 
 from rethinking.runtime import processes
 from rethinking.runtime.errors import UserError
-
-
-def is_local(path: epath.PathLike) -> bool:
-  """Whether `path` is in this machine's file system.
-
-  Args:
-    path: any; it need not exist.
-
-  >>> is_local("runs/a"), is_local("gs://bucket/runs/a")
-  (True, False)
-  """
-  return "://" not in os.fspath(path)
+from rethinking.runtime.paths import is_local
 
 
 def is_link(path: epath.PathLike) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from etils import epath
 
-from rethinking.storage import files
+from rethinking.runtime.paths import is_local
 
 _MOST_JSON = 2**24
 # Larger than a file of any data set or checkpoint here; none takes minutes.
@@ -83,7 +83,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _open(path: epath.PathLike, most_bytes: int) -> BinaryIO:
   """Opens a file, unless it is none or larger than any of its kind can be."""
-  if not files.is_local(path):
+  if not is_local(path):
     return epath.Path(path).open("rb")
   number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
   status = os.fstat(number)
