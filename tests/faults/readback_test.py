@@ -121,3 +121,14 @@ def test_a_line_that_is_no_row_is_named(swept, tmp_path, change):
 def test_a_finished_sweep_keeps_no_checkpoint_of_groups(swept):
   assert len([*swept.glob("cells/*/summary.json")]) == 3
   assert not (swept / "groups").exists()
+
+
+def test_what_groups_saved_before_a_kill_is_removed(swept, tmp_path):
+  folder = damage.copy(swept, tmp_path / "w")
+  # Killed behind the last row of a group, which had been stopped before.
+  (folder / "summary.json").unlink()
+  left = folder / "groups" / "0123456789abcdef" / "3"
+  left.mkdir(parents=True)
+  (left / "state").write_bytes(bytes(1000))
+  assert sweep.run(damage.sweep(), folder, quiet=True)["finished"] == 3
+  assert not (folder / "groups").exists()

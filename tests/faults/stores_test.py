@@ -180,6 +180,19 @@ def test_an_archive_made_to_do_harm_is_refused_in_a_line(tmp_path, content):
   assert peak < 2**26
 
 
+def test_a_long_name_that_is_there_is_not_read_whole(tmp_path, monkeypatch):
+  monkeypatch.setattr(archives, "_LARGEST", 2**20)
+  path, size = tmp_path / "a.tar.gz", 2**26
+  content = _header(tarfile.GNUTYPE_LONGNAME, size) + bytes(size)
+  path.write_bytes(gzip.compress(content, 1))
+  del content
+  tracemalloc.start()
+  refused(lambda: archives.read_tar(path, ["x"]), "a.tar.gz cannot be used")
+  _, peak = tracemalloc.get_traced_memory()
+  tracemalloc.stop()
+  assert peak < 2**24
+
+
 def _tar(path, content):
   with tarfile.open(path, "w:gz") as archive:
     member = tarfile.TarInfo("x")
