@@ -15,7 +15,7 @@ from typing import NoReturn
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from rethinking.runtime import output, signals
+from rethinking.runtime import output, processes, signals
 from rethinking.runtime.allowed import choose
 from rethinking.runtime.errors import UserError
 
@@ -119,6 +119,9 @@ def call(act: Callable[[], int], stopped: str) -> NoReturn:
     print(stopped, file=sys.stderr)
     code = STOPPED
   signals.ignore()
+  if code == STOPPED and not processes.started():
+    # JAX would end what it computes first, or crash beside it.
+    processes.exit_now(code)
   sys.exit(code)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -56,6 +57,16 @@ def _ended(folder, act, number):
 )
 def test_it_is_the_end(tmp_path, act, number):
   assert _ended(tmp_path, act, number) == (cli.STOPPED, "Stopped.\n")
+
+
+def test_it_does_not_wait_for_what_jax_computes(tmp_path):
+  act = (
+    "import jax, jax.numpy as jnp; x = jnp.ones((300, 300)); "
+    "jax.jit(lambda x: jax.lax.while_loop("
+    "lambda y: y[0, 0] < 9, lambda y: y @ y / 300, x))(x); end()"
+  )
+  found = _ended(tmp_path, act, signal.SIGTERM)
+  assert found == (cli.STOPPED, "Stopped.\n")
 
 
 @pytest.mark.parametrize("number", signals.ENDING)
