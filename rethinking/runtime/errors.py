@@ -6,8 +6,14 @@ import os
 class UserError(ValueError):
   """Input that is refused: says what was given, what is allowed, what to do.
 
-  Commands print it as one line without a traceback and exit with code 2.
+  Commands print it as one line without a traceback and exit with code 2. What
+  can't be printed, as a line's end in the name of a file, is escaped.
   """
+
+  def __init__(self, message: str):
+    super().__init__(
+      "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
+    )
 
 
 class Diverged(RuntimeError):

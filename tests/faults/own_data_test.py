@@ -1,0 +1,42 @@
+"""A user's own data and what is kept of them: a line, never a guess."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from refusals import refused
+
+from rethinking.data import own
+from rethinking.runtime.errors import UserError
+
+_IMAGES = np.random.default_rng(0).integers(0, 256, (12, 8, 8), np.uint8)
+_LABELS = np.arange(12) % 2
+_ACCENT, _TWO = "caf\u00e9", "cafe\u0301"  # The same name in both forms.
+
+
+def _write(root, classes=("a", "b")):
+  """Eight train and four test images, in folders of two classes."""
+  for i, image in enumerate(_IMAGES):
+    place = root / ("train" if i < 8 else "test") / classes[i % 2]
+    place.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(place / f"{i}.png")
+  return root
+
+
+@pytest.fixture
+def folder(tmp_path):
+  return _write(tmp_path / "set")
+
+
+def _pair(path, **fields):
+  return own.pair(own.Own(str(path), **fields), cache=False)
+
+
+def test_what_cannot_be_printed_is_escaped_in_an_error():
+  error = str(UserError("got 'a\nb\x1b[31m\udcff\u202f caf\u00e9 \U0001f600'"))
+  assert error == "got 'a\\nb\\x1b[31m\\udcff\\u202f caf\u00e9 \U0001f600'"
+
+
+@pytest.mark.parametrize("name", ["x\ny.png", "x\ny.txt", "\x1b[31m.png"])
+def test_no_name_of_a_file_breaks_the_line(folder, name):
+  (folder / "train/a" / name).write_bytes(b"x")
+  refused(lambda: _pair(folder), repr(name)[1:-1])
