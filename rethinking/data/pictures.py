@@ -164,12 +164,18 @@ def _header(opened: Open, place: int, resize: int | None) -> _Header:
 def _pixels(file: BinaryIO, mode: str, resize: int | None) -> np.ndarray:
   from PIL import Image
 
-  with file, Image.open(file, "r", _FORMATS) as im:
-    im.seek(0)
-    done = im if im.mode == mode else im.convert(mode)
-    if resize:
-      done = done.resize((resize, resize), Image.Resampling.BILINEAR)
-    return np.asarray(done)
+  with file:
+    with Image.open(file, "r", _FORMATS) as im:
+      if im.format == "PNG":
+        # Its own sums, which decoding does not look at.
+        im.verify()
+    file.seek(0)
+    with Image.open(file, "r", _FORMATS) as im:
+      im.seek(0)
+      done = im if im.mode == mode else im.convert(mode)
+      if resize:
+        done = done.resize((resize, resize), Image.Resampling.BILINEAR)
+      return np.asarray(done)
 
 
 def _line(error: Exception) -> str:

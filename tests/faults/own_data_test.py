@@ -1,11 +1,14 @@
 """A user's own data and what is kept of them: a line, never a guess."""
 
+import functools
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
 from refusals import refused
 
-from rethinking.data import own
+from rethinking.data import own, pictures
 from rethinking.runtime.errors import UserError
 
 _IMAGES = np.random.default_rng(0).integers(0, 256, (12, 8, 8), np.uint8)
@@ -40,3 +43,21 @@ def test_what_cannot_be_printed_is_escaped_in_an_error():
 def test_no_name_of_a_file_breaks_the_line(folder, name):
   (folder / "train/a" / name).write_bytes(b"x")
   refused(lambda: _pair(folder), repr(name)[1:-1])
+
+
+def test_every_flipped_bit_of_a_png_is_seen_that_changes_a_pixel():
+  image = np.zeros((28, 28), np.uint8)
+  image[5:20, 8:15] = np.arange(105).reshape(15, 7) * 37 % 251
+  file = io.BytesIO()
+  Image.fromarray(image).save(file, "PNG")
+  refusals = 0
+  for bit in range(8 * len(file.getvalue())):
+    data = bytearray(file.getvalue())
+    data[bit // 8] ^= 1 << bit % 8
+    opened = functools.partial(io.BytesIO, bytes(data))
+    try:
+      found, _ = pictures.decode(["x.png"], lambda _, o=opened: o(), None)
+      np.testing.assert_array_equal(found[0, ..., 0], image)
+    except UserError:
+      refusals += 1
+  assert refusals > 4 * len(file.getvalue())
