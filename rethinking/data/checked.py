@@ -1,5 +1,7 @@
 """A user's own arrays, checked."""
 
+import collections
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +13,7 @@ from rethinking.runtime.errors import UserError
 
 LEAST_SIDE, MOST_SIDE = 4, 256
 _MOST_CHANNELS = 4
-_MOST_CLASSES = 1000
+MOST_CLASSES = 1000
 
 
 def fields(
@@ -32,8 +34,9 @@ def fields(
   if given_labels is not None:
     largest = max(largest, given_labels.max())
   if class_names is None:
+    _check_classes(largest + 1)
     class_names = [str(label) for label in range(largest + 1)]
-  class_names = _class_names(class_names)
+  class_names = names_of_classes(class_names)
   if largest >= len(class_names):
     from_1 = labels.min() == 1 and largest == len(class_names)
     raise UserError(
@@ -41,12 +44,7 @@ def fields(
       f"{len(class_names)} class_names, got {largest}; try "
       f"{'labels - 1' if from_1 else 'more class_names'}."
     )
-  if len(class_names) > _MOST_CLASSES:
-    raise UserError(
-      f"There must be at most {_MOST_CLASSES} classes, got "
-      f"{len(class_names)}; try labels from 0 without gaps."
-    )
-  ids, names = _ids(ids, count)
+  ids, names = example_ids(ids, count)
   order = id_order(ids)
   if (order == np.arange(count)).all():
     order = slice(None)  # No copy.
@@ -136,8 +134,23 @@ def given(name: str, values: Any) -> np.ndarray:
     raise UserError(str(error)) from error
 
 
-def _class_names(names: Any) -> tuple[str, ...]:
-  """Names of classes, in the order of their labels."""
+def _check_classes(count: int) -> None:
+  if count > MOST_CLASSES:
+    raise UserError(
+      f"There must be at most {MOST_CLASSES} classes, got {count}; try labels "
+      "from 0 without gaps."
+    )
+
+
+def names_of_classes(names: Any) -> tuple[str, ...]:
+  """Returns names of classes, in the order of their labels.
+
+  Args:
+    names: strings or integers [K].
+
+  Raises:
+    UserError: for names that are none, or alike.
+  """
   names = given("class_names", names)
   if names.ndim != 1 or not all(
     isinstance(name, str | int) for name in names.tolist()
@@ -148,8 +161,12 @@ def _class_names(names: Any) -> tuple[str, ...]:
       "labels."
     )
   found = tuple(map(str, names))
+  _check_classes(len(found))
+  # Accents may be letters of their own in the one and not the other.
+  counts = collections.Counter(unicodedata.normalize("NFC", x) for x in found)
   for name in found:
-    if not name.isprintable() or found.count(name) > 1:
+    twice = counts[unicodedata.normalize("NFC", name)] > 1
+    if not name.isprintable() or twice:
       what = "more than once" if name.isprintable() else "of other characters"
       raise UserError(
         f"class_names must be printable and distinct, got {name!r} {what}; try "
@@ -162,8 +179,17 @@ def _kind(dtype: np.dtype) -> str:
   return "Python objects" if dtype.hasobject else str(dtype)
 
 
-def _labels(name: str, labels: Any, count: int) -> np.ndarray:
-  """Labels as int32 [N]."""
+def integers(name: str, labels: Any, count: int) -> np.ndarray:
+  """Returns labels as an array, whatever their range.
+
+  Args:
+    name: what to call them.
+    labels: integers [N].
+    count: N.
+
+  Raises:
+    UserError: saying how to convert others.
+  """
   labels = given(name, labels)
   if labels.dtype.kind not in "iu" or labels.ndim != 1:
     raise UserError(
@@ -175,6 +201,12 @@ def _labels(name: str, labels: Any, count: int) -> np.ndarray:
       f"{name} must be one an image, got {len(labels)} for {count} images; "
       "try arrays of the same length."
     )
+  return labels
+
+
+def _labels(name: str, labels: Any, count: int) -> np.ndarray:
+  """Labels as int32 [N]."""
+  labels = integers(name, labels, count)
   if labels.min() < 0 or labels.max() >= 2**31:
     wrong = labels.min() if labels.min() < 0 else labels.max()
     raise UserError(
@@ -184,8 +216,16 @@ def _labels(name: str, labels: Any, count: int) -> np.ndarray:
   return labels.astype(np.int32)
 
 
-def _ids(ids: Any, count: int) -> tuple[np.ndarray, np.ndarray | None]:
-  """Ids as uint32 [N] or [N, 2], and the names that they are of."""
+def example_ids(ids: Any, count: int) -> tuple[np.ndarray, np.ndarray | None]:
+  """Returns ids as uint32 [N] or [N, 2], and the names that they are of.
+
+  Args:
+    ids: N integers or names; None: the rows' numbers.
+    count: N.
+
+  Raises:
+    UserError: for ids that are none, or alike.
+  """
   if ids is None:
     return np.arange(count, dtype=np.uint32), None
   ids = given("ids", ids)

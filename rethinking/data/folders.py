@@ -1,6 +1,7 @@
 """A folder of class folders with images, as arrays."""
 
 import concurrent.futures
+import functools
 import hashlib
 import itertools
 import os
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rethinking.data import pictures
+from rethinking.data import checked, pictures
 from rethinking.runtime.errors import UserError
 from rethinking.storage import reading
 
@@ -49,16 +50,23 @@ def read(
   splits = _splits(root)
   files = [file for split in splits.values() for file in split]
   names = sorted({file.label for file in [*splits.values()][0]})
-  other = sorted({file.label for file in files} - {*names})
+  # As ids are made of them: a name's accents may be letters of their own.
+  plain = functools.partial(unicodedata.normalize, "NFC")
+  known = {*map(plain, names)}
+  other = sorted({f.label for f in files if plain(f.label) not in known})
   if other:
     raise UserError(
       f"{root}/test must have the classes of {root}/train, got {other[0]!r} "
       "too; try train images of it, or remove it."
     )
+  if len(names) > checked.MOST_CLASSES:
+    raise UserError(
+      f"{root} must have at most {checked.MOST_CLASSES} class folders, got "
+      f"{len(names)}; try {_LAYOUT}."
+    )
   paths = [file.path for file in files]
   short = [path.rpartition("/")[2] for path in paths]
-  # As ids are made of them.
-  distinct = {unicodedata.normalize("NFC", name) for name in short}
+  distinct = {*map(plain, short)}
   ids = short if len(distinct) == len(short) else paths
   images, words = pictures.cached(
     os.path.realpath(root),
@@ -68,12 +76,13 @@ def read(
       paths, lambda place: (root / paths[place]).open("rb"), resize
     ),
   )
+  place = {plain(name): label for label, name in enumerate(names)}
   found, start = {}, 0
   for split, own in splits.items():
     rows = slice(start, start + len(own))
     found[split] = {
       "images": images[rows],
-      "labels": np.array([names.index(file.label) for file in own], np.int32),
+      "labels": np.array([place[plain(f.label)] for f in own], np.int32),
       "ids": np.array(ids[rows]),
       "class_names": names,
     }
@@ -169,20 +178,32 @@ def _entries(
       raise UserError(
         f"A file must be named in UTF-8, got {entry.path!r}; rename it."
       ) from None
-    if not entry.is_dir() and not entry.is_file() and entry.stat():
-      raise UserError(
-        f"{entry.path} must be an image or a folder, got a FIFO or a device; "
-        "remove it."
-      )
-    (folders if entry.is_dir() else files).append(entry.name)
+    try:
+      if not entry.is_dir() and not entry.is_file() and entry.stat():
+        raise UserError(
+          f"{entry.path} must be an image or a folder, got a FIFO or a device; "
+          "remove it."
+        )
+      (folders if entry.is_dir() else files).append(entry.name)
+    except OSError as error:  # Of a link that leads nowhere, or to itself.
+      raise _unreadable(error, folder) from error
   return folders, files
 
 
 def _fingerprint(root: pathlib.Path, paths: Sequence[str]) -> str:
   """The SHA-256 of the images and their paths."""
+
+  def summed(path: str) -> str:
+    try:
+      return reading.sha256(root / path)
+    except ValueError as error:
+      raise UserError(
+        f"{root / path} must be an image, got {error}; remove it."
+      ) from error
+
   try:
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-      sums = [*pool.map(lambda path: reading.sha256(root / path), paths)]
+      sums = [*pool.map(summed, paths)]
   except OSError as error:
     raise _unreadable(error, root) from error
   lines = [f"{p} {s}" for p, s in zip(paths, sums, strict=True)]

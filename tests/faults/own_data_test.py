@@ -2,13 +2,15 @@
 
 import functools
 import io
+import os
+import tracemalloc
 
 import numpy as np
 import pytest
 from PIL import Image
-from refusals import refused
+from refusals import alarm, refused
 
-from rethinking.data import own, pictures
+from rethinking.data import Dataset, own, pictures
 from rethinking.runtime.errors import UserError
 
 _IMAGES = np.random.default_rng(0).integers(0, 256, (12, 8, 8), np.uint8)
@@ -45,6 +47,13 @@ def test_no_name_of_a_file_breaks_the_line(folder, name):
   refused(lambda: _pair(folder), repr(name)[1:-1])
 
 
+@pytest.mark.parametrize("to", ["gone.png", "x.png"])
+@pytest.mark.parametrize("place", ["train/a", "train", "."])
+def test_a_link_to_nothing_or_itself_is_named(folder, place, to):
+  (folder / place / "x.png").symlink_to(to)
+  refused(lambda: _pair(folder), "must be readable, got ", "x.png", "; try ")
+
+
 def test_every_flipped_bit_of_a_png_is_seen_that_changes_a_pixel():
   image = np.zeros((28, 28), np.uint8)
   image[5:20, 8:15] = np.arange(105).reshape(15, 7) * 37 % 251
@@ -61,3 +70,49 @@ def test_every_flipped_bit_of_a_png_is_seen_that_changes_a_pixel():
     except UserError:
       refusals += 1
   assert refusals > 4 * len(file.getvalue())
+
+
+def test_more_class_folders_than_classes_are_refused_at_once(
+  tmp_path, monkeypatch
+):
+  for i in range(1001):
+    (tmp_path / f"{i}").mkdir()
+    (tmp_path / f"{i}/x.png").write_bytes(b"")
+  monkeypatch.setattr(pictures, "decode", None)
+  refused(lambda: _pair(tmp_path), "at most 1000 class folders, got 1001; try")
+
+
+@pytest.mark.parametrize(
+  "given",
+  [
+    {"class_names": [str(i) for i in range(100_000)]},
+    {"labels": np.arange(12) * 10**8},
+  ],
+)
+def test_no_number_of_classes_takes_time_or_memory(given):
+  def act():
+    with alarm(5):
+      Dataset.from_arrays(**{"images": _IMAGES, "labels": _LABELS, **given})
+
+  tracemalloc.start()
+  refused(act, "at most 1000 classes, got 1", "; try ")
+  _, peak = tracemalloc.get_traced_memory()
+  tracemalloc.stop()
+  assert peak < 2**26
+
+
+def test_two_classes_of_one_name_are_refused(folder):
+  for form in (_ACCENT, _TWO):
+    (folder / "train" / form).mkdir()
+    for i in range(2):
+      name = f"{len(form)}{i}.png"
+      Image.fromarray(_IMAGES[i]).save(folder / "train" / form / name)
+  refused(lambda: _pair(folder), "class_names must be", "more than once; try ")
+
+
+def test_a_file_too_large_to_be_an_image_is_named(folder):
+  os.truncate(folder / "train/a/0.png", 2**40)
+  refused(
+    lambda: own.pair(own.Own(str(folder))),
+    "train/a/0.png must be an image, got more than",
+  )
