@@ -3,12 +3,14 @@
 import csv
 import functools
 import io
+import itertools
 import re
 import unicodedata
 from typing import Any
 
 import numpy as np
 
+from rethinking.data import checked
 from rethinking.runtime.errors import UserError
 from rethinking.storage import files, reading
 
@@ -35,14 +37,19 @@ def replace(raw: dict[str, Any], path: str) -> None:
   Raises:
     UserError: naming the line of an id or a label that is none.
   """
-  rows = _rows(path)
-  there = [*rows[0][1]] if rows else []
+  ids = raw.get("ids")
+  count = len(raw["images"])
+  if ids is None:
+    ids = range(count)
+  else:
+    checked.example_ids(ids, count)
+  there, rows = _rows(path, count + 1)
   columns = [column for column in _COLUMNS if column in there]
   if "id" not in there or not columns:
     raise UserError(
       f"labels={path} must have a first line such as id,label or "
-      f"id,given_label, got {','.join(map(str, there)) or 'no line'}; try to "
-      "name its columns so."
+      f"id,given_label, got {','.join(there)[:100] or 'no line'}; try "
+      "to name its columns so."
     )
   twice = [c for c in columns if c not in ("given_label", columns[0])]
   if twice:
@@ -50,25 +57,25 @@ def replace(raw: dict[str, Any], path: str) -> None:
       f"labels={path} must have one column of labels, got {columns[0]} and "
       f"{twice[0]}; try it without one of them."
     )
-  ids = raw.get("ids")
-  ids = range(len(raw["images"])) if ids is None else ids
   # A name's accents may be letters of their own in the one and not the other.
   plain = functools.partial(unicodedata.normalize, "NFC")
   places = {plain(str(one)): place for place, one in enumerate(ids)}
   classes = raw.get("class_names")
-  classes = {
-    str(c): i for i, c in enumerate(() if classes is None else classes)
-  }
+  classes = () if classes is None else checked.names_of_classes(classes)
+  classes = {plain(name): label for label, name in enumerate(classes)}
   # Where names are numbers that count otherwise, "2" can be but one of them.
-  numbers = all(not c.isdecimal() or int(c) == i for c, i in classes.items())
+  numbers = all(
+    not c.isdecimal() or len(c) < 10 and int(c) == i for c, i in classes.items()
+  )
   for column in columns:
     name = _COLUMNS[column]
     own = raw.get(name)
     if own is None:
       own = raw["labels" if name == "given_labels" else "given_labels"]
-    found, seen = np.array(own, np.int64), set()
+    found, seen = checked.integers(name, own, count).astype(np.int64), set()
     for line, row in rows:
       one, label = plain(row["id"] or ""), row[column]
+      label = label and plain(label)
       if one not in places or one in seen:
         what = "a second time" if one in seen else "which is none of it"
         raise UserError(
@@ -90,8 +97,10 @@ def replace(raw: dict[str, Any], path: str) -> None:
     raw[name] = found
 
 
-def _rows(path: str) -> list[tuple[int, dict[str, str]]]:
-  """Each row, and the line that it ends in."""
+def _rows(
+  path: str, most: int
+) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+  """The columns; the first rows, and the line that each ends in."""
   try:
     text = reading.read(files.local(path, "labels"), _MOST_BYTES)
     lines = io.StringIO(text.decode("utf-8-sig"), newline="")
@@ -99,11 +108,12 @@ def _rows(path: str) -> list[tuple[int, dict[str, str]]]:
     names = found.fieldnames or []
     if len({*names}) < len(names):
       raise ValueError(f"{','.join(names)} has a column twice")
-    rows = [(found.line_num, row) for row in found]
+    # Of more, one is wrong, which is found among these.
+    rows = [(found.line_num, row) for row in itertools.islice(found, most)]
     for line, row in rows:
-      if None in row:
+      if "id" in names and None in row:
         raise ValueError(f"more values than columns in line {line}")
-    return rows
+    return names, rows
   except FileNotFoundError:
     raise UserError(
       f"labels must be a CSV file, got {path!r}, which is not there; try "
@@ -113,5 +123,5 @@ def _rows(path: str) -> list[tuple[int, dict[str, str]]]:
     line = " ".join(str(getattr(error, "strerror", None) or error).split())
     raise UserError(
       f"labels must be a readable CSV file, got {path!r} ({line[:200]}); try "
-      "lines such as id,label."
+      "lines such as id,label, in UTF-8."
     ) from error

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from refusals import alarm, refused
 
-from rethinking.data import Dataset, own, pictures
+from rethinking.data import Dataset, label_files, own, pictures
 from rethinking.runtime.errors import UserError
 
 _IMAGES = np.random.default_rng(0).integers(0, 256, (12, 8, 8), np.uint8)
@@ -108,6 +108,91 @@ def test_two_classes_of_one_name_are_refused(folder):
       name = f"{len(form)}{i}.png"
       Image.fromarray(_IMAGES[i]).save(folder / "train" / form / name)
   refused(lambda: _pair(folder), "class_names must be", "more than once; try ")
+
+
+def test_an_accent_of_its_own_is_the_same_class(folder, tmp_path):
+  (folder / "train/a").rename(folder / "train" / _TWO)
+  (folder / "test/a").rename(folder / "test" / _ACCENT)
+  (tmp_path / "l.csv").write_text(f"id,label\n1.png,{_ACCENT}\n")
+  train, test = _pair(folder, labels=str(tmp_path / "l.csv"))
+  assert train.class_names == test.class_names == ("b", _TWO)
+  assert train.labels[train.names.tolist().index("1.png")] == 1
+  assert np.bincount(test.labels).tolist() == [2, 2]
+
+
+# A CSV of labels.
+
+
+def _raw(**changed):
+  names = [f"{i}.png" for i in range(12)]
+  return {"images": _IMAGES, "labels": _LABELS, "ids": names, **changed}
+
+
+@pytest.mark.parametrize(
+  ("changed", "words"),
+  [
+    ({"labels": _LABELS + 0.5}, "labels must be integers of shape [N]"),
+    ({"labels": np.array([*"ab"] * 6)}, "labels must be integers of shape [N]"),
+    ({"labels": np.eye(12, dtype=int)}, "labels must be integers of shape [N]"),
+    ({"labels": _LABELS[:3]}, "labels must be one an image, got 3 for 12"),
+    ({"ids": [str(i) for i in range(15)]}, "ids must be one an image, got 15"),
+  ],
+)
+def test_a_csv_makes_no_labels_of_what_is_none(tmp_path, changed, words):
+  (tmp_path / "l.csv").write_text("id,label\n11.png,1\n")
+  raw = _raw(**changed)
+  refused(lambda: label_files.replace(raw, str(tmp_path / "l.csv")), words)
+  assert raw["labels"] is changed.get("labels", _LABELS)
+
+
+@pytest.mark.parametrize(
+  ("text", "words"),
+  [
+    ("# mine\nid,label\n0.png,1\n", "must have a first line .*got # mine;"),
+    ("\nid,label\n0.png,1\n", "must have a first line .*got no line;"),
+    ('{"id": 1}', r"must have a first line .*got \{\"id\": 1\};"),
+    ("id,label\n".encode("utf-16"), "try lines such as id,label, in UTF-8"),
+  ],
+)
+def test_a_csv_of_another_form_is_said_how_to_write(tmp_path, text, words):
+  data = text if isinstance(text, bytes) else text.encode()
+  (tmp_path / "l.csv").write_bytes(data)
+  with pytest.raises(UserError, match=words):
+    label_files.replace(_raw(), str(tmp_path / "l.csv"))
+
+
+@pytest.mark.parametrize("names", [np.array("abc"), ["9" * 5000, "b"]])
+def test_a_csv_meets_any_names_of_classes(tmp_path, names):
+  (tmp_path / "l.csv").write_text("id,label\n0.png,x\n")
+  raw = _raw(class_names=names)
+  refused(lambda: label_files.replace(raw, str(tmp_path / "l.csv")), "; try ")
+
+
+def test_a_csv_without_a_line_changes_nothing(tmp_path):
+  """As labels_fixed.csv is where nothing is sure."""
+  (tmp_path / "l.csv").write_text("id,given,fixed\n")
+  raw = _raw()
+  label_files.replace(raw, str(tmp_path / "l.csv"))
+  np.testing.assert_array_equal(raw["labels"], _LABELS)
+
+
+def test_no_csv_fills_the_memory_or_the_screen(tmp_path, monkeypatch):
+  # Of which reading takes as much.
+  monkeypatch.setattr(label_files, "_MOST_BYTES", 2**21)
+  path = tmp_path / "l.csv"
+  path.write_bytes(b"id,label\n" + b"0.png,1\n" * 200_000)
+  tracemalloc.start()
+  refused(
+    lambda: label_files.replace(_raw(), str(path)),
+    "got '0.png' in line 3, a second time",
+  )
+  _, peak = tracemalloc.get_traced_memory()
+  tracemalloc.stop()
+  assert peak < 2**24
+  path.write_text(",".join(map(str, range(5000))) + "\n")
+  with pytest.raises(UserError, match="must have a first line") as error:
+    label_files.replace(_raw(), str(path))
+  assert len(str(error.value)) < 500
 
 
 def test_a_file_too_large_to_be_an_image_is_named(folder):
