@@ -58,13 +58,17 @@ def local(path: epath.PathLike, name: str) -> str:
     name: what to call it.
 
   Raises:
-    UserError: for an empty one, one of unprintable characters, and one that
-      is too long.
+    UserError: for an empty one, a URL, one of unprintable characters, and one
+      that is too long.
   """
   text = _text(path, name)
   if not text:
     raise UserError(f"{name} must be a folder, got ''; try a name such as out.")
   _check_printable(text, name)
+  if not is_local(text):
+    raise UserError(
+      f"{name} must be of this machine, got {text!r}; try a copy of it here."
+    )
   # pathlib raises for a user that is not there.
   found = os.path.expanduser(text)  # noqa: PTH111
   if found.startswith("~"):

@@ -168,6 +168,14 @@ def test_a_csv_meets_any_names_of_classes(tmp_path, names):
   refused(lambda: label_files.replace(raw, str(tmp_path / "l.csv")), "; try ")
 
 
+@pytest.mark.parametrize("where", ["https://host/l.csv", "gs://b/l.csv"])
+def test_a_csv_elsewhere_is_asked_for_here(where):
+  refused(
+    lambda: label_files.replace(_raw(), where),
+    f"labels must be of this machine, got '{where}'; try a copy",
+  )
+
+
 def test_a_csv_without_a_line_changes_nothing(tmp_path):
   """As labels_fixed.csv is where nothing is sure."""
   (tmp_path / "l.csv").write_text("id,given,fixed\n")
