@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rethinking.data import pictures, prepared, tfrecord
+from rethinking.data import checked, pictures, prepared, tfrecord
 from rethinking.runtime.errors import UserError
 from rethinking.storage import reading
 
@@ -70,7 +70,7 @@ def read(
       count = len(lengths[split])
       files = [folder / f"{stem}-{i:05d}-of-{count:05d}" for i in range(count)]
       records = _records(files, info["fileFormat"])
-      if len(records) != sum(lengths[split]):
+      if not records or len(records) != sum(lengths[split]):
         raise ValueError(
           f"{len(records)} of {sum(lengths[split])} {split} examples"
         )
@@ -82,7 +82,8 @@ def read(
         "labels": labels,
         "class_names": names,
       }
-  except (OSError, ValueError, KeyError, TypeError) as error:
+  # JSON of another form raises any of the latter.
+  except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
     line = " ".join(str(error).split())[:300].rstrip(".")
     raise UserError(
       f"data must be what TFDS prepared, got {data!r} ({line}); try {_FOLDER}."
@@ -124,14 +125,19 @@ def _features(folder: pathlib.Path) -> _Features:
     raise ValueError(f"its images are {dtype}, not uint8")
   label = chosen["ClassLabel"]
   classes = int(fields[label]["classLabel"]["numClasses"])
+  if not 2 <= classes <= checked.MOST_CLASSES:
+    raise ValueError(
+      f"it has {classes} classes, not 2 to {checked.MOST_CLASSES}"
+    )
   return _Features(chosen["Image"], label, classes)
 
 
 def _class_names(folder: pathlib.Path, features: _Features) -> list[str]:
   path = folder / f"{features.label}.labels.txt"
-  if not path.is_file():
+  try:
+    names = reading.read(path, _MOST_TEXT).decode().splitlines()
+  except FileNotFoundError:
     return [str(label) for label in range(features.num_classes)]
-  names = reading.read(path, _MOST_TEXT).decode().splitlines()
   if len(names) != features.num_classes:
     raise ValueError(f"{path.name} holds {len(names)} names")
   return names

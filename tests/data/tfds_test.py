@@ -161,6 +161,22 @@ def _info(**changed):
   return write
 
 
+def _names_in_a_folder(folder):
+  (folder / "kind.labels.txt").unlink()
+  (folder / "kind.labels.txt").mkdir()
+
+
+def _classes(count):
+  """Without the names that would be as many."""
+
+  def act(folder):
+    (folder / "kind.labels.txt").unlink()
+    kind = {**FEATURES["kind"], "classLabel": {"numClasses": count}}
+    _features(kind=kind)(folder)
+
+  return act
+
+
 _LENGTHS = [{"name": "train", "shardLengths": ["7", "12"]}]
 
 
@@ -176,6 +192,11 @@ _LENGTHS = [{"name": "train", "shardLengths": ["7", "12"]}]
       _features(photo={**FEATURES["photo"], "image": {"dtype": "uint16"}}),
       "its images are uint16",
     ),
+    (_features(photo={**FEATURES["photo"], "image": 3}), "no attribute"),
+    (_classes("300000000"), "it has 300000000 classes, not 2 to 1000"),
+    (_names_in_a_folder, "a folder, not a file"),
+    (_info(splits="train"), "no attribute"),
+    (_info(splits=[{**_LENGTHS[0], "shardLengths": []}]), "0 of 0 train exam"),
     (_info(fileFormat="riegeli"), "it is stored as riegeli"),
     (_info(splits=_LENGTHS), "20 of 19 train examples"),
     (_info(splits=[]), r"no split train, but \[\]"),
