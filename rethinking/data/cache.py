@@ -38,9 +38,9 @@ def load(key: str, fingerprint: Callable[[], str]) -> Arrays | None:
       from; called last, so that it may be computed meanwhile.
   """
   entry = paths.cache_folder() / key
-  if not (entry / "meta.json").exists():
-    return None
   try:
+    if not (entry / "meta.json").exists():
+      return None
     paths.private_folder(key)
   except OSError:
     return None  # As `store` says.

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from refusals import alarm, refused
 
-from rethinking.data import Dataset, label_files, own, pictures
+from rethinking.data import Dataset, cache, label_files, own, pictures
 from rethinking.runtime.errors import UserError
 
 _IMAGES = np.random.default_rng(0).integers(0, 256, (12, 8, 8), np.uint8)
@@ -209,3 +209,8 @@ def test_a_file_too_large_to_be_an_image_is_named(folder):
     lambda: own.pair(own.Own(str(folder))),
     "train/a/0.png must be an image, got more than",
   )
+
+
+def test_a_cache_that_cannot_be_looked_at_is_none(monkeypatch):
+  monkeypatch.setenv("XDG_CACHE_HOME", f"/{'x' * 300}")
+  assert cache.load("k", lambda: "5" * 64) is None
