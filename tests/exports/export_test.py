@@ -186,6 +186,14 @@ def test_missing_files_are_named(copy):
     verify(config(variant), folder / "none")
 
 
+def test_images_of_another_export_are_named(copy):
+  variant, folder = copy
+  if variant == "partial_labels":
+    np.save(folder / "images.npy", np.zeros((200, 8, 8, 1), np.uint8))
+    [line] = verify(config(variant), folder)
+    assert line.startswith("images.npy is of another config")
+
+
 @pytest.mark.parametrize("last", range(1, 9))
 def test_a_kill_leaves_whole_files_and_no_checksums(copy, last, monkeypatch):
   """Of another command's folder, before the file number `last` is in place."""
