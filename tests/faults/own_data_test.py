@@ -101,6 +101,14 @@ def test_no_number_of_classes_takes_time_or_memory(given):
   assert peak < 2**26
 
 
+def test_a_class_folder_without_images_is_no_class_left_out(folder):
+  (folder / "test/0").mkdir()
+  assert _pair(folder)[0].class_names == ("a", "b")
+  (folder / "train/0").mkdir()
+  (folder / "train/0/.keep").touch()
+  refused(lambda: _pair(folder), "train/0 must have images, got none; try ")
+
+
 def test_two_classes_of_one_name_are_refused(folder):
   for form in (_ACCENT, _TWO):
     (folder / "train" / form).mkdir()
