@@ -5,8 +5,10 @@ import hashlib
 import io
 import json
 import os
+import sys
 import tarfile
 import tracemalloc
+import warnings
 
 import damage
 import jax
@@ -16,7 +18,7 @@ from refusals import alarm, refused
 
 from rethinking.data import archives, cache
 from rethinking.data.arrays import Arrays
-from rethinking.runtime import backend
+from rethinking.runtime import backend, cli, output, signals
 from rethinking.runtime.errors import UserError
 from rethinking.storage import events
 
@@ -139,6 +141,26 @@ def test_programs_are_not_kept_where_others_can_write(cached, monkeypatch):
     assert ((cached / "xla").stat().st_mode & 0o777) == 0o700
   finally:
     jax.config.update("jax_compilation_cache_dir", before)
+
+
+def test_a_damaged_program_is_said_how_to_replace(cached, capsys):
+  def act():
+    for name in ("_step", "__fun"):
+      text = f"persistent compilation cache entry for 'jit{name}': cut off"
+      warnings.warn(f"Error reading {text}", stacklevel=1)
+    return 0
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(warnings, "showwarning", None)
+    patch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    patch.setattr(output, "protect", lambda: None)
+    patch.setattr(signals, "end_at_once", lambda: None)
+    patch.setattr(signals, "ignore", lambda: None)
+    with warnings.catch_warnings(), pytest.raises(SystemExit):
+      warnings.simplefilter("always")
+      cli.call(act, "")
+  [line] = capsys.readouterr().err.splitlines()
+  assert line.endswith(f"anew until {cached / 'xla'} is removed")
 
 
 # Archives.
