@@ -1,6 +1,7 @@
 """The order of the rooms: every import of the package, lazy ones too."""
 
 import ast
+import functools
 import importlib
 import pathlib
 import re
@@ -138,6 +139,23 @@ def test_both_files_are_named(tmp_path, files, found):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(text)
   assert _against(tmp_path) == [line.format(tmp_path) for line in found]
+
+
+def test_chains_of_imports_are_short():
+  arrows = _arrows(_modules(_PACKAGE))
+
+  @functools.cache
+  def chain(name):
+    return (name, *max(map(chain, sorted(arrows[name])), key=len, default=()))
+
+  @functools.cache
+  def rooms(name):
+    steps = [rooms(o) + (_room(o) != _room(name)) for o in arrows[name]]
+    return max(steps, default=1)
+
+  del arrows["rethinking"]
+  assert len(max(map(chain, arrows), key=len)) <= 12
+  assert max(map(rooms, arrows)) <= 6
 
 
 def test_corruptions_import_nothing_of_the_project():
