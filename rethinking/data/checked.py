@@ -30,9 +30,10 @@ def fields(
     given_labels = _labels("given_labels", given_labels, count)
   truth = labels is not None or given_labels is None
   labels = _labels("labels", labels, count) if truth else given_labels
-  largest = labels.max()
+  # No int32: one more than its largest is below 0.
+  largest = int(labels.max())
   if given_labels is not None:
-    largest = max(largest, given_labels.max())
+    largest = max(largest, int(given_labels.max()))
   if class_names is None:
     _check_classes(largest + 1)
     class_names = [str(label) for label in range(largest + 1)]
