@@ -15,7 +15,7 @@ from typing import NoReturn
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from rethinking.runtime import output, paths, processes, signals
+from rethinking.runtime import output, processes, signals
 from rethinking.runtime.allowed import choose
 from rethinking.runtime.errors import UserError
 
@@ -87,8 +87,8 @@ def call(act: Callable[[], int], stopped: str) -> NoReturn:
     text = re.sub(r" entry for 'jit\w*'", "", str(message))
     if text.startswith("Error reading persistent compilation cache"):
       # JAX never replaces what is there.
-      folder = paths.cache_folder() / "xla"
-      text += f"; each time compiled anew until {folder} is removed"
+      folder = sys.modules["jax"].config.jax_compilation_cache_dir
+      text += f"; compiled anew each time until {folder} is removed"
     if text not in said:
       said.add(text)
       print(f"warning: {text}", file=sys.stderr)
