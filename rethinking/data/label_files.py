@@ -69,10 +69,11 @@ def replace(raw: dict[str, Any], path: str) -> None:
   )
   for column in columns:
     name = _COLUMNS[column]
-    own = raw.get(name)
-    if own is None:
-      own = raw["labels" if name == "given_labels" else "given_labels"]
-    found, seen = checked.integers(name, own, count).astype(np.int64), set()
+    own = name
+    if raw.get(name) is None:
+      own = "labels" if name == "given_labels" else "given_labels"
+    found = checked.integers(own, raw[own], count).astype(np.int64)
+    seen = set()
     for line, row in rows:
       one, label = plain(row["id"] or ""), row[column]
       label = label and plain(label)

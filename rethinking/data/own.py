@@ -185,7 +185,8 @@ def _read(own: Own, data_dir: Any, cache: bool) -> pairs.Pair:
     raw = _read_npz(path)
   if own.labels is not None:
     first = raw["train"] if "train" in raw else raw["all"]
-    label_files.replace(first, own.labels)
+    with _named(own):
+      label_files.replace(first, own.labels)
   if "all" not in raw:
     if own.test_fraction is not None:
       raise UserError(
@@ -224,10 +225,17 @@ def _read(own: Own, data_dir: Any, cache: bool) -> pairs.Pair:
 
 
 def _dataset(raw: dict[str, Any], own: Own) -> Dataset:
-  try:
+  with _named(own):
     return Dataset.from_arrays(
       **{name: raw.get(name) for name in (*pairs.ARRAYS, "class_names")}
     )
+
+
+@contextlib.contextmanager
+def _named(own: Own) -> Iterator[None]:
+  """Says of which data an error is: `labels` is a config's field, too."""
+  try:
+    yield
   except UserError as error:
     raise UserError(f"{own.data}: {error}") from error
 
