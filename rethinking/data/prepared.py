@@ -58,11 +58,6 @@ def root(data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
   given = os.fspath(
     data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
   )
-  if "://" in given:
-    raise UserError(
-      f"data_dir must be a local folder, got {given!r}; try a copy of the "
-      "prepared data on this machine."
-    )
   return pathlib.Path(files.local(given, "data_dir")).absolute()
 
 

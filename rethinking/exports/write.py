@@ -14,7 +14,6 @@ from ml_collections import ConfigDict
 from rethinking import config as config_lib
 from rethinking import corruptions
 from rethinking.exports import contents
-from rethinking.runtime.errors import UserError
 from rethinking.storage import files, plots, reading
 
 
@@ -54,10 +53,6 @@ def make_folder(out: str | os.PathLike, names: Iterable[str]) -> pathlib.Path:
   Raises:
     UserError: if files can't be made there.
   """
-  if not files.is_local(out):
-    raise UserError(
-      f"--out must be a folder of this machine, got {str(out)!r}; try a path."
-    )
   folder = pathlib.Path(files.local(out, "--out"))
   with files.refused("--out", folder):
     folder.mkdir(parents=True, exist_ok=True)

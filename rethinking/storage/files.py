@@ -67,7 +67,8 @@ def local(path: epath.PathLike, name: str) -> str:
   _check_printable(text, name)
   if not is_local(text):
     raise UserError(
-      f"{name} must be of this machine, got {text!r}; try a copy of it here."
+      f"{name} must be a path of this machine, got {text!r}; try one here, "
+      "perhaps of a copy."
     )
   # pathlib raises for a user that is not there.
   found = os.path.expanduser(text)  # noqa: PTH111

@@ -27,7 +27,7 @@ def test_the_folder_is_given_or_from_the_environment(monkeypatch, tmp_path):
   assert prepared.root(None) == tmp_path / "env"
   assert prepared.root("~/given") == tmp_path / "given"
   assert prepared.root(pathlib.Path("x")) == pathlib.Path.cwd() / "x"
-  with pytest.raises(UserError, match="local folder"):
+  with pytest.raises(UserError, match="data_dir must be a path of this"):
     prepared.root("gs://bucket/data")
 
 

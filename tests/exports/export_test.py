@@ -257,7 +257,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(
     ):
       write(config("true_labels"), out)
   with pytest.raises(
-    UserError, match="must be a folder of this machine, got 'gs:"
+    UserError, match="--out must be a path of this machine, got 'gs:"
   ):
     write(config("true_labels"), "gs://bucket/labels")
 

@@ -181,7 +181,8 @@ def test_a_csv_meets_any_names_of_classes(tmp_path, names):
 def test_a_csv_elsewhere_is_asked_for_here(where):
   refused(
     lambda: label_files.replace(_raw(), where),
-    f"labels must be of this machine, got '{where}'; try a copy",
+    f"labels must be a path of this machine, got '{where}'; try one",
+    "perhaps of a copy",
   )
 
 
