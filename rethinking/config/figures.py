@@ -17,8 +17,9 @@ class Figure(NamedTuple):
     curve: what these draw along the runs, so that table.csv has it.
     files: "module:function" from groups and the sweep's folder to the names of
       files that it writes there, from what the runs left; empty: none.
-    after: "module:function" from the sweep's folder and what makes runs, see
-      `rethinking.sweeps.repair`: trains what depends on the sweep's; or empty.
+    after: "module:function" from the sweep's folder and what makes runs, as
+      `rethinking.sweeps.repair:run`: makes those that depend on the sweep's;
+      empty: none.
   """
 
   sentence: str

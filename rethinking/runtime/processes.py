@@ -207,10 +207,10 @@ def describe_failure(error: Exception) -> str:
 
 
 def exit_now(code: int) -> NoReturn:
-  """Ends this process without waiting for the others; they then end too.
+  """Ends this process at once; the others of its job then end too.
 
-  An ordinary exit would synchronise with the others first, which may be
-  waiting for this one in a collective.
+  An ordinary exit would wait for what JAX computes, and synchronise with the
+  others first, which may be waiting for this one in a collective.
 
   Args:
     code: the exit code.

@@ -32,8 +32,8 @@ def run(workdir: epath.Path, make: Callable[..., None], *, quiet: bool) -> None:
 
   Args:
     workdir: of a sweep whose runs are finished.
-    make: makes runs: of resolved configs by name, the folder, what their rows
-      name, and what the console does.
+    make: makes runs, of resolved configs by name, the folder they go to, the
+      figure that their rows name, and the console's title.
     quiet: print nothing.
 
   Raises:

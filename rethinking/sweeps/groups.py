@@ -26,7 +26,7 @@ _MOST_ON_CPU = 32
 # measured to end before two one after another (digits_cnn at batch 64: 2e7).
 _SMALL_STEP = 30_000_000
 # Threads take turns in Python, which is a sixth of such a step.
-_MOST = 4
+_MOST_THREADS = 4
 
 
 def group_key(config: ConfigDict) -> str:
@@ -170,7 +170,7 @@ def width(config: ConfigDict, at_once: int | None) -> int:
     return 1
   if config.batch_size * parameters(config) > _SMALL_STEP:
     return 1
-  return min(_cores(), _MOST)
+  return min(_cores(), _MOST_THREADS)
 
 
 def _cores() -> int:
