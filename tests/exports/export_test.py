@@ -186,12 +186,13 @@ def test_missing_files_are_named(copy):
     verify(config(variant), folder / "none")
 
 
-def test_images_of_another_export_are_named(copy):
-  variant, folder = copy
-  if variant == "partial_labels":
-    np.save(folder / "images.npy", np.zeros((200, 8, 8, 1), np.uint8))
-    [line] = verify(config(variant), folder)
-    assert line.startswith("images.npy is of another config")
+def test_images_of_another_export_are_named(tmp_path):
+  write(config("partial_labels"), tmp_path)
+  for name in ("images.npy", "test_images.npy"):
+    np.save(tmp_path / name, np.zeros((200, 8, 8, 1), np.uint8))
+    [line] = verify(config("partial_labels"), tmp_path)
+    assert line.startswith(f"{name} is of another config")
+    (tmp_path / name).unlink()
 
 
 @pytest.mark.parametrize("last", range(1, 9))

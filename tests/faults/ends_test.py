@@ -72,8 +72,6 @@ def test_it_does_not_wait_for_what_jax_computes(tmp_path):
 @pytest.mark.parametrize("number", signals.ENDING)
 def test_what_has_ended_is_not_ended_again(tmp_path, number):
   assert _ended(tmp_path, "atexit.register(end)", number) == (0, "")
-  twice = "atexit.register(end); end()"
-  assert _ended(tmp_path, twice, number) == (cli.STOPPED, "Stopped.\n")
   # It comes while the message is written.
   late = (
     "import builtins; say = print; "
