@@ -165,12 +165,13 @@ def _pixels(file: BinaryIO, mode: str, resize: int | None) -> np.ndarray:
   from PIL import Image
 
   with file:
-    with Image.open(file, "r", _FORMATS) as im:
-      if im.format == "PNG":
-        # Its own sums, which decoding does not look at.
-        im.verify()
-    file.seek(0)
-    with Image.open(file, "r", _FORMATS) as im:
+    im = Image.open(file, "r", _FORMATS)
+    if im.format == "PNG":
+      # Its own sums, which decoding does not look at; Pillow then starts anew.
+      im.verify()
+      file.seek(0)
+      im = Image.open(file, "r", ("PNG",))
+    with im:
       im.seek(0)
       done = im if im.mode == mode else im.convert(mode)
       if resize:
