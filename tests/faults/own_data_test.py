@@ -154,6 +154,16 @@ def test_a_csv_makes_no_labels_of_what_is_none(tmp_path, changed, words):
   assert raw["labels"] is changed.get("labels", _LABELS)
 
 
+@pytest.mark.parametrize("column", ["label", "given_label"])
+def test_whose_labels_are_wrong_is_said(tmp_path, column):
+  np.savez(tmp_path / "d.npz", images=_IMAGES, labels=_LABELS + 0.5)
+  (tmp_path / "l.csv").write_text(f"id,{column}\n0,1\n")
+  refused(
+    lambda: _pair(tmp_path / "d.npz", labels=str(tmp_path / "l.csv")),
+    f"{tmp_path / 'd.npz'}: labels must be integers of shape [N], got float64",
+  )
+
+
 @pytest.mark.parametrize(
   ("text", "words"),
   [

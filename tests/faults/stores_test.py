@@ -8,6 +8,7 @@ import os
 import sys
 import tarfile
 import tracemalloc
+import types
 import warnings
 
 import damage
@@ -156,8 +157,9 @@ def test_a_damaged_program_is_said_how_to_replace(capsys):
     patch.setattr(output, "protect", lambda: None)
     patch.setattr(signals, "end_at_once", lambda: None)
     patch.setattr(signals, "ignore", lambda: None)
-    # Perhaps of the user's choice.
-    patch.setattr(jax.config, "jax_compilation_cache_dir", "/chosen")
+    # What the user may have chosen.
+    folder = types.SimpleNamespace(jax_compilation_cache_dir="/chosen")
+    patch.setattr(jax, "config", folder)
     with warnings.catch_warnings(), pytest.raises(SystemExit):
       warnings.simplefilter("always")
       cli.call(act, "")
