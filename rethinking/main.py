@@ -43,9 +43,9 @@ _WORKDIR = flags.DEFINE_string(
 _PRED_PROBS = flags.DEFINE_string(
   "pred_probs",
   None,
-  "Of the variant label_issues: an .npy of held-out class probabilities "
-  "[N, K] in ascending order of id, or an .npz with pred_probs and ids, that "
-  "are ranked instead of training.",
+  "An .npy of held-out class probabilities [N, K] in ascending order of id, or "
+  "an .npz with pred_probs and ids: trains nothing, and ranks the labels that "
+  "the config trains on by them, as the variant label_issues does.",
 )
 
 _SHARD = flags.DEFINE_string(

@@ -24,7 +24,7 @@ _COLUMNS = {
 }
 
 
-def replace(raw: dict[str, Any], path: str) -> None:
+def replace(raw: dict[str, Any], path: str) -> int:
   """Puts a file's labels in the place of those that were read, by id.
 
   Examples that it does not name keep theirs.
@@ -33,6 +33,9 @@ def replace(raw: dict[str, Any], path: str) -> None:
     raw: `images`, `labels`, perhaps `ids` and `class_names`; changed in place.
     path: of the CSV file: `id` and `label`, `fixed` or `given_label`; a label
       is a class's number or name.
+
+  Returns:
+    How many labels are others now.
 
   Raises:
     UserError: naming the line of an id or a label that is none.
@@ -67,13 +70,14 @@ def replace(raw: dict[str, Any], path: str) -> None:
   numbers = all(
     not c.isdecimal() or len(c) < 10 and int(c) == i for c, i in classes.items()
   )
+  changed = 0
   for column in columns:
     name = _COLUMNS[column]
     own = name
     if raw.get(name) is None:
       own = "labels" if name == "given_labels" else "given_labels"
-    found = checked.integers(own, raw[own], count).astype(np.int64)
-    seen = set()
+    before = checked.integers(own, raw[own], count).astype(np.int64)
+    found, seen = before.copy(), set()
     for line, row in rows:
       one, label = plain(row["id"] or ""), row[column]
       label = label and plain(label)
@@ -87,7 +91,11 @@ def replace(raw: dict[str, Any], path: str) -> None:
       number = str(label).strip()
       if label in classes:
         found[places[one]] = classes[label]
-      elif numbers and re.fullmatch("[+-]?[0-9]{1,9}", number):
+      elif (
+        numbers
+        and re.fullmatch("[+-]?[0-9]{1,9}", number)
+        and (not classes or 0 <= int(number) < len(classes))
+      ):
         found[places[one]] = int(number)
       else:
         raise UserError(
@@ -96,6 +104,8 @@ def replace(raw: dict[str, Any], path: str) -> None:
           f"{next(iter(classes), 0)}."
         )
     raw[name] = found
+    changed += int((found != before).sum())
+  return changed
 
 
 def _rows(

@@ -186,7 +186,12 @@ def _read(own: Own, data_dir: Any, cache: bool) -> pairs.Pair:
   if own.labels is not None:
     first = raw["train"] if "train" in raw else raw["all"]
     with _named(own):
-      label_files.replace(first, own.labels)
+      changed = label_files.replace(first, own.labels)
+    print(
+      f"note: {changed} of {len(first['images'])} labels are others by "
+      f"labels={own.labels}.",
+      file=sys.stderr,
+    )
   if "all" not in raw:
     if own.test_fraction is not None:
       raise UserError(

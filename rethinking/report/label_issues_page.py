@@ -108,7 +108,7 @@ def sentences(
   yield (
     f"Estimated wrong labels: {found.errors:.0f} of {n:,}, "
     f"{100 * found.errors / n:.1f} % (95 % interval {found.errors_low:.0f} to "
-    f"{found.errors_high:.0f}, bootstrap over examples)."
+    f"{found.errors_high:.0f} labels, bootstrap over examples)."
   )
   listed = f"Listed, P(wrong) above 0.5: {found.listed.sum():,}"
   if found.guard:

@@ -242,9 +242,13 @@ def _check_config(argv: list[str]) -> None:
     given = following if match[1] is None else match[1]
     config = _load(*given.partition(":")[::2])
   for flag in argv if config is not None else ():
-    match = re.match(r"--?(?:no)?config\.(\w+)", flag)
-    if match is not None:
-      choose("field", match[1], config)
+    match = re.match(r"--?(?:no)?config\.([\w.]+)", flag)
+    inside, above = config, "field"
+    for name in match[1].split(".") if match is not None else ():
+      # Grids have names, and each of them axes.
+      if isinstance(inside, ConfigDict):
+        choose(above, name, inside)
+        inside, above = inside[name], f"part of {name}"
 
 
 def _load(path: str, variant: str) -> ConfigDict:

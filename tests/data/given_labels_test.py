@@ -116,8 +116,8 @@ def test_an_export_is_read_back(csv):
       r"names of classes, got 'dog' in line 2; try such as ant",
     ),
     ("id,label\n0001.png\n", "names of classes, got None in line 2"),
-    ("id,label\n0001.png,7\n", "labels must be in 0..2"),
-    ("id,label\n0001.png,-1\n", "labels must be classes from 0 on, got -1"),
+    ("id,label\n0001.png,7\n", "names of classes, got '7' in line 2"),
+    ("id,label\n0001.png,-1\n", "names of classes, got '-1' in line 2"),
     ('id,label\n"0001', "must be a readable CSV file"),
   ],
 )
@@ -127,6 +127,14 @@ def test_a_csv_that_does_not_match(csv, text, match):
   with pytest.raises(UserError, match=match) as error:
     pair(path, labels=str(labels))
   assert "\n" not in str(error.value)
+
+
+def test_a_csv_says_how_many_labels_are_others(csv, capsys):
+  path, labels = csv
+  pair(path, labels=str(labels))
+  changed = int((GIVEN[:40] != LABELS[:40]).sum())
+  said = f"note: {changed} of 40 labels are others by labels={labels}.\n"
+  assert changed and said in capsys.readouterr().err
 
 
 def test_a_csv_that_is_no_text(csv):

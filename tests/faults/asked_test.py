@@ -260,6 +260,8 @@ def test_a_member_of_a_sweep_is_chosen_by_only():
     (["levels", "--config.p=1"], "p must be left to the grids"),
     (["levels", "--config.grids.levels.p=()"], "grids.levels.p must be one or"),
     (["random_labels", "--config.p=0.4"], "p must be 1.0 in random_labels"),
+    (["levels", "--config.grids.a.seed=(0,)"], "part of grids must be one of"),
+    (["levels", "--config.grids.levels.sede=(0,)"], "part of levels must be"),
   ],
 )
 def test_an_override_by_a_flag_is_one_line(flags, message, tmp_path):
