@@ -4,6 +4,8 @@ The variables are read when JAX starts its backends, so they are set before
 anything here imports it.
 """
 
+import contextlib
+import ctypes
 import os
 import pathlib
 import sys
@@ -48,6 +50,9 @@ def _forget_programs() -> Iterator[None]:
   """Compiled programs of one file are of no use to the next, but stay."""
   yield
   jax.clear_caches()
+  # The package asks glibc to keep what is freed.
+  with contextlib.suppress(AttributeError):
+    ctypes.CDLL(None).malloc_trim(0)
 
 
 @pytest.fixture(autouse=True)

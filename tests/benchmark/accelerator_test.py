@@ -26,6 +26,7 @@ def _run(folder, *flags):
 
 
 def test_every_line_is_rehearsed_and_done_once(tmp_path, monkeypatch):
+  jax.devices()  # Those of all tests: this one may be the first.
   # As the command runs on a CPU, and the processes that it starts.
   monkeypatch.setattr(placement, "all_devices", lambda: jax.devices()[:1])
   monkeypatch.delenv("XLA_FLAGS")
