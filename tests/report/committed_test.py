@@ -26,6 +26,7 @@ _KINDS = {
   "redraw_digits": ("table", {"": "redraw"}),
   "redraw_mnist": ("table", {"": "redraw"}),
   "table1_cifar_h100": ("table", {}),
+  "table1_cifar_mlp_1x512": ("table", {}),
   "label_issues_digits": (
     "detection",
     {"": "detection", "_calibration": "detection_calibration"},
