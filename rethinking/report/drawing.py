@@ -73,7 +73,8 @@ def _draw(found: rows.Rows, workdir: epath.Path) -> list[str]:
     "published.csv": published.published_csv(comparisons),
   }
   if judged:
-    texts["claims.md"] = "# The paper's claims\n\n" + claims.table(judged)
+    title = "The paper's claims"
+    texts["claims.md"] = f"# {title}\n\n{said[title]}"
   else:
     (workdir / "claims.md").unlink(missing_ok=True)
   for name, text in texts.items():
